@@ -1,0 +1,258 @@
+package vidu
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+)
+
+// body is an encoded request: JSON text with gaps, each filled with one inline medium's base64 while it is sent. It
+// holds no data of the media, and every attempt opens it anew.
+type body struct {
+	parts []part
+	size  int64
+}
+
+// part is text or, when in is set, a medium.
+type part struct {
+	text []byte
+	in   *inline
+}
+
+// newBody cuts encoded JSON at the marks that stand where the media belong.
+func newBody(text []byte, media []*inline, mark func(i int) []byte) (*body, error) {
+	b := &body{parts: make([]part, 0, 2*len(media)+1)}
+	for i, in := range media {
+		before, after, found := bytes.Cut(text, mark(i))
+		if !found {
+			return nil, errors.New("vidu: a mark is missing in the encoded request")
+		}
+		b.add(part{text: before})
+		b.add(part{in: in})
+		text = after
+	}
+	b.add(part{text: text})
+	return b, nil
+}
+
+func (b *body) add(p part) {
+	b.parts = append(b.parts, p)
+	b.size += int64(len(p.text)) + p.in.encodedLen()
+}
+
+// encodedLen is the length on the wire, prefix included; 0 for no medium.
+func (in *inline) encodedLen() int64 {
+	if in == nil {
+		return 0
+	}
+	return int64(len(in.prefix)) + (in.size+2)/3*4
+}
+
+// open starts one sending of the body.
+func (b *body) open() *oneShot {
+	o := &oneShot{parts: b.parts, left: b.size}
+	o.thaw.L = &o.mu
+	return o
+}
+
+// bytes renders the whole body in memory, media included.
+func (b *body) bytes() ([]byte, error) {
+	o := b.open()
+	defer o.Close() //nolint:errcheck // only read
+	text := make([]byte, b.size)
+	_, err := io.ReadFull(o, text)
+	return text, err
+}
+
+var errBodyClosed = errors.New("vidu: request body read after it was closed")
+
+// oneShot is the body of one attempt. Its type is unknown to net/http and it comes without GetBody, so net/http cannot
+// send it a second time; and it can be sealed, which is what makes an outcome provable: when the last byte was not
+// handed out before seal, it never will be, and JSON without its last byte is not JSON.
+type oneShot struct {
+	mu     sync.Mutex
+	thaw   sync.Cond
+	parts  []part        // not used up yet
+	offset int           // in the first part, a text
+	reader *inlineReader // of the first part, a medium
+	left   int64         // bytes not handed out yet
+	sealed bool
+	closed bool
+}
+
+// Read hands out the next bytes. Once sealed it blocks until Close, rather than failing at once: net/http may still be
+// reading the answer to a request that it has not sent whole, and a failing body would end that.
+func (o *oneShot) Read(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.sealed && !o.closed && o.left > 0 {
+		o.thaw.Wait()
+	}
+	if o.closed {
+		return 0, errBodyClosed
+	}
+	for len(o.parts) > 0 {
+		n, err := o.readPart(p)
+		o.left -= int64(n)
+		if n > 0 || err != nil || len(p) == 0 {
+			return n, err
+		}
+		o.parts, o.offset = o.parts[1:], 0
+	}
+	return 0, io.EOF
+}
+
+// readPart reads from the first part. 0, nil means that the part is used up; a medium is used up only after it was
+// found unchanged.
+func (o *oneShot) readPart(p []byte) (int, error) {
+	first := &o.parts[0]
+	if first.in == nil {
+		n := copy(p, first.text[o.offset:])
+		o.offset += n
+		return n, nil
+	}
+	if o.reader == nil {
+		reader, err := first.in.open()
+		if err != nil {
+			return 0, err
+		}
+		o.reader = reader
+	}
+	n, err := o.reader.Read(p)
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	err = o.reader.Close()
+	o.reader = nil
+	return n, err
+}
+
+// seal freezes the body and reports whether its last byte was never handed out.
+func (o *oneShot) seal() (incomplete bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sealed = true
+	return o.left > 0
+}
+
+// Close ends the body and every Read that is waiting.
+func (o *oneShot) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.thaw.Broadcast()
+	if o.reader == nil {
+		return nil
+	}
+	err := o.reader.Close()
+	o.reader = nil
+	return err
+}
+
+// mediaError is the failure of an inline medium after it had been checked.
+type mediaError struct {
+	field string
+	media Media
+	err   error
+}
+
+func (e *mediaError) Error() string {
+	return fmt.Sprintf("%s (%s): %v", e.field, e.media, e.err)
+}
+
+func (e *mediaError) Unwrap() error { return e.err }
+
+var errChanged = errors.New("changed since it was checked")
+
+func (in *inline) fail(err error) error {
+	return &mediaError{field: in.field, media: in.media, err: err}
+}
+
+// rawBuffers lend the bytes between a file and base64. The size is a multiple of 3, so that groups never straddle.
+var rawBuffers = sync.Pool{New: func() any { return new([24 << 10]byte) }}
+
+// inlineReader reads a medium as it goes on the wire: prefix, then base64.
+type inlineReader struct {
+	in    *inline
+	file  io.ReadCloser
+	raw   *[24 << 10]byte
+	left  int64   // raw bytes not read yet
+	spill []byte  // encoded or prefix bytes that did not fit yet
+	group [4]byte // holds a spilled group
+}
+
+func (in *inline) open() (*inlineReader, error) {
+	file, info, err := in.media.open()
+	if err != nil {
+		return nil, in.fail(err)
+	}
+	if info != nil && !sameFile(in.info, info) {
+		return nil, errors.Join(in.fail(errChanged), file.Close())
+	}
+	return &inlineReader{
+		in: in, file: file, left: in.size, spill: []byte(in.prefix), raw: rawBuffers.Get().(*[24 << 10]byte),
+	}, nil
+}
+
+func (r *inlineReader) Read(p []byte) (int, error) {
+	if len(r.spill) > 0 {
+		n := copy(p, r.spill)
+		r.spill = r.spill[n:]
+		return n, nil
+	}
+	if r.left == 0 {
+		return 0, r.checkEnd()
+	}
+	want := min(len(p)/4*3, len(r.raw))
+	spilling := want == 0
+	if spilling {
+		want = 3
+	}
+	raw := r.raw[:min(int64(want), r.left)]
+	if _, err := io.ReadFull(r.file, raw); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errChanged // shrunk
+		}
+		return 0, r.in.fail(err)
+	}
+	r.left -= int64(len(raw))
+	if spilling {
+		base64.StdEncoding.Encode(r.group[:], raw)
+		r.spill = r.group[:]
+		return r.Read(p)
+	}
+	base64.StdEncoding.Encode(p, raw)
+	return base64.StdEncoding.EncodedLen(len(raw)), nil
+}
+
+// checkEnd returns io.EOF when the file ends where it should and is still the one that was checked.
+func (r *inlineReader) checkEnd() error {
+	if n, _ := r.file.Read(r.raw[:1]); n > 0 {
+		return r.in.fail(errChanged) // grown
+	}
+	if file, ok := r.file.(fs.File); ok {
+		if info, err := file.Stat(); err != nil || !sameFile(r.in.info, info) {
+			return r.in.fail(errChanged)
+		}
+	}
+	return io.EOF
+}
+
+func (r *inlineReader) Close() error {
+	rawBuffers.Put(r.raw)
+	r.raw = nil
+	return r.file.Close()
+}
+
+// sameFile compares size and modification time and, where the file system has it, identity.
+func sameFile(a, b fs.FileInfo) bool {
+	if a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime()) {
+		return false
+	}
+	return !os.SameFile(a, a) || os.SameFile(a, b)
+}

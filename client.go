@@ -1,0 +1,492 @@
+package vidu
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// version is the version of this module, for the User-Agent header.
+const version = "0.1.0"
+
+// Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
+const (
+	maxCreateReply = 32 << 20
+	maxReply       = 16 << 20
+	maxErrorReply  = 64 << 10
+	maxHeader      = 64 << 10
+	maxDrain       = 64 << 10 // read past the end of interest to keep a connection
+)
+
+// Client calls the API. Make one with [NewClient], use it for everything and from any number of goroutines; it does
+// not change. Its key shows under no % verb.
+type Client struct {
+	base          url.URL         // base URL and API path
+	authorization func() []string // in a closure, because struct fields leak through %+v
+	redact        func(string) string
+	contentType   []string
+	encoding      []string
+	userAgent     []string
+	creates       *http.Client
+	reads         *http.Client
+	downloads     *http.Client
+	insecureHTTP  bool
+	maxAttempts   int
+	backoff       func(retry int) time.Duration
+	logger        *slog.Logger
+}
+
+// NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
+// or user name. apiKey is sent to that host and nowhere else. Plain http is for loopback hosts, unless
+// [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key shows with the first call.
+func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
+	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: fullJitter}
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(&cfg); err != nil {
+			return nil, fmt.Errorf("vidu: %w", err)
+		}
+	}
+	base, err := parseBaseURL(baseURL, cfg.insecureHTTP)
+	if err != nil {
+		return nil, fmt.Errorf("vidu: base URL: %w", err)
+	}
+	if err := checkKey(apiKey); err != nil {
+		return nil, fmt.Errorf("vidu: API key: %w", err)
+	}
+	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
+	c := &Client{
+		base:          joinBase(base, cfg.apiPath),
+		authorization: func() []string { return authorization },
+		redact:        redactor(apiKey),
+		contentType:   []string{"application/json"},
+		encoding:      []string{"identity"},
+		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},
+		insecureHTTP:  cfg.insecureHTTP || base.Scheme == "http",
+		maxAttempts:   cfg.maxAttempts,
+		backoff:       cfg.backoff,
+		logger:        cfg.logger,
+	}
+	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
+	return c, nil
+}
+
+// NewClientFromEnv is [NewClient] with the base URL from VIDU_BASE_URL and the key from VIDU_API_KEY.
+func NewClientFromEnv(opts ...Option) (*Client, error) {
+	for _, name := range []string{"VIDU_BASE_URL", "VIDU_API_KEY"} {
+		if os.Getenv(name) == "" {
+			return nil, fmt.Errorf("vidu: the environment variable %s is not set", name)
+		}
+	}
+	return NewClient(os.Getenv("VIDU_BASE_URL"), os.Getenv("VIDU_API_KEY"), opts...)
+}
+
+func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
+	if !isPrintableASCII(text) || strings.Contains(text, " ") {
+		return nil, errors.New("contains spaces or characters that a URL cannot have")
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("is not a URL") // the cause would quote it, user name and password included
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http", u.Opaque != "", u.Hostname() == "":
+		return nil, errors.New("must be an absolute URL such as https://gateway.example.com")
+	case u.User != nil:
+		return nil, errors.New("must not contain a user name or password")
+	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
+		return nil, errors.New("must not have a query or fragment")
+	case u.Port() != "" && !isPort(u.Port()):
+		return nil, errors.New("has an impossible port")
+	case u.Scheme == "http" && !insecureHTTP && !isLoopback(u.Hostname()):
+		return nil, errors.New("plain http would send the key readable; use https or WithInsecureHTTP")
+	}
+	return u, nil
+}
+
+// joinBase keeps the path that the base URL may have. The result has no slash at its end.
+func joinBase(base *url.URL, apiPath string) url.URL {
+	joined := base.JoinPath("/", apiPath) // the slash: a URL without any path would get a relative one
+	joined.Path = strings.TrimRight(joined.Path, "/")
+	joined.RawPath = strings.TrimRight(joined.RawPath, "/")
+	return *joined
+}
+
+func isPort(text string) bool {
+	port, err := net.LookupPort("tcp", text)
+	return err == nil && port > 0
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
+}
+
+// checkKey finds the usual accidents. Its errors do not quote the key.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return errors.New("is empty")
+	case strings.TrimRight(key, "\r\n") != key:
+		return errors.New("ends with a newline, as keys read from a file do; trim it")
+	case strings.HasPrefix(key, "Bearer ") || strings.HasPrefix(key, "Token "):
+		return errors.New("begins with the scheme; give the bare key and see WithAuthScheme")
+	case !isPrintableASCII(key) || strings.Contains(key, " "):
+		return errors.New("contains spaces or characters that a header cannot have")
+	}
+	return nil
+}
+
+// redactor masks the key wherever a server or a proxy echoes it. A key too short to be one is left alone: masking it
+// would make messages unreadable.
+func redactor(key string) func(string) string {
+	if len(key) < 8 {
+		return func(s string) string { return s }
+	}
+	return func(s string) string { return strings.ReplaceAll(s, key, "[redacted]") }
+}
+
+// httpClients makes the three clients: creates must never be sent twice by net/http, reads may share connections,
+// downloads go to other hosts and carry nothing of ours.
+func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) {
+	if callers == nil {
+		callers = &http.Client{}
+	}
+	creates, reads, downloads = new(*callers), new(*callers), new(*callers)
+	for _, c := range []*http.Client{creates, reads} {
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	}
+	downloads.Jar, downloads.Timeout = nil, 0
+	if callers.Transport != nil {
+		return creates, reads, downloads
+	}
+	if callers.Timeout == 0 {
+		creates.Timeout, reads.Timeout = 10*time.Minute, time.Minute
+	}
+	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
+		shared := readTransport(standard)
+		creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, shared
+	}
+	return creates, reads, downloads
+}
+
+// readTransport keeps enough idle connections for many polls at once; net/http's own two a host would cost most polls
+// a TLS handshake.
+func readTransport(standard *http.Transport) *http.Transport {
+	t := standard.Clone()
+	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = 10 * time.Second
+	t.ResponseHeaderTimeout = 30 * time.Second
+	t.IdleConnTimeout = 90 * time.Second
+	t.MaxConnsPerHost = 64
+	t.MaxIdleConnsPerHost = 64
+	t.MaxResponseHeaderBytes = maxHeader
+	t.DisableCompression = true
+	return t
+}
+
+// createTransport opens a connection of its own for every create and speaks HTTP/1.1 only. That removes, for one
+// handshake a call, the failures whose outcome nobody can know: the keep-alive connection that the server closes as
+// the request arrives, and HTTP/2's refused and abandoned streams.
+func createTransport(shared *http.Transport) *http.Transport {
+	t := shared.Clone()
+	t.DisableKeepAlives = true
+	t.ResponseHeaderTimeout = 2 * time.Minute // every timeout of ours is a doubt bought
+	t.MaxConnsPerHost = 0
+	t.ForceAttemptHTTP2 = false
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	return t
+}
+
+// request is one call of the API.
+type request struct {
+	method  string
+	path    string // below the API path, its elements checked
+	body    *body  // nil: none
+	paid    bool   // costs money: sent again only when provably nothing was created
+	payload string // of a paid request
+	limit   int64  // bytes of a good reply
+}
+
+// attempt is one request on the wire and what came of it.
+type attempt struct {
+	status     int    // 0: no answer
+	traceID    string // from the answer's header
+	body       []byte // of the answer, as far as it was read
+	incomplete bool   // the request never left whole, and never will
+	ended      bool   // the caller's context is over
+	err        error  // nil: a 2xx answer, whole
+}
+
+// call does rq and hands the reply to decode. It is where every failure gets its promise.
+func (c *Client) call(ctx context.Context, rq *request, decode func(reply []byte) error) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	from := time.Now()
+	a := c.sendWithRetry(ctx, rq)
+	c.decode(rq, a, decode)
+	if a.err == nil || !rq.paid || judgeCreate(a) != ambiguous {
+		return a.err
+	}
+	e := &MaybeCreatedError{
+		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: a.traceID, Err: a.err,
+		Body: []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)]))),
+	}
+	if failure, ok := errors.AsType[*APIError](a.err); ok {
+		e.TraceID = failure.TraceID
+	}
+	return e
+}
+
+// ready turns what would be a panic later into an error now.
+func (c *Client) ready(ctx context.Context) error {
+	if c == nil || c.authorization == nil {
+		return errors.New("vidu: the client was not made by NewClient")
+	}
+	if ctx == nil {
+		return errors.New("vidu: the context is nil")
+	}
+	return nil
+}
+
+// decode reads a 2xx answer. One that broke off is tried, too, when it was paid for: it may still hold the task's id.
+func (c *Client) decode(rq *request, a *attempt, decode func(reply []byte) error) {
+	if a.err != nil && (!rq.paid || a.status/100 != 2) {
+		return
+	}
+	err := decode(a.body)
+	failure, isEnvelope := errors.AsType[*APIError](err)
+	switch {
+	case err == nil:
+		a.err = nil
+	case a.err != nil: // that it broke off says more
+	case isEnvelope:
+		failure.StatusCode = a.status
+		a.err = c.finish(rq, a, failure)
+	default:
+		a.err = c.wrap(rq, fmt.Errorf("HTTP %d: %w", a.status, err))
+	}
+}
+
+// sendWithRetry sends rq until it succeeds, fails for good, must not be sent again, or has used up its attempts.
+func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
+	judge := judgeRead
+	if rq.paid {
+		judge = judgeCreate
+	}
+	for n := 1; ; n++ {
+		a := c.send(ctx, rq, n)
+		if a.err == nil || n == c.maxAttempts || judge(a) != again {
+			return a
+		}
+		if !sleep(ctx, retryDelay(c.backoff, n, a.err)) {
+			if ended := ctx.Err(); ended != nil {
+				a.err = fmt.Errorf("%w; %w while waiting to try again", a.err, ended)
+			}
+			return a
+		}
+	}
+}
+
+// send does one attempt.
+func (c *Client) send(ctx context.Context, rq *request, n int) *attempt {
+	started := time.Now()
+	a := c.exchange(ctx, rq)
+	if c.logger != nil {
+		c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
+			slog.String("method", rq.method), slog.String("path", c.base.Path+rq.path), slog.Int("status", a.status),
+			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.String("request_id", a.traceID))
+	}
+	return a
+}
+
+// exchange puts one request on the wire and reads the answer.
+func (c *Client) exchange(ctx context.Context, rq *request) *attempt {
+	a := &attempt{incomplete: rq.body != nil}
+	req, client := c.newRequest(ctx, rq), c.reads
+	if rq.paid {
+		client = c.creates
+	}
+	var sent *oneShot
+	if rq.body != nil {
+		sent = rq.body.open()
+		defer sent.Close() //nolint:errcheck // its failures show in Read
+		req.Body, req.ContentLength = sent, rq.body.size
+	}
+	resp, err := client.Do(req)
+	if sent != nil {
+		a.incomplete = sent.seal()
+	}
+	a.ended = ctx.Err() != nil
+	if err != nil {
+		a.err = c.wrap(rq, transportError(ctx, err))
+		return a
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	c.readAnswer(rq, resp, a)
+	return a
+}
+
+// newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
+func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
+	u := c.base
+	u.Path += rq.path
+	if u.RawPath != "" {
+		u.RawPath += rq.path
+	}
+	return (&http.Request{
+		Method: rq.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Authorization":   c.authorization(),
+			"Content-Type":    c.contentType, // the seed gateway wants it on GET, too
+			"Accept-Encoding": c.encoding,    // else net/http asks for gzip and expands what comes
+			"User-Agent":      c.userAgent,
+		},
+	}).WithContext(ctx)
+}
+
+// readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
+func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
+	a.status, a.traceID = resp.StatusCode, traceIDOf(resp.Header)
+	if a.status < 200 { // 101: the body would be a raw connection
+		a.err = c.wrap(rq, fmt.Errorf("unexpected HTTP %d", a.status))
+		return
+	}
+	limit := rq.limit
+	if a.status > 299 {
+		limit = maxErrorReply
+	}
+	var err error
+	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
+	switch encoding := resp.Header.Get("Content-Encoding"); {
+	case a.status > 299:
+		a.err = c.refusal(rq, resp, a)
+	case encoding != "" && encoding != "identity":
+		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, oneLine(encoding, 20)))
+	case err != nil:
+		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, err))
+	}
+	if errors.Is(err, errReplyTooBig) {
+		return // the connection is not worth draining
+	}
+	io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // so that the connection can be used again; if not, then not
+}
+
+// refusal makes the error of an answer outside 2xx.
+func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
+	e := parseEnvelope(a.body)
+	failure := e.apiError(a.status)
+	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if location := resp.Header.Get("Location"); a.status/100 == 3 {
+		failure.Message = "redirect to " + redactURL(location) + " not followed"
+	}
+	return c.finish(rq, a, failure)
+}
+
+// finish adds what every APIError has and masks the key in what the server wrote.
+func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
+	failure.op = rq.method + " " + c.base.Path + rq.path
+	failure.Message = c.redact(failure.Message)
+	failure.Code = ErrorCode(c.redact(string(failure.Code)))
+	failure.Body = []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
+	failure.Metadata = []byte(c.redact(string(failure.Metadata)))
+	if failure.TraceID == "" {
+		failure.TraceID = a.traceID
+	}
+	failure.TraceID = c.redact(failure.TraceID)
+	return failure
+}
+
+// wrap says which call failed.
+func (c *Client) wrap(rq *request, err error) error {
+	text := err.Error()
+	if masked := c.redact(text); masked != text {
+		return fmt.Errorf("vidu: %s %s: %s", rq.method, c.base.Path+rq.path, oneLine(masked, 300))
+	}
+	return fmt.Errorf("vidu: %s %s: %w", rq.method, c.base.Path+rq.path, err)
+}
+
+// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of
+// the context can be told even where it was given a cause of its own.
+func transportError(ctx context.Context, err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
+}
+
+// traceIDOf finds the request id in the headers that the API and its gateways use.
+func traceIDOf(header http.Header) string {
+	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
+		if values := header[name]; len(values) > 0 {
+			return oneLine(values[0], 80)
+		}
+	}
+	return ""
+}
+
+// readBounded reads r to its end or to limit. length is what the header promised, -1 for nothing; only a small promise
+// is believed in advance.
+func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
+	if length > limit {
+		return nil, errReplyTooBig
+	}
+	buf := make([]byte, 0, min(max(length, 0), maxErrorReply)+512)
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return buf[:limit], errReplyTooBig
+		case errors.Is(err, io.EOF):
+			return buf, nil
+		case err != nil:
+			return buf, err
+		case len(buf) == cap(buf):
+			buf = append(buf, 0)[:len(buf)]
+		}
+	}
+}
+
+// redactURL is a URL fit for errors and logs: without user name, query and fragment, where signatures stand.
+func redactURL(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "an unreadable URL"
+	}
+	return oneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), 120)
+}
+
+// validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".
+func validID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= 128
+}

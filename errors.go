@@ -1,0 +1,276 @@
+package vidu
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrMaybeCreated marks every error after which a task may exist and be billed. It is the one question to ask after a
+// failed [Client.Reference2Video]: if errors.Is(err, ErrMaybeCreated) is false, nothing was created. The error that
+// carries it is a [*MaybeCreatedError].
+var ErrMaybeCreated = errors.New("vidu: a task may have been created")
+
+// ErrorCode is the API's own word for a failure. It is itself an error, so that one line matches a refused call and a
+// failed task alike:
+//
+//	if errors.Is(err, vidu.ErrCreditInsufficient) { … }
+//
+// The set is open: codes that this package does not know pass through as they came. Source: the error codes page of
+// platform.vidu.com.
+type ErrorCode string //nolint:errname // "code" is the field's own term; the type is an error the way syscall.Errno is one
+
+// Codes of a request that was refused for what it says. Sending it again as it is changes nothing.
+const (
+	ErrBadRequest               ErrorCode = "BadRequest"
+	ErrFieldLacking             ErrorCode = "FieldLacking"
+	ErrFieldUnwanted            ErrorCode = "FieldUnwanted"
+	ErrFieldItemCountOutOfRange ErrorCode = "FieldItemCountOutOfRange"
+	ErrFieldInvalid             ErrorCode = "FieldInvalid"
+	ErrPageSizeOutOfRange       ErrorCode = "PageSizeOutOfRange"
+	ErrModelUnavailable         ErrorCode = "ModelUnavailable"
+)
+
+// Codes of media that cannot be used. The download failures usually come as the code of a failed task.
+const (
+	ErrImageFormatInvalid   ErrorCode = "ImageFormatInvalid"
+	ErrImageSizeInvalid     ErrorCode = "ImageSizeInvalid"
+	ErrImageDownloadFailure ErrorCode = "ImageDownloadFailure"
+	ErrVideoFormatInvalid   ErrorCode = "VideoFormatInvalid"
+	ErrVideoDownloadFailure ErrorCode = "VideoDownloadFailure"
+)
+
+// Codes of the content moderation.
+const (
+	ErrTaskPromptPolicyViolation ErrorCode = "TaskPromptPolicyViolation"
+	ErrAuditSubmitIllegal        ErrorCode = "AuditSubmitIllegal"
+	ErrCreationPolicyViolation   ErrorCode = "CreationPolicyViolation"
+	ErrPhotoAuditNotPass         ErrorCode = "PhotoAuditNotPass"
+	ErrAuditFailed               ErrorCode = "AuditFailed"
+)
+
+// Codes of the account, the key and its limits. ErrCreditInsufficient also matches the words that gateways use for an
+// empty balance, such as insufficient_quota.
+const (
+	ErrUnauthorized       ErrorCode = "Unauthorized"
+	ErrForbidden          ErrorCode = "Forbidden"
+	ErrCreditInsufficient ErrorCode = "CreditInsufficient"
+	ErrQuotaExceeded      ErrorCode = "QuotaExceeded"
+	ErrTooManyRequests    ErrorCode = "TooManyRequests"
+	ErrSystemThrottling   ErrorCode = "SystemThrottling"
+)
+
+// Codes of the state of a task or of the server.
+const (
+	ErrTaskNotFound           ErrorCode = "TaskNotFound"
+	ErrCreationNotFound       ErrorCode = "CreationNotFound"
+	ErrNotFound               ErrorCode = "NotFound"
+	ErrOperationInProcess     ErrorCode = "OperationInProcess"
+	ErrConflict               ErrorCode = "Conflict"
+	ErrUserCancelled          ErrorCode = "UserCancelled"
+	ErrCanceled               ErrorCode = "Canceled"
+	ErrInternalServiceFailure ErrorCode = "InternalServiceFailure"
+)
+
+// Error returns the code as the API spells it.
+func (c ErrorCode) Error() string { return oneLine(string(c), 80) }
+
+// Is makes [ErrCreditInsufficient] match every spelling of "out of money".
+func (c ErrorCode) Is(target error) bool {
+	return target == ErrCreditInsufficient && c.outOfMoney()
+}
+
+// outOfMoney tells the codes that no waiting cures. Gateways say insufficient_quota, insufficient_user_quota,
+// insufficient_balance and the like, some of them with status 429.
+func (c ErrorCode) outOfMoney() bool {
+	return c == ErrCreditInsufficient || strings.Contains(strings.ToLower(string(c)), "insufficient")
+}
+
+// codeOfStatus is the code that an answer stands for when its body names none.
+func codeOfStatus(status int) ErrorCode {
+	switch status {
+	case http.StatusBadRequest:
+		return ErrBadRequest
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusPaymentRequired:
+		return ErrCreditInsufficient
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusNotFound:
+		return ErrNotFound
+	case http.StatusConflict:
+		return ErrConflict
+	case http.StatusTooManyRequests:
+		return ErrTooManyRequests
+	case 499: // nginx's "client closed request", which the API documents as Canceled
+		return ErrCanceled
+	case http.StatusInternalServerError:
+		return ErrInternalServiceFailure
+	default:
+		return ""
+	}
+}
+
+// APIError is an answer of the server that says no: any status outside 2xx, or a 2xx that carries an error envelope.
+// Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
+// created.
+type APIError struct {
+	StatusCode int             // HTTP status of the answer
+	Code       ErrorCode       // the answer's "reason", else its "code", else what the status stands for; "" when unknown
+	Message    string          // the server's own words; "" when there were none
+	TraceID    string          // what the vendor's support asks for; "" when the answer has none
+	RetryAfter time.Duration   // the Retry-After header as sent, in any of its forms; 0 when absent or unreadable
+	Metadata   json.RawMessage // the envelope's "metadata"; nil when absent
+	Body       []byte          // the answer as received, at most 64 KiB, with the API key masked
+
+	op string // method and path
+}
+
+// Error is one line: operation, status, code, message and trace id.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	b.WriteString("vidu: ")
+	if e.op != "" {
+		b.WriteString(e.op + ": ")
+	}
+	fmt.Fprintf(&b, "HTTP %d", e.StatusCode)
+	if e.Code != "" {
+		b.WriteString(" " + e.Code.Error())
+	}
+	if said := e.said(); said != "" {
+		b.WriteString(": " + said)
+	}
+	if e.TraceID != "" {
+		b.WriteString(" (trace id " + oneLine(e.TraceID, 64) + ")")
+	}
+	return b.String()
+}
+
+// said is the message or, where the envelope is unknown, the beginning of the body.
+func (e *APIError) said() string {
+	if e.Message != "" {
+		return oneLine(e.Message, 200)
+	}
+	if looksLikeHTML(e.Body) {
+		return "a web page, not an answer of the API"
+	}
+	return oneLine(string(e.Body), 120)
+}
+
+// Unwrap returns the code, so that errors.Is(err, [ErrQuotaExceeded]) holds.
+func (e *APIError) Unwrap() error { return e.Code.orNil() }
+
+// orNil keeps an absent code out of error chains.
+func (c ErrorCode) orNil() error {
+	if c == "" {
+		return nil
+	}
+	return c
+}
+
+// TaskError is the failure of a task that had been accepted: it ended as failed or was cancelled. The API does not
+// charge for it.
+type TaskError struct {
+	Task *Task // as last seen; ErrCode and ErrMessage say why
+}
+
+// Error is one line: task id, state, code and message.
+func (e *TaskError) Error() string {
+	text := "vidu: task " + e.Task.ID + " " + oneLine(string(e.Task.State), 40)
+	if e.Task.ErrCode != "" {
+		text += ": " + e.Task.ErrCode.Error()
+	}
+	if e.Task.ErrMessage != "" {
+		text += ": " + oneLine(e.Task.ErrMessage, 200)
+	}
+	return text
+}
+
+// Unwrap returns the task's error code, so that errors.Is(err, [ErrImageDownloadFailure]) holds.
+func (e *TaskError) Unwrap() error { return e.Task.ErrCode.orNil() }
+
+// FieldProblem is one thing that is wrong with a request.
+type FieldProblem struct {
+	Field  string // as on the wire, with index: "prompt", "images[3]", "subjects[0].name"
+	Reason string // what is wrong, and what would be right
+}
+
+// ValidationError lists everything that is wrong with a request. Nothing was sent.
+type ValidationError struct {
+	Problems []FieldProblem // at least one
+}
+
+// Error is one line that names the first problems and counts the rest.
+func (e *ValidationError) Error() string {
+	const shown = 4
+	var b strings.Builder
+	b.WriteString("vidu: invalid request")
+	for i, p := range e.Problems {
+		if i == shown {
+			fmt.Fprintf(&b, "; and %d more", len(e.Problems)-shown)
+			break
+		}
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + oneLine(p.Field, 40) + ": " + oneLine(p.Reason, 120))
+	}
+	return b.String()
+}
+
+// MaybeCreatedError is the outcome of a create that nobody can know from here: the server may have received the whole
+// request, and a task may exist and be billed. Do not send the request again; look for the task by its payload, or
+// alert a person.
+type MaybeCreatedError struct {
+	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
+	From, To   time.Time // when the call began and ended, by the local clock: the task's CreatedAt lies between
+	StatusCode int       // HTTP status of the answer; 0 when there was none
+	TraceID    string    // of the answer; "" when it has none
+	Body       []byte    // of the answer, at most 64 KiB, with the API key masked; nil when there was none
+	Err        error     // the cause; an [*APIError] when the server answered with an error
+}
+
+// Error is one line: what may have happened, the cause and the payload to look for.
+func (e *MaybeCreatedError) Error() string {
+	text := "vidu: a task may have been created and billed: " + oneLine(strings.TrimPrefix(errorText(e.Err), "vidu: "), 300)
+	if e.Payload != "" {
+		text += fmt.Sprintf(" (payload %q)", oneLine(e.Payload, 64))
+	}
+	return text
+}
+
+// Is makes errors.Is(err, [ErrMaybeCreated]) hold.
+func (e *MaybeCreatedError) Is(target error) bool { return target == ErrMaybeCreated }
+
+// Unwrap returns the cause.
+func (e *MaybeCreatedError) Unwrap() error { return e.Err }
+
+func errorText(err error) string {
+	if err == nil {
+		return "unknown cause"
+	}
+	return err.Error()
+}
+
+// oneLine makes text that others wrote fit for an error message or a log: one line, valid UTF-8, at most limit bytes.
+func oneLine(s string, limit int) string {
+	clean := strings.ToValidUTF8(s[:min(len(s), 4*limit)], "\uFFFD")
+	clean = strings.Join(strings.FieldsFunc(clean, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if len(clean) <= limit {
+		return clean
+	}
+	cut := limit - len("…")
+	for cut > 0 && !utf8.RuneStart(clean[cut]) {
+		cut--
+	}
+	return clean[:cut] + "…"
+}
+
+func looksLikeHTML(body []byte) bool {
+	return strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "<")
+}

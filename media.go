@@ -1,0 +1,310 @@
+package vidu
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/image/webp"
+)
+
+// Limits of the API on media. Source: the reference-to-video page of platform.vidu.com, August 2026. "MB" is not
+// defined there; the larger reading is used, so that nothing is refused here that the server might take.
+const (
+	maxBodyBytes  = 20 << 20 // the whole request, base64 included
+	maxImageBytes = 50 << 20 // one image
+	maxVideoBytes = 20 << 20 // one inline video, before base64
+	minPixels     = 128      // each side
+	maxRatio      = 4        // of the longer side to the shorter one, exclusive
+)
+
+// Media is a reference image or video: a link, or data that travels inside the request. Make one with [URL], [File],
+// [FS], [Bytes], [DataURI] or [UploadRef]; the zero Media is invalid.
+//
+// Inline media of all kinds count against the 20 MB that the whole request may have, base64 included, so about 15 MB
+// of files; for more use links or uploads. They are checked before anything is sent (format, dimensions, size) and are
+// streamed: a request costs the same memory whatever its media weigh.
+type Media struct {
+	source source
+	ref    string // the reference as it goes on the wire, or the file's name
+	fsys   fs.FS
+	data   []byte
+}
+
+type source uint8
+
+const (
+	fromURL source = iota + 1
+	fromUpload
+	fromDataURI
+	fromFile
+	fromFS
+	fromBytes
+)
+
+// URL refers to media by an absolute http or https link. The server fetches it, so it must be reachable from there; one
+// that is not is accepted first, and then the task fails with [ErrImageDownloadFailure], uncharged.
+func URL(link string) Media { return Media{source: fromURL, ref: link} }
+
+// UploadRef refers to an image that was uploaded before, by the whole reference that the upload answered
+// ("ssupload:?id=…").
+func UploadRef(ref string) Media { return Media{source: fromUpload, ref: ref} }
+
+// DataURI is media as "data:image/png;base64,…". The content type is mandatory.
+func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
+
+// File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
+// between is an error. What it is, is told by its first bytes, not by its name.
+func File(path string) Media { return Media{source: fromFile, ref: path} }
+
+// FS is a file of a file system, such as an [embed.FS]. It behaves as [File].
+func FS(fsys fs.FS, name string) Media { return Media{source: fromFS, ref: name, fsys: fsys} }
+
+// Bytes is media in memory. The slice is not copied: leave it as it is until the call returns.
+func Bytes(data []byte) Media { return Media{source: fromBytes, data: data} }
+
+// String describes the media in a few words, without its data or a link's query.
+func (m Media) String() string {
+	switch m.source {
+	case fromURL:
+		return redactURL(m.ref)
+	case fromUpload:
+		return oneLine(m.ref, 80)
+	case fromDataURI:
+		return fmt.Sprintf("data URI of %d bytes", len(m.ref))
+	case fromFile, fromFS:
+		return oneLine(m.ref, 80)
+	case fromBytes:
+		return fmt.Sprintf("%d bytes", len(m.data))
+	default:
+		return "no media"
+	}
+}
+
+// mediaKind is where media stands in a request: what is an image there may not be a video.
+type mediaKind struct {
+	noun     string
+	maxBytes int64
+	types    []string
+}
+
+var (
+	imageKind = mediaKind{noun: "image", maxBytes: maxImageBytes, types: []string{"image/png", "image/jpeg", "image/jpg", "image/webp"}}
+	videoKind = mediaKind{noun: "video", maxBytes: maxVideoBytes, types: []string{"video/mp4", "video/avi", "video/x-msvideo", "video/quicktime", "video/mov"}}
+)
+
+// inline is media that travels in the request, checked and measured.
+type inline struct {
+	media  Media
+	prefix string      // "data:image/png;base64,"
+	size   int64       // bytes before base64
+	info   fs.FileInfo // of a file when it was checked; nil otherwise
+	field  string      // where it stands in the request
+}
+
+// check returns what goes on the wire for media without data of its own, or the inline that will. The error is a
+// reason for a [FieldProblem].
+func (m Media) check(kind *mediaKind) (string, *inline, error) {
+	switch m.source {
+	case fromURL:
+		return m.ref, nil, checkLink(m.ref)
+	case fromUpload:
+		if !strings.HasPrefix(m.ref, "ssupload:") {
+			return "", nil, errors.New("must be an upload reference, which begins with \"ssupload:\"")
+		}
+		return m.ref, nil, nil
+	case fromDataURI:
+		return m.ref, nil, checkDataURI(m.ref, kind)
+	case fromFile, fromFS, fromBytes:
+		in, err := m.checkInline(kind)
+		return "", in, err
+	default:
+		return "", nil, errors.New("is empty; use vidu.URL, vidu.File or another constructor")
+	}
+}
+
+func (m Media) checkInline(kind *mediaKind) (*inline, error) {
+	file, info, err := m.open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	in := &inline{media: m, size: int64(len(m.data)), info: info}
+	if info != nil {
+		in.size = info.Size()
+	}
+	if in.size > kind.maxBytes {
+		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.size, kind.maxBytes)
+	}
+	contentType, err := checkContent(file, kind)
+	if err != nil {
+		return nil, err
+	}
+	in.prefix = "data:" + contentType + ";base64,"
+	return in, nil
+}
+
+// open opens the media and, for a file, tells what it is. Only regular files are opened: a device or a pipe could
+// block for ever.
+func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
+	if m.source == fromBytes {
+		return io.NopCloser(bytes.NewReader(m.data)), nil, nil
+	}
+	fsys, name := m.fsys, m.ref
+	var stat func() (fs.FileInfo, error)
+	var open func() (fs.File, error)
+	if m.source == fromFile {
+		stat = func() (fs.FileInfo, error) { return os.Stat(name) }
+		open = func() (fs.File, error) { return os.Open(name) }
+	} else {
+		if fsys == nil {
+			return nil, nil, errors.New("the file system is nil")
+		}
+		stat = func() (fs.FileInfo, error) { return fs.Stat(fsys, name) }
+		open = func() (fs.File, error) { return fsys.Open(name) }
+	}
+	if info, err := stat(); err != nil {
+		return nil, nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	file, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", name)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
+}
+
+// checkContent tells the content type by the first bytes and, of an image, reads the dimensions from its header. No
+// pixel is decoded, so a header that lies costs nothing.
+func checkContent(r io.Reader, kind *mediaKind) (string, error) {
+	head := make([]byte, 512)
+	n, err := io.ReadFull(r, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	head = head[:n]
+	if n == 0 {
+		return "", errors.New("is empty")
+	}
+	contentType := sniff(head)
+	if !slices.Contains(kind.types, contentType) {
+		return "", fmt.Errorf("is %s, not one of the %s formats %s", contentType, kind.noun, kind.formats())
+	}
+	if kind != &imageKind {
+		return contentType, nil
+	}
+	return contentType, checkDimensions(contentType, io.MultiReader(bytes.NewReader(head), r))
+}
+
+func (k *mediaKind) formats() string {
+	if k == &imageKind {
+		return "png, jpeg, webp"
+	}
+	return "mp4, avi, mov"
+}
+
+// sniff is http.DetectContentType with the video containers that it does not know, and without its parameters.
+func sniff(head []byte) string {
+	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
+		switch brand := string(head[8:12]); brand {
+		case "qt  ":
+			return "video/quicktime"
+		case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis": // still pictures in the same container
+			return "image/" + brand
+		default:
+			return "video/mp4"
+		}
+	}
+	if len(head) >= 8 {
+		switch string(head[4:8]) {
+		case "moov", "mdat", "wide": // QuickTime before the "ftyp" box existed
+			return "video/quicktime"
+		}
+	}
+	contentType, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	return contentType
+}
+
+func checkDimensions(contentType string, r io.Reader) error {
+	decode := map[string]func(io.Reader) (image.Config, error){
+		"image/png": png.DecodeConfig, "image/jpeg": jpeg.DecodeConfig, "image/webp": webp.DecodeConfig,
+	}[contentType]
+	if decode == nil {
+		return nil
+	}
+	config, err := decode(r)
+	if err != nil {
+		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
+	}
+	return checkSize(config.Width, config.Height)
+}
+
+func checkSize(width, height int) error {
+	short, long := min(width, height), max(width, height)
+	if short < minPixels {
+		return fmt.Errorf("has %d×%d pixels, at least %d×%d are needed", width, height, minPixels, minPixels)
+	}
+	if long >= maxRatio*short {
+		return fmt.Errorf("has %d×%d pixels, the ratio must lie between 1:%d and %d:1", width, height, maxRatio, maxRatio)
+	}
+	return nil
+}
+
+// checkLink refuses what no server can fetch.
+func checkLink(link string) error {
+	u, err := url.Parse(link)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("must be an absolute http or https URL")
+	}
+	return nil
+}
+
+func checkDataURI(uri string, kind *mediaKind) error {
+	head, data, found := strings.Cut(uri, ";base64,")
+	contentType, isData := strings.CutPrefix(head, "data:")
+	if !found || !isData || contentType == "" {
+		return errors.New("must have the form data:image/png;base64,…")
+	}
+	if !slices.Contains(kind.types, contentType) {
+		return fmt.Errorf("is %s, not one of the %s formats %s", oneLine(contentType, 40), kind.noun, kind.formats())
+	}
+	digits := strings.TrimRight(data, "=")
+	if len(data)%4 != 0 || len(data)-len(digits) > 2 || !isBase64(digits) {
+		return errors.New("is not base64")
+	}
+	if size := int64(base64.RawStdEncoding.DecodedLen(len(digits))); size > kind.maxBytes {
+		return fmt.Errorf("has %d bytes, at most %d are allowed", size, kind.maxBytes)
+	}
+	_, err := checkContent(base64.NewDecoder(base64.StdEncoding, strings.NewReader(data)), kind)
+	return err
+}
+
+func isBase64(digits string) bool {
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,147 @@
+package vidu
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Base URLs of the official API, for [NewClient] together with [WithOfficialAPI].
+const (
+	OfficialBaseURL      = "https://api.vidu.com" // international
+	OfficialBaseURLChina = "https://api.vidu.cn"  // mainland China
+)
+
+// Option changes a default of [NewClient]. An option that makes no sense is an error of NewClient, which names it.
+type Option func(*config) error
+
+// config is what options set. The key is not in it.
+type config struct {
+	httpClient   *http.Client // nil: our own
+	apiPath      string
+	authScheme   string
+	userAgent    string
+	insecureHTTP bool
+	maxAttempts  int
+	backoff      func(retry int) time.Duration
+	logger       *slog.Logger
+}
+
+// WithHTTPClient sends everything through client: its transport, its timeout, its cookie jar. client is copied, never
+// modified, and the copy follows no redirects. The default is a client of our own, made for paid calls: connections
+// that were idle are never used for a create, HTTP/2 only for reads, and there are timeouts on every step.
+//
+// A client with neither Transport nor Timeout still gets our transports. A Transport that sends requests again by
+// itself can make a create cost twice; take one that does not.
+func WithHTTPClient(client *http.Client) Option {
+	return func(c *config) error {
+		if client == nil {
+			return errors.New("WithHTTPClient: the client is nil")
+		}
+		c.httpClient = client
+		return nil
+	}
+}
+
+// WithAPIPath sets the path between the base URL and the endpoint. The default is /vidu/v2; gateways use /ent/v2,
+// /vidu/ent/v2 and others. "" is none.
+func WithAPIPath(path string) Option {
+	return func(c *config) error {
+		if strings.ContainsAny(path, "?#%\\") || strings.Contains(path, "..") || !isPrintableASCII(path) {
+			return fmt.Errorf("WithAPIPath: %q is not a plain path", oneLine(path, 80))
+		}
+		c.apiPath = path
+		return nil
+	}
+}
+
+// WithAuthScheme sets the word before the key in the Authorization header. The default is Bearer; the official API
+// wants Token. "" sends the bare key.
+func WithAuthScheme(scheme string) Option {
+	return func(c *config) error {
+		if !isToken(scheme) {
+			return fmt.Errorf("WithAuthScheme: %q is not one word", oneLine(scheme, 40))
+		}
+		c.authScheme = scheme
+		return nil
+	}
+}
+
+// WithOfficialAPI speaks to the official API: path /ent/v2 and scheme Token. The base URL is then [OfficialBaseURL] or
+// [OfficialBaseURLChina].
+func WithOfficialAPI() Option {
+	return func(c *config) error {
+		c.apiPath, c.authScheme = "/ent/v2", "Token"
+		return nil
+	}
+}
+
+// WithUserAgent appends the name of your program to the User-Agent header, vidu-go/<version> go/<version>.
+func WithUserAgent(name string) Option {
+	return func(c *config) error {
+		if !isPrintableASCII(name) {
+			return fmt.Errorf("WithUserAgent: %q has characters that a header cannot have", oneLine(name, 40))
+		}
+		c.userAgent = name
+		return nil
+	}
+}
+
+// WithInsecureHTTP allows a base URL with plain http to a host other than loopback, and plain-http links of results.
+// The key and the media then travel readable by anyone on the way.
+func WithInsecureHTTP() Option {
+	return func(c *config) error {
+		c.insecureHTTP = true
+		return nil
+	}
+}
+
+// WithMaxAttempts sets how often one call is sent at the most, the first time included. The default is 4; 1 turns
+// retries off. A create is sent again only after a failure that provably created nothing.
+func WithMaxAttempts(n int) Option {
+	return func(c *config) error {
+		if n < 1 {
+			return fmt.Errorf("WithMaxAttempts: %d; at least 1 is needed", n)
+		}
+		c.maxAttempts = n
+		return nil
+	}
+}
+
+// WithBackoff sets the pause before retry 1, 2, … The default is random between 0 and a limit that doubles from 0.5 s
+// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says.
+func WithBackoff(pause func(retry int) time.Duration) Option {
+	return func(c *config) error {
+		if pause == nil {
+			return errors.New("WithBackoff: the function is nil")
+		}
+		c.backoff = pause
+		return nil
+	}
+}
+
+// WithLogger writes one Debug record an attempt: method, path, status, duration, attempt and request id, never a body,
+// a key or a query string. nil, the default, writes nothing.
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) error {
+		c.logger = logger
+		return nil
+	}
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isToken is true for what RFC 9110 calls a token, and for "".
+func isToken(s string) bool {
+	return isPrintableASCII(s) && !strings.ContainsAny(s, " \"(),/:;<=>?@[\\]{}")
+}

@@ -1,0 +1,200 @@
+package vidu
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// Model names a video model. The set is open: a model that this package does not know is sent as it is.
+type Model string
+
+// Models of the reference-to-video endpoint, as the official page lists them in August 2026. What each accepts is in
+// the documentation of the fields of [Reference2VideoRequest].
+const (
+	ModelQ3Drama Model = "viduq3-drama" // 2–15 s; 720p (default), 1080p
+	ModelQ3Ad    Model = "viduq3-ad"    // 3–15 s; 720p, 1080p
+	ModelQ3Mix   Model = "viduq3-mix"   // 1–16 s (default 5); 540p, 720p (default), 1080p; no subjects, no off-peak
+	ModelQ3Turbo Model = "viduq3-turbo" // 3–16 s (default 5); 540p, 720p (default), 1080p
+	ModelQ3      Model = "viduq3"       // 3–16 s (default 5); 540p, 720p (default), 1080p
+	ModelQ2Pro   Model = "viduq2-pro"   // 1–10 s (default 5) or AutoDuration; 540p, 720p (default), 1080p; takes videos
+	ModelQ2      Model = "viduq2"       // 1–10 s (default 5); 540p, 720p (default), 1080p
+	ModelQ1      Model = "viduq1"       // 5 s; 1080p
+	Model20      Model = "vidu2.0"      // 4 s; 360p (default), 720p
+	Model15      Model = "vidu1.5"      // 4 s (default) or 8 s; 360p, 720p, 1080p; gone from the newest pages
+)
+
+// Resolution is the height class of the video. The set is open.
+type Resolution string
+
+// Resolutions that at least one model knows.
+const (
+	Resolution360p  Resolution = "360p"
+	Resolution540p  Resolution = "540p"
+	Resolution720p  Resolution = "720p"
+	Resolution1080p Resolution = "1080p"
+)
+
+// AspectRatio is the shape of the video, "W:H". The set is open: the q2 and q3 models take any ratio.
+type AspectRatio string
+
+// Aspect ratios that every model knows.
+const (
+	AspectRatio16x9 AspectRatio = "16:9"
+	AspectRatio9x16 AspectRatio = "9:16"
+	AspectRatio4x3  AspectRatio = "4:3"
+	AspectRatio3x4  AspectRatio = "3:4"
+	AspectRatio1x1  AspectRatio = "1:1"
+	AspectRatioAuto AspectRatio = "auto"
+)
+
+// MovementAmplitude says how much things move. The q2 and q3 models accept and ignore it. The set is open.
+type MovementAmplitude string
+
+// Movement amplitudes.
+const (
+	MovementAuto   MovementAmplitude = "auto"
+	MovementSmall  MovementAmplitude = "small"
+	MovementMedium MovementAmplitude = "medium"
+	MovementLarge  MovementAmplitude = "large"
+)
+
+// AudioType says what the sound track holds. The set is open.
+type AudioType string
+
+// Audio types.
+const (
+	AudioAll         AudioType = "all"
+	AudioSpeechOnly  AudioType = "speech_only"
+	AudioSoundEffect AudioType = "sound_effect_only"
+)
+
+// State is where a task stands. The set is open: gateways have states of their own, and a state that this package does
+// not know means "still running". The known ones are spelled here as the API spells them, whatever the letter case and
+// spelling of the reply.
+type State string
+
+// States of a task, in their order. Any of them but the last may be skipped.
+const (
+	StateCreated    State = "created"
+	StateQueueing   State = "queueing"
+	StateProcessing State = "processing"
+	StateSuccess    State = "success"
+	StateFailed     State = "failed"
+	StateCanceled   State = "canceled"
+)
+
+// Terminal reports whether a task in this state will not change any more: success, failed, canceled or cancelled, in
+// any letter case.
+func (s State) Terminal() bool {
+	switch parseState(string(s)) {
+	case StateSuccess, StateFailed, StateCanceled:
+		return true
+	default:
+		return false
+	}
+}
+
+// parseState maps the spellings of the known states to one and keeps every other as it is.
+func parseState(text string) State {
+	switch lower := State(strings.ToLower(text)); lower {
+	case StateCreated, StateQueueing, StateProcessing, StateSuccess, StateFailed, StateCanceled:
+		return lower
+	case "cancelled":
+		return StateCanceled
+	case "queuing":
+		return StateQueueing
+	default:
+		return State(text)
+	}
+}
+
+// Task is a generation as the server tells it. Create, query, list and callback each fill a part of the fields; what a
+// reply does not say is zero. Fields that this package does not know are in [Task.RawJSON].
+type Task struct {
+	ID                string            `json:"id"`
+	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it
+	State             State             `json:"state"`
+	Model             Model             `json:"model,omitempty"` // may differ from the one that was asked for
+	Style             string            `json:"style,omitempty"`
+	Prompt            string            `json:"prompt,omitempty"`
+	Images            []string          `json:"images,omitempty"` // the reference images; nil when the echo holds inline media
+	Videos            []string          `json:"videos,omitempty"`
+	Duration          int               `json:"duration,omitempty"` // seconds
+	Seed              int               `json:"seed,omitempty"`     // the number really used
+	AspectRatio       AspectRatio       `json:"aspect_ratio,omitempty"`
+	Resolution        Resolution        `json:"resolution,omitempty"`
+	MovementAmplitude MovementAmplitude `json:"movement_amplitude,omitempty"`
+	Credits           int               `json:"credits"` // the price; 0 is a legal price and also "not said"
+	Payload           string            `json:"payload,omitempty"`
+	Priority          int               `json:"cus_priority,omitempty"`
+	OffPeak           bool              `json:"off_peak,omitempty"`
+	Audio             bool              `json:"audio,omitempty"`
+	AudioType         AudioType         `json:"audio_type,omitempty"`
+	BGM               bool              `json:"bgm,omitempty"`
+	IsRec             bool              `json:"is_rec,omitempty"` // recommended prompt; not settable on this endpoint
+	Watermark         bool              `json:"watermark,omitempty"`
+	WatermarkPosition int               `json:"wm_position,omitempty"` // as in the request; 0 is unspecified
+	WatermarkURL      string            `json:"wm_url,omitempty"`
+	MetaData          string            `json:"meta_data,omitempty"`
+	ClientRequestID   string            `json:"client_request_id,omitempty"`
+	CreatedAt         time.Time         `json:"created_at,omitzero"`
+	ErrCode           ErrorCode         `json:"err_code,omitempty"` // why the task failed; may be "" even then
+	ErrMessage        string            `json:"err_msg,omitempty"`
+	Progress          float64           `json:"progress,omitempty"` // percent, 0–100; many servers never say
+	Creations         []Creation        `json:"creations,omitempty"`
+
+	// Warnings names the fields that could not be read. They are zero; everything else is as the server said it.
+	Warnings []string `json:"-"`
+
+	raw json.RawMessage
+}
+
+// Done reports whether the task has ended, well or not.
+func (t *Task) Done() bool { return t.State.Terminal() }
+
+// Video returns the finished video. It is false until the task has succeeded and has a link.
+func (t *Task) Video() (Creation, bool) {
+	if t.State != StateSuccess {
+		return Creation{}, false
+	}
+	for _, c := range t.Creations {
+		if c.URL != "" {
+			return c, true
+		}
+	}
+	return Creation{}, false
+}
+
+// RawJSON returns the reply that the task was read from, as received. It is nil for a Task made by hand.
+func (t *Task) RawJSON() json.RawMessage { return t.raw }
+
+// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one.
+func (t *Task) UnmarshalJSON(data []byte) error {
+	task, err := decodeTask(append([]byte(nil), data...))
+	if err != nil {
+		return err
+	}
+	*t = *task
+	return nil
+}
+
+// Creation is one result of a task. Its links need no key, lie on another host and expire: the video's after 24 hours
+// (older pages say one), the cover's after one. Asking for the task again renews them, which [Client.Download] does by
+// itself.
+type Creation struct {
+	ID             string    `json:"id,omitempty"`
+	URL            string    `json:"url"`                       // the video
+	CoverURL       string    `json:"cover_url,omitempty"`       // a still image
+	WatermarkedURL string    `json:"watermarked_url,omitempty"` // "" unless a watermark was asked for
+	ModerationURLs []string  `json:"moderation_url,omitempty"`  // what moderation objected to, if anything
+	Video          VideoInfo `json:"video,omitzero"`            // zero when the server does not say
+}
+
+// VideoInfo describes the file behind a [Creation].
+type VideoInfo struct {
+	Duration float64 `json:"duration,omitempty"` // seconds
+	FPS      int     `json:"fps,omitempty"`      // frames a second
+	Width    int     `json:"width,omitempty"`    // pixels
+	Height   int     `json:"height,omitempty"`   // pixels
+}

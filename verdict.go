@@ -1,0 +1,219 @@
+package vidu
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// verdict says what one failed attempt at a paid create proves.
+type verdict int
+
+const (
+	refused   verdict = iota // no task was created, and sending the same again is pointless
+	again                    // no task was created, and sending the same again is safe
+	ambiguous                // a task may exist: never send again
+)
+
+// createRule is one row of the policy: which failures it covers, and what they prove.
+type createRule struct {
+	name       string
+	from, to   int                 // statuses; 0, 0: there was no answer
+	incomplete bool                // only when the request provably never left whole
+	codes      []ErrorCode         // only with one of these codes
+	cause      func(*attempt) bool // only for such a cause
+	verdict    verdict
+}
+
+// createRules is the whole policy, top to bottom, the first match wins. What no row covers is ambiguous: rounding is
+// always toward "a task may exist".
+//
+// "Incomplete" is the one proof that holds without an answer: our own body reader never handed out the last byte of
+// the JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even
+// httptrace.WroteRequest.
+var createRules = []createRule{
+	{name: "no answer, context ended before the request was complete", incomplete: true, cause: isContextEnd, verdict: refused},
+	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: refused},
+	{name: "no answer, certificate or protocol wrong", incomplete: true, cause: isTLSRefusal, verdict: refused},
+	{name: "no answer, host unknown", incomplete: true, cause: isUnknownHost, verdict: refused},
+	{name: "no answer, proxy wants a password", incomplete: true, cause: isProxyAuth, verdict: refused},
+	{name: "no answer, request incomplete", incomplete: true, verdict: again},
+	{name: "no answer, request may have arrived", verdict: ambiguous},
+
+	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: refused},
+	{name: "2xx without a usable task", from: 200, to: 299, verdict: ambiguous},
+
+	{name: "redirect, never followed", from: 300, to: 399, verdict: refused},
+
+	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: again},
+	{name: "408", from: 408, to: 408, verdict: ambiguous},
+	{name: "409, a twin may exist", from: 409, to: 409, verdict: ambiguous},
+	{name: "499, given up midway", from: 499, to: 499, verdict: ambiguous},
+	{name: "425, not processed by definition", from: 425, to: 425, verdict: again},
+	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: refused},
+	{name: "429", from: 429, to: 429, verdict: again},
+	{name: "4xx whose code says that something may have begun", from: 400, to: 499, codes: beginnings, verdict: ambiguous},
+	{name: "4xx", from: 400, to: 499, verdict: refused},
+
+	{name: "5xx, request incomplete", from: 500, to: 599, incomplete: true, verdict: again},
+	{name: "5xx", from: 500, to: 599, verdict: ambiguous},
+}
+
+// beginnings are the codes after which a task may exist whatever the status says.
+var beginnings = []ErrorCode{ErrOperationInProcess, ErrConflict, ErrCanceled, ErrInternalServiceFailure}
+
+// refusals are the codes that mean "not accepted" even inside an answer whose status says 200.
+var refusals = []ErrorCode{
+	ErrBadRequest, ErrFieldLacking, ErrFieldUnwanted, ErrFieldItemCountOutOfRange, ErrFieldInvalid,
+	ErrModelUnavailable, ErrImageFormatInvalid, ErrImageSizeInvalid, ErrImageDownloadFailure, ErrVideoFormatInvalid,
+	ErrVideoDownloadFailure, ErrTaskPromptPolicyViolation, ErrAuditSubmitIllegal, ErrCreationPolicyViolation,
+	ErrPhotoAuditNotPass, ErrAuditFailed, ErrUnauthorized, ErrForbidden, ErrCreditInsufficient, ErrQuotaExceeded,
+	ErrTooManyRequests, ErrSystemThrottling, ErrNotFound,
+}
+
+// judgeCreate applies createRules to a failed attempt.
+func judgeCreate(a *attempt) verdict {
+	for i := range createRules {
+		if createRules[i].covers(a) {
+			return createRules[i].verdict
+		}
+	}
+	return ambiguous
+}
+
+func (r *createRule) covers(a *attempt) bool {
+	return a.status >= r.from && a.status <= r.to &&
+		(!r.incomplete || a.incomplete) &&
+		(r.codes == nil || slices.Contains(r.codes, codeOf(a.err))) &&
+		(r.cause == nil || r.cause(a))
+}
+
+// judgeRead is the policy for everything that costs nothing to ask twice.
+func judgeRead(a *attempt) verdict {
+	code := codeOf(a.err)
+	switch {
+	case a.status == 0:
+		if a.ended || isTLSRefusal(a) || isUnknownHost(a) || isProxyAuth(a) {
+			return refused
+		}
+		return again
+	case a.status < 300: // broke off, or cannot be used
+		if errors.Is(a.err, errBadReply) {
+			return refused
+		}
+		return again
+	case code.outOfMoney():
+		return refused
+	case code == ErrOperationInProcess, code == ErrQuotaExceeded, code == ErrTooManyRequests, code == ErrSystemThrottling:
+		return again
+	case slices.Contains(refusals, code): // also where a gateway dresses a refusal up as a 500
+		return refused
+	case a.status == http.StatusNotImplemented:
+		return refused
+	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status >= 500:
+		return again
+	default:
+		return refused
+	}
+}
+
+// codeOf is the API's code inside err, "" when there is none.
+func codeOf(err error) ErrorCode {
+	var code ErrorCode
+	errors.As(err, &code)
+	return code
+}
+
+func isContextEnd(a *attempt) bool { return a.ended }
+
+func isMediaFailure(a *attempt) bool {
+	var failure *mediaError
+	return errors.As(a.err, &failure)
+}
+
+// isTLSRefusal tells the failures of a handshake that a second try would only repeat. A peer that talks plain HTTP
+// belongs here: the key must never be sent to it.
+func isTLSRefusal(a *attempt) bool {
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	return errors.As(a.err, &certificate) || errors.As(a.err, &record) || errors.Is(a.err, http.ErrSchemeMismatch)
+}
+
+func isUnknownHost(a *attempt) bool {
+	var dns *net.DNSError
+	return errors.As(a.err, &dns) && dns.IsNotFound
+}
+
+// isProxyAuth tells the 407 of a proxy's CONNECT, of which net/http reports the status text and nothing else.
+func isProxyAuth(a *attempt) bool {
+	for err := a.err; err != nil; err = errors.Unwrap(err) {
+		if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
+			return true
+		}
+	}
+	return false
+}
+
+func isOutOfMoney(a *attempt) bool { return codeOf(a.err).outOfMoney() }
+
+const (
+	maxRetryAfter  = 60 * time.Second // longer is the caller's decision, who finds the wish in APIError.RetryAfter
+	quotaPause     = 5 * time.Second  // a running task must end before QuotaExceeded can
+	backoffFloor   = 500 * time.Millisecond
+	backoffCeiling = 8 * time.Second
+)
+
+// retryDelay is how long to wait before retry number retry (from 1), given how the last attempt failed.
+func retryDelay(backoff func(retry int) time.Duration, retry int, err error) time.Duration {
+	delay := backoff(retry)
+	var failure *APIError
+	if !errors.As(err, &failure) {
+		return delay
+	}
+	if failure.Code == ErrQuotaExceeded {
+		delay = max(delay, quotaPause)
+	}
+	return max(delay, min(failure.RetryAfter, maxRetryAfter))
+}
+
+// fullJitter is the default backoff: uniform between zero and a limit that doubles from 0.5 s to 8 s.
+func fullJitter(retry int) time.Duration {
+	limit := backoffCeiling
+	if shift := retry - 1; shift < 4 {
+		limit = backoffFloor << shift
+	}
+	return rand.N(limit) //nolint:gosec // spreading load needs no secrecy
+}
+
+// parseRetryAfter reads seconds or an HTTP date. What makes no sense or lies in the past is 0.
+func parseRetryAfter(header string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(header, 10, 64); err == nil {
+		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product far from overflow
+		return time.Duration(min(max(seconds, 0), longest)) * time.Second
+	}
+	if date, err := http.ParseTime(header); err == nil {
+		return max(date.Sub(now), 0)
+	}
+	return 0
+}
+
+// sleep waits for d or until ctx ends. It returns false at once when ctx would end first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

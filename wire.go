@@ -1,0 +1,288 @@
+package vidu
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// encoder collects the problems of one request while it turns it into the wire form.
+type encoder struct {
+	problems []FieldProblem
+	media    []*inline
+	mark     string // random, so that no prompt can contain it; "" until the first inline medium
+}
+
+func (e *encoder) problem(field, format string, args ...any) {
+	e.problems = append(e.problems, FieldProblem{Field: field, Reason: fmt.Sprintf(format, args...)})
+}
+
+// wireRequest is the request on the wire. Fields without omitempty are always said: the seed's contract requires them.
+type wireRequest struct {
+	Model             Model             `json:"model"`
+	Images            []string          `json:"images,omitempty"`
+	Videos            []string          `json:"videos,omitempty"`
+	Subjects          []wireSubject     `json:"subjects,omitempty"`
+	AutoSubjects      *bool             `json:"auto_subjects,omitempty"`
+	Prompt            string            `json:"prompt"`
+	Duration          *int              `json:"duration,omitempty"`
+	Seed              int               `json:"seed"`
+	Resolution        Resolution        `json:"resolution,omitempty"`
+	AspectRatio       AspectRatio       `json:"aspect_ratio,omitempty"`
+	MovementAmplitude MovementAmplitude `json:"movement_amplitude"`
+	OffPeak           bool              `json:"off_peak"`
+	Audio             *bool             `json:"audio,omitempty"`
+	AudioType         AudioType         `json:"audio_type,omitempty"`
+	BGM               *bool             `json:"bgm,omitempty"`
+	Watermark         *bool             `json:"watermark,omitempty"`
+	WatermarkPosition int               `json:"wm_position,omitempty"`
+	WatermarkURL      string            `json:"wm_url,omitempty"`
+	MetaData          string            `json:"meta_data,omitempty"`
+	Payload           string            `json:"payload,omitempty"`
+	CallbackURL       string            `json:"callback_url,omitempty"`
+}
+
+type wireSubject struct {
+	Name     string   `json:"name,omitempty"`
+	ID       string   `json:"id,omitempty"`
+	Images   []string `json:"images,omitempty"`
+	Videos   []string `json:"videos,omitempty"`
+	VoiceID  string   `json:"voice_id,omitempty"`
+	ServerID string   `json:"server_id,omitempty"`
+}
+
+// wireFields are the names in wireRequest, for telling what is Extra.
+var wireFields = []string{
+	"model", "images", "videos", "subjects", "auto_subjects", "prompt", "duration", "seed", "resolution", "aspect_ratio",
+	"movement_amplitude", "off_peak", "audio", "audio_type", "bgm", "watermark", "wm_position", "wm_url", "meta_data",
+	"payload", "callback_url",
+}
+
+// isWireField ignores the letter case, as many servers' JSON readers do: "Seed" in Extra would override "seed" there.
+func isWireField(name string) bool {
+	return slices.ContainsFunc(wireFields, func(f string) bool { return strings.EqualFold(f, name) })
+}
+
+// encode turns the request into its wire form. Problems with media and Extra are collected; the error is about neither.
+func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
+	text, err := json.Marshal(e.wire(req))
+	if err != nil {
+		return nil, fmt.Errorf("vidu: encode request: %w", err)
+	}
+	text = e.appendExtra(text, req.Extra)
+	return newBody(text, e.media, func(i int) []byte { return []byte(e.markOf(i)) })
+}
+
+func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
+	w := &wireRequest{
+		Model:             req.Model,
+		Images:            e.refs("images", req.Images, &imageKind),
+		Videos:            e.refs("videos", req.Videos, &videoKind),
+		Subjects:          e.subjects(req.Subjects),
+		AutoSubjects:      req.AutoSubjects,
+		Prompt:            req.Prompt,
+		Seed:              req.Seed,
+		Resolution:        req.Resolution,
+		AspectRatio:       req.AspectRatio,
+		MovementAmplitude: req.MovementAmplitude,
+		OffPeak:           req.OffPeak,
+		Audio:             req.Audio,
+		AudioType:         req.AudioType,
+		BGM:               req.BGM,
+		Watermark:         req.Watermark,
+		WatermarkPosition: req.WatermarkPosition,
+		WatermarkURL:      req.WatermarkURL,
+		MetaData:          req.MetaData,
+		Payload:           req.Payload,
+		CallbackURL:       req.CallbackURL,
+	}
+	if w.MovementAmplitude == "" {
+		w.MovementAmplitude = MovementAuto
+	}
+	spec := models[req.Model]
+	if w.Resolution == "" && spec != nil {
+		w.Resolution = spec.resolution
+	}
+	switch {
+	case req.Duration == AutoDuration:
+		w.Duration = new(0)
+	case req.Duration != 0:
+		w.Duration = new(req.Duration)
+	case spec != nil && spec.duration != 0:
+		w.Duration = new(spec.duration)
+	}
+	return w
+}
+
+func (e *encoder) subjects(list []Subject) []wireSubject {
+	if len(list) == 0 {
+		return nil
+	}
+	wire := make([]wireSubject, len(list))
+	for i, s := range list {
+		wire[i] = wireSubject{
+			Name: s.Name, ID: s.ID, VoiceID: s.VoiceID, ServerID: s.ServerID,
+			Images: e.refs(subjectField(i, "images"), s.Images, &imageKind),
+			Videos: e.refs(subjectField(i, "videos"), s.Videos, &videoKind),
+		}
+	}
+	return wire
+}
+
+// refs is what the list has on the wire; where a medium is inline, its mark.
+func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	refs := make([]string, len(list))
+	for i, m := range list {
+		ref, in, err := m.check(kind)
+		if err != nil {
+			e.problem(field+"["+strconv.Itoa(i)+"]", "%v", err)
+			continue
+		}
+		if in != nil {
+			in.field = field + "[" + strconv.Itoa(i) + "]"
+			ref = e.markOf(len(e.media))
+			e.media = append(e.media, in)
+		}
+		refs[i] = ref
+	}
+	return refs
+}
+
+// markOf is the text that stands for inline medium i until the body is cut there.
+func (e *encoder) markOf(i int) string {
+	if e.mark == "" {
+		e.mark = rand.Text()
+	}
+	return "inline-" + e.mark + "-" + strconv.Itoa(i) + "-"
+}
+
+// appendExtra adds the fields of extra to the encoded object.
+func (e *encoder) appendExtra(object []byte, extra map[string]any) []byte {
+	for name := range extra {
+		if isWireField(name) {
+			e.problem("extra", "%q is a field of the request; set it there", oneLine(name, 40))
+		}
+	}
+	if len(extra) == 0 {
+		return object
+	}
+	text, err := json.Marshal(extra)
+	if err != nil {
+		e.problem("extra", "cannot be encoded: %v", err)
+		return object
+	}
+	object[len(object)-1] = ','
+	return append(object, text[1:]...)
+}
+
+// MarshalJSON gives the wire form, defaults and inline media included. It does not validate.
+func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
+	e := encoder{}
+	b, err := e.encode(&req)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.problems) > 0 {
+		return nil, &ValidationError{Problems: e.problems}
+	}
+	return b.bytes()
+}
+
+// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know
+// land in Extra, their numbers as [json.Number].
+func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
+	var w wireRequest
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	extra, err := unknownFields(data)
+	if err != nil {
+		return err
+	}
+	*req = Reference2VideoRequest{
+		Model:             w.Model,
+		Images:            mediaOf(w.Images),
+		Videos:            mediaOf(w.Videos),
+		Subjects:          subjectsOf(w.Subjects),
+		AutoSubjects:      w.AutoSubjects,
+		Prompt:            w.Prompt,
+		Seed:              w.Seed,
+		Resolution:        w.Resolution,
+		AspectRatio:       w.AspectRatio,
+		MovementAmplitude: w.MovementAmplitude,
+		OffPeak:           w.OffPeak,
+		Audio:             w.Audio,
+		AudioType:         w.AudioType,
+		BGM:               w.BGM,
+		Watermark:         w.Watermark,
+		WatermarkPosition: w.WatermarkPosition,
+		WatermarkURL:      w.WatermarkURL,
+		MetaData:          w.MetaData,
+		Payload:           w.Payload,
+		CallbackURL:       w.CallbackURL,
+		Extra:             extra,
+	}
+	if w.Duration != nil {
+		req.Duration = *w.Duration
+		if req.Duration == 0 {
+			req.Duration = AutoDuration
+		}
+	}
+	return nil
+}
+
+func unknownFields(data []byte) (map[string]any, error) {
+	var fields map[string]any
+	d := json.NewDecoder(strings.NewReader(string(data)))
+	d.UseNumber()
+	if err := d.Decode(&fields); err != nil {
+		return nil, err
+	}
+	for name := range fields {
+		if isWireField(name) {
+			delete(fields, name)
+		}
+	}
+	if len(fields) == 0 {
+		return nil, nil //nolint:nilnil // no unknown fields
+	}
+	return fields, nil
+}
+
+func mediaOf(refs []string) []Media {
+	if refs == nil {
+		return nil
+	}
+	list := make([]Media, len(refs))
+	for i, ref := range refs {
+		switch {
+		case strings.HasPrefix(ref, "data:"):
+			list[i] = DataURI(ref)
+		case strings.HasPrefix(ref, "ssupload:"):
+			list[i] = UploadRef(ref)
+		default:
+			list[i] = URL(ref)
+		}
+	}
+	return list
+}
+
+func subjectsOf(wire []wireSubject) []Subject {
+	if wire == nil {
+		return nil
+	}
+	list := make([]Subject, len(wire))
+	for i, s := range wire {
+		list[i] = Subject{
+			Name: s.Name, ID: s.ID, VoiceID: s.VoiceID, ServerID: s.ServerID,
+			Images: mediaOf(s.Images), Videos: mediaOf(s.Videos),
+		}
+	}
+	return list
+}
