@@ -118,7 +118,10 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 
 // joinBase keeps the path that the base URL may have. The result has no slash at its end.
 func joinBase(base *url.URL, apiPath string) url.URL {
-	joined := base.JoinPath("/", apiPath) // the slash: a URL without any path would get a relative one
+	joined := base.JoinPath(apiPath)
+	if !strings.HasPrefix(joined.Path, "/") { // JoinPath leaves a path relative where the base had none
+		joined.Path = "/" + joined.Path
+	}
 	joined.Path = strings.TrimRight(joined.Path, "/")
 	joined.RawPath = strings.TrimRight(joined.RawPath, "/")
 	return *joined
@@ -385,10 +388,9 @@ func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
 	case err != nil:
 		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, err))
 	}
-	if errors.Is(err, errReplyTooBig) {
-		return // the connection is not worth draining
+	if a.status > 299 && errors.Is(err, errReplyTooBig) {
+		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
 	}
-	io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // so that the connection can be used again; if not, then not
 }
 
 // refusal makes the error of an answer outside 2xx.
@@ -447,13 +449,10 @@ func traceIDOf(header http.Header) string {
 	return ""
 }
 
-// readBounded reads r to its end or to limit. length is what the header promised, -1 for nothing; only a small promise
-// is believed in advance.
-func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
-	if length > limit {
-		return nil, errReplyTooBig
-	}
-	buf := make([]byte, 0, min(max(length, 0), maxErrorReply)+512)
+// readBounded reads r to its end or to limit; what was read until then comes back with every error. hint is the length
+// that the header promised, -1 for nothing; only a small promise is believed in advance.
+func readBounded(r io.Reader, hint, limit int64) ([]byte, error) {
+	buf := make([]byte, 0, min(max(hint, 0), maxErrorReply)+512)
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -464,8 +463,8 @@ func readBounded(r io.Reader, length, limit int64) ([]byte, error) {
 			return buf, nil
 		case err != nil:
 			return buf, err
-		case len(buf) == cap(buf):
-			buf = append(buf, 0)[:len(buf)]
+		case len(buf) == cap(buf): // doubled, because append would allocate five times the limit on the way there
+			buf = append(make([]byte, 0, min(2*int64(cap(buf)), limit+512)), buf...)
 		}
 	}
 }

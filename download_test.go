@@ -1,0 +1,254 @@
+package vidu_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// clip is what the download tests fetch.
+var clip = bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
+
+// finished is a task whose video is at link.
+func finished(link string) *vidu.Task {
+	return &vidu.Task{ID: "42", State: vidu.StateSuccess, Creations: []vidu.Creation{{
+		URL: link, CoverURL: link + "&cover", WatermarkedURL: link + "&watermarked",
+	}}}
+}
+
+// fileServer serves clip and keeps the requests that it saw.
+func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*http.Request) {
+	t.Helper()
+	var seen []*http.Request
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r)
+		if handler != nil {
+			handler(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(clip)))
+		w.Write(clip) //nolint:errcheck // the test sees it
+	}))
+	t.Cleanup(server.Close)
+	return server, &seen
+}
+
+func TestDownload(t *testing.T) {
+	t.Parallel()
+	server, seen := fileServer(t, nil)
+	client := dial(t, server.URL)
+	var out bytes.Buffer
+	var reports []int64
+	n, err := client.Download(t.Context(), finished(server.URL+"/v%20.mp4?sig=a%253Ab;c=d"), &out,
+		vidu.WithProgressBytes(func(done, total int64) {
+			assert.Equal(t, int64(len(clip)), total)
+			reports = append(reports, done)
+		}))
+	require.NoError(t, err)
+	assert.Equal(t, int64(len(clip)), n)
+	assert.True(t, bytes.Equal(clip, out.Bytes()))
+	assert.IsNonDecreasing(t, reports)
+	assert.Equal(t, n, reports[len(reports)-1])
+
+	require.Len(t, *seen, 1)
+	r := (*seen)[0]
+	assert.Equal(t, "/v%20.mp4?sig=a%253Ab;c=d", r.RequestURI, "a signed link must arrive byte for byte")
+	assert.Empty(t, r.Header.Get("Authorization"), "the key must go to no other host")
+	assert.Empty(t, r.Header.Get("Cookie"))
+	assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
+}
+
+func TestDownloadChoosesTheLink(t *testing.T) {
+	t.Parallel()
+	server, seen := fileServer(t, nil)
+	client := dial(t, server.URL)
+	for want, opt := range map[string]vidu.DownloadOption{"/v?a&cover": vidu.WithCover(), "/v?a&watermarked": vidu.WithWatermarked()} {
+		_, err := client.Download(t.Context(), finished(server.URL+"/v?a"), io.Discard, opt)
+		require.NoError(t, err)
+		assert.Equal(t, want, (*seen)[len(*seen)-1].RequestURI)
+	}
+}
+
+func TestDownloadRefusesTheTask(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://gateway.example.com")
+	for name, tt := range map[string]struct {
+		task *vidu.Task
+		says string
+	}{
+		"still running":          {&vidu.Task{ID: "42", State: vidu.StateProcessing}, "task 42 is processing, not finished"},
+		"failed":                 {&vidu.Task{ID: "42", State: vidu.StateFailed, ErrCode: vidu.ErrAuditFailed}, "task 42 failed: AuditFailed"},
+		"no link":                {&vidu.Task{ID: "42", State: vidu.StateSuccess}, "no link to a video"},
+		"plain http":             {finished("http://cdn.example.com/v.mp4"), "not an https link"},
+		"loopback, from outside": {finished("http://127.0.0.1/v.mp4"), "not an https link"},
+		"javascript":             {finished("javascript:alert(1)"), "not an https link"},
+		"file":                   {finished("file:///etc/passwd"), "not an https link"},
+		"user name":              {finished("https://user:hunter2@cdn.example.com/v.mp4"), "not an https link"},
+		"not a URL":              {finished("https://%zz?signature=hunter2"), "not a URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "v.mp4")
+			_, err := client.DownloadFile(t.Context(), tt.task, path)
+			require.ErrorContains(t, err, tt.says)
+			assert.NotContains(t, err.Error(), "hunter2")
+			assertHarmless(t, err)
+			assertEmpty(t, filepath.Dir(path))
+		})
+	}
+}
+
+func TestDownloadFailures(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		opts    []vidu.DownloadOption
+		is      error
+		says    string
+	}{
+		"expired":   {handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, says: "HTTP 403"},
+		"encoded":   {handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, says: "encoded as gzip"},
+		"too large": {opts: []vidu.DownloadOption{vidu.WithMaxBytes(1000)}, says: "more than the limit of 1000"},
+		"cut":       {handler: cutShort, is: io.ErrUnexpectedEOF, says: "after 1000 bytes"},
+		"endless":   {handler: endlessly, opts: []vidu.DownloadOption{vidu.WithMaxBytes(1 << 20)}, says: "more than 1048576 bytes"},
+		"http again": {handler: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "ftp://x/?sig=secret", http.StatusFound)
+		}, says: "ftp://x/ is not an https link"},
+		"loop": {handler: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }, says: "more than 5 redirects"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, seen := fileServer(t, tt.handler)
+			dir := t.TempDir()
+			_, err := dial(t, server.URL).DownloadFile(t.Context(), finished(server.URL+"/v?sig=secret"), filepath.Join(dir, "v.mp4"), tt.opts...)
+			require.ErrorContains(t, err, tt.says)
+			if tt.is != nil {
+				require.ErrorIs(t, err, tt.is)
+			}
+			assert.NotContains(t, err.Error(), "secret")
+			assertHarmless(t, err)
+			assertEmpty(t, dir)
+			for _, r := range *seen {
+				assert.Empty(t, r.Header.Get("Referer"), "it would carry the signed query")
+			}
+		})
+	}
+}
+
+func cutShort(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(clip)))
+	w.Write(clip[:1000]) //nolint:errcheck // cut on purpose
+}
+
+func endlessly(w http.ResponseWriter, r *http.Request) {
+	for r.Context().Err() == nil {
+		if _, err := w.Write(clip); err != nil {
+			return
+		}
+	}
+}
+
+func TestDownloadFile(t *testing.T) {
+	t.Parallel()
+	server, _ := fileServer(t, nil)
+	client := dial(t, server.URL)
+	path := filepath.Join(t.TempDir(), "v.mp4")
+	n, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
+	require.NoError(t, err)
+	assert.Equal(t, int64(len(clip)), n)
+	assertFile(t, path, clip)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o600), info.Mode())
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "no temporary file is left")
+}
+
+func TestDownloadFileKeepsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	server, seen := fileServer(t, nil)
+	client := dial(t, server.URL)
+	path := filepath.Join(t.TempDir(), "v.mp4")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	_, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
+	require.ErrorIs(t, err, fs.ErrExist)
+	assert.Empty(t, *seen, "found out before the download")
+	assertFile(t, path, []byte("old"))
+
+	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path, vidu.WithOverwrite())
+	require.NoError(t, err)
+	assertFile(t, path, clip)
+}
+
+// TestDownloadFileIsBeatenToTheName is the race that looking first cannot win.
+func TestDownloadFileIsBeatenToTheName(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "v.mp4")
+	server, _ := fileServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		assert.NoError(t, os.WriteFile(path, []byte("theirs"), 0o600))
+		w.Write(clip) //nolint:errcheck // the test sees it
+	})
+	_, err := dial(t, server.URL).DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
+	require.ErrorIs(t, err, fs.ErrExist)
+	assertFile(t, path, []byte("theirs"))
+}
+
+func TestDownloadFileReplacesALinkNotItsTarget(t *testing.T) {
+	t.Parallel()
+	server, _ := fileServer(t, nil)
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	require.NoError(t, os.WriteFile(target, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink(target, link))
+	client := dial(t, server.URL)
+	_, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), link, vidu.WithOverwrite())
+	require.NoError(t, err)
+	assertFile(t, target, []byte("old"))
+	assertFile(t, link, clip)
+	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), dir, vidu.WithOverwrite())
+	require.ErrorContains(t, err, "not a regular file")
+	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), filepath.Join(dir, "none", "v.mp4"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestDownloadWriterFails(t *testing.T) {
+	t.Parallel()
+	server, _ := fileServer(t, nil)
+	full := errors.New("no space left")
+	_, err := dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), failingWriter{full})
+	require.ErrorIs(t, err, full)
+}
+
+type failingWriter struct{ err error }
+
+func (f failingWriter) Write([]byte) (int, error) { return 0, f.err }
+
+func assertEmpty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		assert.False(t, strings.HasSuffix(entry.Name(), ".part") || strings.HasSuffix(entry.Name(), ".mp4"), entry.Name())
+	}
+}
+
+func assertFile(t *testing.T, path string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, got), "%s holds %d bytes", path, len(got))
+}

@@ -1,0 +1,180 @@
+// Command reference2video makes one video and writes it to a file.
+//
+// Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own: no key, no network, no cost.
+//
+// Exit status: 0 the video was written, 1 refused or failed, 2 usage, 3 a task exists or may exist and was not
+// finished here.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+const (
+	exitDone = iota
+	exitFailed
+	exitUsage
+	exitMayExist
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// job is what the command line asks for.
+type job struct {
+	request  vidu.Reference2VideoRequest
+	official bool
+	taskID   string
+	out      string
+	timeout  time.Duration
+}
+
+func parse(args []string, stderr io.Writer) (*job, error) {
+	j := &job{}
+	req := &j.request
+	flags := flag.NewFlagSet("reference2video", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Func("image", "reference image, a URL or a file; repeat for more (default: the API's sample image)", func(ref string) error {
+		req.Images = append(req.Images, media(ref))
+		return nil
+	})
+	flags.StringVar(&req.Prompt, "prompt", "The astronaut waved and the camera moved up.", "what happens")
+	flags.StringVar((*string)(&req.Model), "model", string(vidu.ModelQ2Pro), "model")
+	flags.IntVar(&req.Duration, "duration", 5, "seconds; 0 is the model's default")
+	flags.StringVar((*string)(&req.Resolution), "resolution", string(vidu.Resolution720p), "resolution")
+	flags.IntVar(&req.Seed, "seed", 0, "seed; 0 is random")
+	flags.BoolVar(&req.OffPeak, "off-peak", false, "cheaper, done within 48 hours")
+	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")
+	flags.StringVar(&j.taskID, "task", "", "wait for this existing task and create none")
+	flags.StringVar(&j.out, "out", "", "file to write (default: TASK.mp4)")
+	flags.DurationVar(&j.timeout, "timeout", 0, "how long to wait (default: 15m, with -off-peak 49h)")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if len(req.Images) == 0 {
+		req.Images = []vidu.Media{vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")}
+	}
+	if j.timeout == 0 {
+		j.timeout = 15 * time.Minute
+		if req.OffPeak {
+			j.timeout = 49 * time.Hour
+		}
+	}
+	return j, nil
+}
+
+func media(ref string) vidu.Media {
+	if strings.HasPrefix(ref, "http://") || strings.HasPrefix(ref, "https://") {
+		return vidu.URL(ref)
+	}
+	return vidu.File(ref)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	j, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitDone
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	client, waiting, closeFake, err := connect(j, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitUsage
+	}
+	defer closeFake()
+	return j.make(ctx, client, waiting, stdout, stderr)
+}
+
+// connect makes the client that the environment describes, or one for a fake server.
+func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(), error) {
+	if os.Getenv("VIDU_BASE_URL") != "" || os.Getenv("VIDU_API_KEY") != "" {
+		var opts []vidu.Option
+		if j.official {
+			opts = append(opts, vidu.WithOfficialAPI())
+		}
+		client, err := vidu.NewClientFromEnv(opts...)
+		return client, nil, func() {}, err
+	}
+	if j.taskID != "" || j.official {
+		return nil, nil, nil, errors.New("-task and -official need VIDU_BASE_URL and VIDU_API_KEY")
+	}
+	fake := vidutest.NewServer()
+	fmt.Fprintf(stderr, "No VIDU_BASE_URL and VIDU_API_KEY: using a fake server at %s, nothing is charged.\n", fake.URL)
+	client, err := vidu.NewClient(fake.URL, vidutest.APIKey)
+	return client, []vidu.WaitOption{vidu.WithPollInterval(500 * time.Millisecond)}, fake.Close, err
+}
+
+// make creates the task, unless there is one, waits for it and writes the video.
+func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.WaitOption, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithTimeout(ctx, j.timeout)
+	defer cancel()
+	id := j.taskID
+	if id == "" {
+		task, err := client.Reference2Video(ctx, &j.request)
+		if err != nil {
+			return explain(err, stderr)
+		}
+		id = task.ID
+	}
+	line := newStatusLine(stderr, id)
+	task, err := client.Wait(ctx, id, append(waiting, vidu.WithProgress(line.show))...)
+	line.stop()
+	if err != nil {
+		return explainWait(err, id, stderr)
+	}
+	path := j.out
+	if path == "" {
+		path = id + ".mp4"
+	}
+	size, err := client.DownloadFile(ctx, task, path)
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		fmt.Fprintf(stderr, "The video is made; fetch it with -task %s.\n", id)
+		return exitMayExist
+	}
+	fmt.Fprintf(stdout, "%s (%d bytes)\n", path, size)
+	return exitDone
+}
+
+// explain tells what a failed create means for the purse.
+func explain(err error, stderr io.Writer) int {
+	fmt.Fprintln(stderr, err)
+	if !errors.Is(err, vidu.ErrMaybeCreated) {
+		fmt.Fprintln(stderr, "No task was created.")
+		return exitFailed
+	}
+	fmt.Fprintln(stderr, "A TASK MAY EXIST and may be charged. Look at the account's tasks before you run this again.")
+	return exitMayExist
+}
+
+// explainWait tells whether the task has ended.
+func explainWait(err error, id string, stderr io.Writer) int {
+	fmt.Fprintln(stderr, err)
+	if _, ended := errors.AsType[*vidu.TaskError](err); ended {
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "The task exists. To go on waiting: go run ./examples/reference2video -task %s\n", id)
+	return exitMayExist
+}

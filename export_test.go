@@ -1,0 +1,50 @@
+package vidu
+
+import (
+	"net/http"
+	"time"
+)
+
+// Verdict and its values let tests walk the policy for creates.
+type Verdict = verdict
+
+const (
+	Refused   = refused
+	Again     = again
+	Ambiguous = ambiguous
+)
+
+// CreateRule is one row of the policy, for tests.
+type CreateRule struct {
+	Name     string
+	From, To int
+	Codes    []ErrorCode
+	Verdict  Verdict
+}
+
+// CreateRules lists the policy for creates.
+func CreateRules() []CreateRule {
+	rules := make([]CreateRule, len(createRules))
+	for i, r := range createRules {
+		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Codes: r.codes, Verdict: r.verdict}
+	}
+	return rules
+}
+
+// Seams to pure functions.
+var (
+	ParseRetryAfter = parseRetryAfter
+	RetryDelay      = retryDelay
+	FullJitter      = fullJitter
+)
+
+// MaxErrorReply is the bound of what is read of an error.
+const MaxErrorReply = maxErrorReply
+
+// Transports returns the clients that c uses for creates, reads and downloads.
+func (c *Client) Transports() (creates, reads, downloads *http.Client) {
+	return c.creates, c.reads, c.downloads
+}
+
+// NoPause is a backoff for tests that retry.
+func NoPause(int) time.Duration { return 0 }

@@ -1,0 +1,290 @@
+package vidu_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// trial is a fault that happens to every attempt at a create, and what was seen of it.
+type trial struct {
+	err      error
+	attempts int64 // connections or requests that the server saw
+	complete int64 // requests that the server could have acted on
+}
+
+func (w *wire) try(t *testing.T, ctx context.Context, client *vidu.Client, req *vidu.Reference2VideoRequest) trial { //nolint:revive // t first reads better
+	t.Helper()
+	task, err := client.Reference2Video(ctx, req)
+	require.Nil(t, task)
+	return trial{err: err, attempts: w.requests.Load(), complete: w.complete.Load()}
+}
+
+// createFaults makes, for each row of the policy, the failure that the row is about.
+var createFaults = map[string]func(t *testing.T) trial{
+	"no answer, context ended before the request was complete": func(t *testing.T) trial {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := newWire(t, nil, func(w *wire, conn net.Conn) {
+			w.requests.Add(1)
+			conn.Read(make([]byte, 1024)) //nolint:errcheck // the body has begun
+			cancel()
+			<-t.Context().Done() // and stalls: nobody reads on
+		})
+		got := w.try(t, ctx, dial(t, w.URL), bigRequest(t))
+		require.ErrorIs(t, got.err, context.Canceled)
+		return got
+	},
+	"no answer, medium unreadable or changed": func(t *testing.T) trial {
+		t.Helper()
+		w := newWire(t, nil, func(w *wire, conn net.Conn) {
+			w.requests.Add(1)
+			w.readRequest(conn)
+		})
+		req := smallRequest()
+		req.Images = []vidu.Media{vidu.FS(&changingFS{files: []*fstest.MapFile{
+			{Data: bigPNG(t, 4000), ModTime: time.Unix(1, 0)}, {Data: bigPNG(t, 5000), ModTime: time.Unix(2, 0)},
+		}}, "hero.png")}
+		got := w.try(t, t.Context(), dial(t, w.URL), req)
+		require.ErrorContains(t, got.err, "images[0] (hero.png): changed")
+		return trial{err: got.err, attempts: 1, complete: got.complete} // whether the server saw the connection is a race
+	},
+	"no answer, certificate or protocol wrong": func(t *testing.T) trial {
+		t.Helper()
+		w := &wire{}
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.Config.ErrorLog = quiet()
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				w.requests.Add(1)
+			}
+		}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return w.try(t, t.Context(), dial(t, server.URL), smallRequest())
+	},
+	"no answer, host unknown": func(t *testing.T) trial {
+		t.Helper()
+		return dialling(t, &net.DNSError{Err: "no such host", Name: "gateway.invalid", IsNotFound: true})
+	},
+	"no answer, proxy wants a password": func(t *testing.T) trial {
+		t.Helper()
+		proxy := answering(t, http.StatusProxyAuthRequired, "")
+		proxyURL, err := url.Parse(strings.Replace(proxy.URL, "//", "//user:proxy-password@", 1))
+		require.NoError(t, err)
+		transport := &http.Transport{Proxy: http.ProxyURL(proxyURL)}
+		t.Cleanup(transport.CloseIdleConnections)
+		client := dial(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport}))
+		got := proxy.try(t, t.Context(), client, smallRequest())
+		require.NotContains(t, got.err.Error(), "proxy-password")
+		got.complete = 0 // CONNECT is not the create
+		return got
+	},
+	"no answer, request incomplete": func(t *testing.T) trial {
+		t.Helper()
+		w := newWire(t, nil, func(w *wire, conn net.Conn) {
+			w.requests.Add(1)
+			conn.Read(make([]byte, 64<<10)) //nolint:errcheck // a part of 14 MB
+			reset(conn)
+		})
+		return w.try(t, t.Context(), dial(t, w.URL), bigRequest(t))
+	},
+	"no answer, request may have arrived": func(t *testing.T) trial {
+		t.Helper()
+		w := newWire(t, nil, func(w *wire, conn net.Conn) {
+			if w.readRequest(conn) {
+				reset(conn)
+			}
+		})
+		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+	},
+	"2xx with a documented refusal inside": answer(200, `{"code":400,"reason":"CreditInsufficient","message":"no"}`),
+	"2xx without a usable task":            answer(200, `{"success":false,"message":"upstream timed out"}`),
+	"redirect, never followed":             answer(307, ""),
+	"408, request incomplete":              answerEarly("408 Request Timeout"),
+	"408":                                  answer(408, ""),
+	"409, a twin may exist":                answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
+	"499, given up midway":                 answer(499, ""),
+	"425, not processed by definition":     answer(425, ""),
+	"429, out of money":                    answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
+	"429":                                  answer(429, `{"code":429,"reason":"TooManyRequests"}`),
+	"4xx whose code says that something may have begun": answer(400, `{"code":400,"reason":"OperationInProcess","message":"operation in process"}`),
+	"4xx":                     answer(400, `{"code":400,"reason":"FieldInvalid"}`),
+	"5xx, request incomplete": answerEarly("503 Service Unavailable"),
+	"5xx":                     answer(502, "<html>Bad Gateway</html>"),
+}
+
+func answer(status int, body string) func(t *testing.T) trial {
+	return func(t *testing.T) trial {
+		t.Helper()
+		w := answering(t, status, body)
+		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+	}
+}
+
+func answerEarly(status string) func(t *testing.T) trial {
+	return func(t *testing.T) trial {
+		t.Helper()
+		w := answeringEarly(t, status)
+		got := w.try(t, t.Context(), dial(t, w.URL), bigRequest(t))
+		failure, ok := errors.AsType[*vidu.APIError](got.err)
+		require.True(t, ok, "%v", got.err)
+		require.Equal(t, status[:3], strconv.Itoa(failure.StatusCode))
+		require.Equal(t, "{}", string(failure.Body), "the answer is read although the request is not out")
+		return got
+	}
+}
+
+// dialling fails every connection with err.
+func dialling(t *testing.T, err error) trial {
+	t.Helper()
+	w := &wire{}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		w.requests.Add(1)
+		return nil, err
+	}}
+	return w.try(t, t.Context(), dial(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport})), smallRequest())
+}
+
+// TestCreateRules walks the policy: every row is made to happen over real connections.
+func TestCreateRules(t *testing.T) {
+	t.Parallel()
+	for _, rule := range vidu.CreateRules() {
+		t.Run(rule.Name, func(t *testing.T) {
+			t.Parallel()
+			fault := createFaults[rule.Name]
+			require.NotNil(t, fault, "no fault tests this row")
+			got := fault(t)
+			require.Error(t, got.err)
+			assert.Equal(t, rule.Verdict == vidu.Ambiguous, errors.Is(got.err, vidu.ErrMaybeCreated), "%v", got.err)
+			wantAttempts := int64(1)
+			if rule.Verdict == vidu.Again {
+				wantAttempts = 3
+				assert.True(t, got.complete == 0 || rule.From == 429 || rule.From == 425, "sent again though the server had it all")
+			}
+			assert.Equal(t, wantAttempts, got.attempts)
+			assertHarmless(t, got.err)
+			if doubt, ok := errors.AsType[*vidu.MaybeCreatedError](got.err); ok {
+				assert.Equal(t, "job-42", doubt.Payload)
+				assert.WithinRange(t, time.Now(), doubt.From, doubt.To.Add(time.Minute))
+				assert.NotContains(t, strings.ToLower(got.err.Error()), "again")
+			}
+		})
+	}
+	for name := range createFaults {
+		known := slices.ContainsFunc(vidu.CreateRules(), func(r vidu.CreateRule) bool { return r.Name == name })
+		assert.True(t, known, "the policy has no row %q", name)
+	}
+}
+
+// TestCreateRulesCoverEveryStatus makes sure that no status falls through the table unseen.
+func TestCreateRulesCoverEveryStatus(t *testing.T) {
+	t.Parallel()
+	for status := 200; status < 600; status++ {
+		covered := slices.ContainsFunc(vidu.CreateRules(), func(r vidu.CreateRule) bool {
+			return r.From <= status && status <= r.To && r.Codes == nil
+		})
+		assert.True(t, covered, "status %d", status)
+	}
+}
+
+// assertHarmless checks what holds for every error of this package.
+func assertHarmless(t *testing.T, err error) {
+	t.Helper()
+	for _, text := range []string{err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err), fmt.Sprintf("%s", err)} {
+		assert.NotContains(t, text, testKey)
+	}
+	text := err.Error()
+	assert.LessOrEqual(t, len(text), 500)
+	assert.NotContains(t, text, "\n")
+	assert.NotContains(t, text, "<html")
+	assert.True(t, strings.HasPrefix(text, "vidu: "), text)
+	assert.Equal(t, 1, strings.Count(text, "vidu: "), text)
+}
+
+// changingFS gives out another file at every look: one look is a Stat and an Open.
+type changingFS struct {
+	files []*fstest.MapFile
+	looks int
+}
+
+func (c *changingFS) Open(name string) (fs.File, error) {
+	file := c.files[min(c.looks/2, len(c.files)-1)]
+	c.looks++
+	return fstest.MapFS{name: file}.Open(name)
+}
+
+func TestRetryDelay(t *testing.T) {
+	t.Parallel()
+	second := func(int) time.Duration { return time.Second }
+	tests := map[string]struct {
+		err  error
+		want time.Duration
+	}{
+		"no answer":                    {errors.New("reset"), time.Second},
+		"no header":                    {&vidu.APIError{StatusCode: 503}, time.Second},
+		"longer than the backoff":      {&vidu.APIError{StatusCode: 429, RetryAfter: 7 * time.Second}, 7 * time.Second},
+		"shorter than the backoff":     {&vidu.APIError{StatusCode: 429, RetryAfter: time.Millisecond}, time.Second},
+		"ten years":                    {&vidu.APIError{StatusCode: 429, RetryAfter: 10 * 365 * 24 * time.Hour}, time.Minute},
+		"quota: a task must end first": {&vidu.APIError{StatusCode: 429, Code: vidu.ErrQuotaExceeded}, 5 * time.Second},
+		"inside a wrapper":             {fmt.Errorf("x: %w", &vidu.APIError{RetryAfter: 3 * time.Second}), 3 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, vidu.RetryDelay(second, 1, tt.err))
+		})
+	}
+}
+
+func TestParseRetryAfter(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	tests := map[string]time.Duration{
+		"":                               0,
+		"7":                              7 * time.Second,
+		"-7":                             0,
+		"7.5":                            0,
+		"soon":                           0,
+		"315360000":                      10 * 365 * 24 * time.Hour,
+		"9223372036854775807":            10 * 365 * 24 * time.Hour,
+		"99999999999999999999":           0,
+		"Sun, 22 Nov 2026 10:00:30 GMT":  30 * time.Second,
+		"Sun, 22 Nov 2026 09:00:00 GMT":  0,
+		"Sunday, 22-Nov-26 10:01:00 GMT": time.Minute,
+	}
+	for header, want := range tests {
+		assert.Equal(t, want, vidu.ParseRetryAfter(header, now), header)
+	}
+}
+
+func TestFullJitter(t *testing.T) {
+	t.Parallel()
+	for retry, limit := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second, 60: 8 * time.Second} {
+		longest := time.Duration(0)
+		for range 1000 {
+			pause := vidu.FullJitter(retry)
+			require.GreaterOrEqual(t, pause, time.Duration(0))
+			require.Less(t, pause, limit)
+			longest = max(longest, pause)
+		}
+		assert.Greater(t, longest, limit/2, "retry %d", retry)
+	}
+}
