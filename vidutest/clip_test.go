@@ -1,0 +1,70 @@
+package vidutest_test
+
+import (
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+func TestClip(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 10<<10)
+	short := long[:4<<10]
+	for name, test := range map[string]struct{ in, want string }{
+		"short":             {`{"a":["b","c"]}`, `{"a":["b","c"]}`},
+		"item":              {`["` + long + `"]`, `["` + short + `"]`},
+		"second item":       {`["a" , "` + long + `","b"]`, `["a" , "` + short + `","b"]`},
+		"value":             {`{"a" : "` + long + `"}`, `{"a" : "` + long + `"}`},
+		"name":              {`{"` + long + `":1}`, `{"` + short + `":1}`},
+		"nested":            {`{"a":[{"b":["` + long + `"]}]}`, `{"a":[{"b":["` + short + `"]}]}`},
+		"quote is kept":     {`["` + long + `\"` + long + `"]`, `["` + short + `\""]`},
+		"backslash is kept": {`["` + long + `\\"]`, `["` + short + `\\"]`},
+		"escape is kept":    {`["` + long + `\u00e9` + long + `"]`, `["` + short + `\u00e9"]`},
+		"colon inside":      {`["a:","` + long + `"]`, `["a:","` + short + `"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := io.ReadAll(vidutest.Clip(strings.NewReader(test.in)))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(got))
+
+			got, err = io.ReadAll(vidutest.Clip(iotest.OneByteReader(strings.NewReader(test.in))))
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(got))
+		})
+	}
+}
+
+func TestClip_PassesErrorsOn(t *testing.T) {
+	t.Parallel()
+	_, err := io.ReadAll(vidutest.Clip(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(goodBody)))))
+	assert.ErrorIs(t, err, iotest.ErrTimeout)
+}
+
+// What is JSON stays JSON, what is not stays wrong, and what is short stays as it is. The text is also tried behind a
+// string that is already being cut.
+func FuzzClip(f *testing.F) {
+	f.Add(goodBody)
+	f.Add(`["a\u00zz","b\"",{"c":"d\\"}]`)
+	f.Add("[\"\n\"]")
+	f.Add(`" : "`)
+	long := strings.Repeat("x", 5<<10)
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) <= 4<<10 {
+			got, err := io.ReadAll(vidutest.Clip(strings.NewReader(text)))
+			require.NoError(t, err)
+			assert.Equal(t, text, string(got))
+		}
+		text = `["` + long + text + `"]`
+		got, err := io.ReadAll(vidutest.Clip(strings.NewReader(text)))
+		require.NoError(t, err)
+		assert.Equal(t, json.Valid([]byte(text)), json.Valid(got))
+	})
+}

@@ -1,0 +1,187 @@
+package vidutest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// createRequest is the body of a create. What an array holds beyond clipLimit is missing.
+type createRequest struct {
+	Model             string
+	Images            []string
+	Videos            []string
+	Subjects          []subject
+	AutoSubjects      bool
+	Prompt            string
+	Audio             bool
+	AudioType         string
+	BGM               bool
+	Duration          int
+	Seed              int
+	AspectRatio       string
+	Resolution        string
+	MovementAmplitude string
+	OffPeak           bool
+	Payload           string
+	Watermark         bool
+	WMPosition        int
+	WMURL             string
+	MetaData          string
+	CallbackURL       string
+}
+
+// subject is one item of subjects. ID is what Name was called before 2026.
+type subject struct {
+	Name     string   `json:"name"`
+	ID       string   `json:"id"`
+	Images   []string `json:"images"`
+	Videos   []string `json:"videos"`
+	VoiceID  string   `json:"voice_id"`
+	ServerID string   `json:"server_id"`
+}
+
+// createReply is the body of the answer, with the fields of the published sample in its order.
+type createReply struct {
+	TaskID            string    `json:"task_id"`
+	Type              string    `json:"type"`
+	State             string    `json:"state"`
+	Model             string    `json:"model"`
+	Style             string    `json:"style"`
+	Prompt            string    `json:"prompt"`
+	Images            []string  `json:"images"`
+	Duration          int       `json:"duration"`
+	Seed              int       `json:"seed"`
+	AspectRatio       string    `json:"aspect_ratio"`
+	Resolution        string    `json:"resolution"`
+	MovementAmplitude string    `json:"movement_amplitude"`
+	CreatedAt         time.Time `json:"created_at"`
+	Credits           int       `json:"credits"`
+	Payload           string    `json:"payload"`
+	CusPriority       int       `json:"cus_priority"`
+	OffPeak           bool      `json:"off_peak"`
+	Watermark         bool      `json:"watermark"`
+	IsRec             bool      `json:"is_rec"`
+	WMPosition        string    `json:"wm_position"`
+	WMURL             string    `json:"wm_url"`
+	MetaData          string    `json:"meta_data"`
+}
+
+// wmPositions are the words in which a reply gives the number of a request; 0 stands for none.
+var wmPositions = []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
+
+// create answers POST reference2video.
+func (s *Server) create(_ *http.Request, body io.Reader) answer {
+	values, err := readFields(body)
+	if err != nil {
+		drain(body) // the whole request arrives, and then the answer is read
+		return refuseBody(err)
+	}
+	req, refused := s.dialect.decode(values)
+	if refused != nil {
+		return *refused
+	}
+	t := s.tasks.add(req, s.scripts.nextFailure())
+	reply := success(newCreateReply(t))
+	reply.accepted = true
+	return reply
+}
+
+// refuseBody is the answer to a body that could not be read as a JSON object.
+func refuseBody(err error) answer {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLarge()
+	}
+	return refuse(http.StatusBadRequest, "BadRequest", "the body is not one JSON object: "+err.Error())
+}
+
+// readFields reads one JSON object, with nothing behind it, and returns the values of the fields that this package
+// knows. It holds one value at a time in full and passes over those it does not know.
+func readFields(body io.Reader) (map[string]json.RawMessage, error) {
+	decoder := json.NewDecoder(&clipper{src: body})
+	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
+		return nil, notAnObject(err)
+	}
+	values := make(map[string]json.RawMessage)
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		if name, ok := name.(string); ok && known(name) {
+			values[name] = value
+		}
+	}
+	if _, err := decoder.Token(); err != nil { // the closing brace
+		return nil, err
+	}
+	return values, atEnd(decoder)
+}
+
+// atEnd makes sure that nothing but white space is left.
+func atEnd(decoder *json.Decoder) error {
+	switch _, err := decoder.Token(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return errors.New("something follows the object")
+	}
+}
+
+func notAnObject(err error) error {
+	if err != nil {
+		return err
+	}
+	return errors.New("it does not begin with a brace")
+}
+
+func newCreateReply(t *task) createReply {
+	req := &t.request
+	return createReply{
+		TaskID:            t.id,
+		Type:              "img2video",
+		State:             stateCreated,
+		Model:             req.Model,
+		Style:             "general",
+		Prompt:            req.Prompt,
+		Images:            req.Images,
+		Duration:          req.Duration,
+		Seed:              req.Seed,
+		AspectRatio:       req.AspectRatio,
+		Resolution:        req.Resolution,
+		MovementAmplitude: req.MovementAmplitude,
+		CreatedAt:         t.createdAt,
+		Credits:           t.credits,
+		Payload:           req.Payload,
+		OffPeak:           req.OffPeak,
+		Watermark:         req.Watermark,
+		WMPosition:        wmPositions[req.WMPosition],
+		WMURL:             req.WMURL,
+		MetaData:          req.MetaData,
+	}
+}
+
+// links returns the images of a request that are not inline, those of subjects too: a reply has one flat list.
+func (req *createRequest) links() []string {
+	images := slices.Clone(req.Images)
+	for _, sub := range req.Subjects {
+		images = append(images, sub.Images...)
+	}
+	links := []string{}
+	for _, image := range images {
+		if !strings.HasPrefix(image, "data:") {
+			links = append(links, image)
+		}
+	}
+	return links
+}

@@ -1,0 +1,134 @@
+package vidutest
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// maxKept is the largest request body, in bytes, that the ledger keeps.
+const maxKept = 1 << 20
+
+// Request is one request to the API as the server saw it. The entries of two calls of [Server.Requests] share Header
+// and Body: read them, do not change them.
+type Request struct {
+	Method   string
+	Path     string      // escaped, as sent
+	RawQuery string      // as sent, without the question mark; "" when there was none
+	Header   http.Header // without Host; every Authorization value reads "[removed]"
+
+	// Body is what was read of the body: nil when there was nothing, or more than 1 MiB of it.
+	Body []byte
+
+	// BodySize is how many bytes of the body were read. A request that its header gives away (a wrong key, path,
+	// method or Content-Type, a length over 20 MiB) is refused before that, so its BodySize is 0.
+	BodySize int64
+
+	// Complete says that the body was read to its end. It is true of a request without a body.
+	Complete bool
+
+	// Status is the HTTP status that was answered: 0 as long as there is no answer, and for good when the connection
+	// was cut before one. An answer that was cut in its middle has its status.
+	Status int
+}
+
+// Charged returns how many creates were accepted and charged: one for each task, whether or not its creator ever read
+// the answer. A task that fails is given back by the API but counts here, for the question of tests is whether one video
+// was ordered twice.
+func (s *Server) Charged() int {
+	return s.tasks.count()
+}
+
+// Requests returns every request to the API so far, in the order of their arrival, those included that were refused,
+// scripted or cut. Downloads of result links are not among them.
+func (s *Server) Requests() []Request {
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	return slices.Clone(s.ledger.requests)
+}
+
+// ledger is the list of requests. An entry is named by its index.
+type ledger struct {
+	mu       sync.Mutex
+	requests []Request
+}
+
+// open enters a request that has just arrived.
+func (l *ledger) open(r *http.Request) int {
+	header := r.Header.Clone()
+	for i := range header["Authorization"] {
+		header["Authorization"][i] = "[removed]"
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests = append(l.requests, Request{
+		Method:   r.Method,
+		Path:     r.URL.EscapedPath(),
+		RawQuery: r.URL.RawQuery,
+		Header:   header,
+	})
+	return len(l.requests) - 1
+}
+
+// received enters what was read of the body.
+func (l *ledger) received(id int, body *tee) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := &l.requests[id]
+	entry.Body, entry.BodySize, entry.Complete = body.kept, body.size, body.complete()
+}
+
+// answered enters the status that is about to be sent.
+func (l *ledger) answered(id, status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.requests[id].Status = status
+}
+
+// tee reads a body and keeps a copy of it, unless it is large.
+type tee struct {
+	src  io.Reader
+	keep bool
+	kept []byte
+	size int64
+	err  error // what ended the reading
+}
+
+// newTee returns a tee for a body of the given length, -1 when that is unknown. A body that is known to be too large
+// costs no memory at all.
+func newTee(src io.Reader, length int64) *tee {
+	t := &tee{src: src, keep: length <= maxKept}
+	if length == 0 {
+		t.err = io.EOF
+	}
+	return t
+}
+
+// Read implements [io.Reader].
+func (t *tee) Read(p []byte) (int, error) {
+	n, err := t.src.Read(p)
+	t.size += int64(n)
+	if t.size > maxKept {
+		t.keep, t.kept = false, nil
+	}
+	if t.keep {
+		t.kept = append(t.kept, p[:n]...)
+	}
+	if err != nil {
+		t.err = err
+	}
+	return n, err
+}
+
+// complete tells whether the body was read to its end.
+func (t *tee) complete() bool {
+	return errors.Is(t.err, io.EOF)
+}
+
+// broken tells whether the client stopped sending in the middle, so that there is nobody to answer.
+func (t *tee) broken() bool {
+	_, tooLarge := errors.AsType[*http.MaxBytesError](t.err)
+	return t.err != nil && !t.complete() && !tooLarge
+}

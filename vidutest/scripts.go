@@ -1,0 +1,125 @@
+package vidutest
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// FailNext has the next request answered with status and body in place of the real answer. The request is read to its
+// end and otherwise has no effect: no task is created and nothing is charged.
+//
+// Status is 200 to 599. An empty body stands for the official error envelope of that status; a body that is not JSON
+// is sent with the Content-Type that it looks like.
+func (s *Server) FailNext(status int, body string) {
+	s.scripts.add(fault{instead: new(failure(status, body))})
+}
+
+// DropReplyAfterCommit has the next create accepted and charged, and then the connection cut in place of an answer.
+// Other requests leave the script alone. A create that is refused is answered all the same, and uses the script up.
+func (s *Server) DropReplyAfterCommit() {
+	s.scripts.add(fault{dropReply: true})
+}
+
+// DropMidBody has the connection cut in the middle of the next answer: its header promises the whole body, and half of
+// it is sent. A create is accepted and charged.
+func (s *Server) DropMidBody() {
+	s.scripts.add(fault{cutBody: true})
+}
+
+// Delay has the next request answered d later. It is acted on at once: a create is accepted and charged even if its
+// client gives up before the answer. The wait ends early, without an answer, when the client goes away or the server is
+// closed.
+func (s *Server) Delay(d time.Duration) {
+	s.scripts.add(fault{delay: d})
+}
+
+// FailTask has the next task that is accepted end as failed with code as its err_code, at the time when it would have
+// succeeded. An empty code changes nothing. These scripts queue by themselves: one goes with each accepted create,
+// whatever else happens to its request.
+func (s *Server) FailTask(code string) {
+	s.scripts.mu.Lock()
+	defer s.scripts.mu.Unlock()
+	s.scripts.failures = append(s.scripts.failures, code)
+}
+
+// fault is what happens to one request. The zero fault is none.
+type fault struct {
+	instead   *answer // given in place of the real one
+	dropReply bool    // once a create is accepted
+	cutBody   bool
+	delay     time.Duration
+}
+
+// scripts queues what the caller wants to go wrong.
+type scripts struct {
+	mu       sync.Mutex
+	faults   []fault
+	failures []string
+}
+
+func (q *scripts) add(f fault) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.faults = append(q.faults, f)
+}
+
+// next takes the oldest fault that can happen to a request.
+func (q *scripts) next(create bool) fault {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.IndexFunc(q.faults, func(f fault) bool { return create || !f.dropReply })
+	if i < 0 {
+		return fault{}
+	}
+	f := q.faults[i]
+	q.faults = slices.Delete(q.faults, i, i+1)
+	return f
+}
+
+// nextFailure takes the err_code for a task that is being accepted, "" when none is queued.
+func (q *scripts) nextFailure() string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.failures) == 0 {
+		return ""
+	}
+	code := q.failures[0]
+	q.failures = q.failures[1:]
+	return code
+}
+
+// reasons are the words of the official envelope for the statuses that have one of their own.
+var reasons = map[int]string{
+	http.StatusUnauthorized:    "Unauthorized",
+	http.StatusPaymentRequired: "CreditInsufficient",
+	http.StatusForbidden:       "Forbidden",
+	http.StatusNotFound:        "NotFound",
+	http.StatusConflict:        "Conflict",
+	http.StatusTooManyRequests: "TooManyRequests",
+	499:                        "Canceled", // the client closed the request
+}
+
+// failure is the answer of FailNext.
+func failure(status int, body string) answer {
+	if body == "" {
+		return refuse(status, reason(status), "scripted failure")
+	}
+	contentType := contentTypeJSON
+	if !json.Valid([]byte(body)) {
+		contentType = http.DetectContentType([]byte(body))
+	}
+	return answer{status: status, contentType: contentType, body: []byte(body)}
+}
+
+func reason(status int) string {
+	if word, ok := reasons[status]; ok {
+		return word
+	}
+	if status < http.StatusInternalServerError {
+		return "BadRequest"
+	}
+	return "InternalServiceFailure"
+}

@@ -1,0 +1,187 @@
+package vidutest_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+func TestServer_FailNext(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		for status, reason := range map[int]string{
+			400: "BadRequest", 401: "Unauthorized", 402: "CreditInsufficient", 403: "Forbidden", 404: "NotFound",
+			409: "Conflict", 422: "BadRequest", 429: "TooManyRequests", 499: "Canceled",
+			500: "InternalServiceFailure", 503: "InternalServiceFailure",
+		} {
+			s := newServer()
+			s.FailNext(status, "")
+			assertRefused(t, create(t, s, goodBody), status, reason, "scripted")
+			assert.Zero(t, s.Charged())
+			assert.True(t, s.Requests()[0].Complete)
+			assert.Equal(t, status, s.Requests()[0].Status)
+			assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+		}
+	})
+}
+
+func TestServer_FailNext_Body(t *testing.T) {
+	t.Parallel()
+	s := vidutest.NewServer(vidutest.InMemory())
+	defer s.Close()
+	for body, contentType := range map[string]string{
+		`{"error":"text"}`:         "application/json",
+		"<html>Bad Gateway</html>": "text/html; charset=utf-8",
+		" ":                        "text/plain; charset=utf-8",
+	} {
+		s.FailNext(http.StatusBadGateway, body)
+		got := query(t, s, "1")
+		assert.Equal(t, http.StatusBadGateway, got.status)
+		assert.Equal(t, body, got.body)
+		assert.Equal(t, contentType, got.header.Get("Content-Type"))
+	}
+}
+
+func TestServer_DropReplyAfterCommit(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		s := newServer()
+		id := createTask(t, s, goodBody)
+		s.DropReplyAfterCommit()
+		assert.Equal(t, http.StatusOK, query(t, s, id).status, "a query is no create")
+
+		got := create(t, s, goodBody)
+		require.ErrorIs(t, got.err, io.EOF)
+		assert.Equal(t, 2, s.Charged())
+		last := s.Requests()[2]
+		assert.Zero(t, last.Status)
+		assert.True(t, last.Complete)
+		assert.JSONEq(t, goodBody, string(last.Body))
+
+		assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+	})
+}
+
+func TestServer_DropReplyAfterCommit_RefusedCreate(t *testing.T) {
+	t.Parallel()
+	s := vidutest.NewServer(vidutest.InMemory())
+	defer s.Close()
+	s.DropReplyAfterCommit()
+	assert.Equal(t, http.StatusBadRequest, create(t, s, "{}").status)
+	assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+}
+
+func TestServer_DropMidBody(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		s := newServer()
+		s.DropMidBody()
+
+		got := create(t, s, goodBody)
+		require.ErrorIs(t, got.err, io.ErrUnexpectedEOF)
+		assert.Equal(t, http.StatusOK, got.status)
+		assert.True(t, strings.HasPrefix(got.body, `{"task_id":"`), got.body)
+		assert.NotContains(t, got.body, "}")
+		assert.Equal(t, 1, s.Charged())
+		assert.Equal(t, http.StatusOK, s.Requests()[0].Status)
+	})
+}
+
+func TestServer_Delay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := vidutest.NewServer(vidutest.InMemory())
+		defer s.Close()
+		start := time.Now()
+		s.Delay(time.Minute)
+		assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+		assert.Equal(t, time.Minute, time.Since(start))
+		assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+		assert.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
+func TestServer_Delay_ClientGivesUp(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		s := newServer()
+		s.Delay(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		req := newRequest(t, http.MethodPost, s.URL+createPath, strings.NewReader(goodBody))
+
+		require.ErrorIs(t, do(s, req.WithContext(ctx)).err, context.Canceled)
+		assert.Equal(t, 1, s.Charged())
+		assert.Zero(t, s.Requests()[0].Status)
+	})
+}
+
+// An answer that nobody waits for is not given later on.
+func TestServer_Delay_EndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := vidutest.NewServer(vidutest.InMemory())
+		defer s.Close()
+		s.Delay(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		req := newRequest(t, http.MethodPost, s.URL+createPath, strings.NewReader(goodBody))
+		require.ErrorIs(t, do(s, req.WithContext(ctx)).err, context.DeadlineExceeded)
+
+		pass(2 * time.Hour)
+		assert.Zero(t, s.Requests()[0].Status)
+	})
+}
+
+// Close ends a delay even where the connection is another server's.
+func TestServer_Delay_EndsWithItsServer(t *testing.T) {
+	t.Parallel()
+	s := vidutest.NewServer(vidutest.InMemory())
+	defer s.Close()
+	outer := httptest.NewServer(s)
+	defer outer.Close()
+	s.Delay(time.Hour)
+	time.AfterFunc(50*time.Millisecond, s.Close)
+
+	resp, err := outer.Client().Do(newRequest(t, http.MethodPost, outer.URL+createPath, strings.NewReader(goodBody)))
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	assert.ErrorIs(t, err, io.EOF)
+}
+
+// Scripts happen in the order of their calls, to queries and creates alike; downloads use none up.
+func TestServer_ScriptsAreAQueue(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		s := newServer(vidutest.WithTiming(0, 0))
+		id := createTask(t, s, goodBody)
+		video, _, _ := links(t, s, id)
+		s.FailNext(http.StatusServiceUnavailable, "")
+		s.DropReplyAfterCommit()
+		s.FailNext(http.StatusTooManyRequests, "")
+		s.DropMidBody()
+
+		assert.Equal(t, http.StatusOK, download(t, s, http.MethodGet, video, http.Header{}).status)
+		assert.Equal(t, http.StatusServiceUnavailable, create(t, s, goodBody).status)
+		assert.Equal(t, http.StatusTooManyRequests, query(t, s, id).status, "the oldest that can happen to a query")
+		require.ErrorIs(t, create(t, s, goodBody).err, io.EOF)
+		require.ErrorIs(t, query(t, s, id).err, io.ErrUnexpectedEOF)
+		assert.NoError(t, query(t, s, id).err)
+	})
+}

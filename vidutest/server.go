@@ -1,0 +1,146 @@
+package vidutest
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// memoryURL is the base URL of a server without a listener. The .invalid domain is reserved, so a client that misses
+// the in-memory transport can reach nobody.
+const memoryURL = "https://vidutest.invalid"
+
+// readHeaderTimeout ends a connection that never says what it wants.
+const readHeaderTimeout = 10 * time.Second
+
+// maxIdleConns keeps a crowd of concurrent callers from dialing anew for every request.
+const maxIdleConns = 64
+
+// Server is a fake of the API. Make it with [NewServer]. It is safe for concurrent use.
+type Server struct {
+	// URL is the base URL for a client, without the API's path prefix and without a trailing slash.
+	URL string
+
+	dialect     dialect
+	key         string
+	queue, work time.Duration
+	inMemory    bool
+
+	scripts scripts
+	ledger  ledger
+	tasks   tasks
+	signer  signer
+
+	listening *http.Server // does nothing in memory
+	client    *http.Client
+	transport *memoryTransport
+
+	closing context.Context // over as soon as Close is called
+	stop    context.CancelFunc
+
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup // goroutines and connections that Close waits for
+}
+
+// NewServer starts a server. The caller closes it when done. As httptest.NewServer does, it panics when there is no
+// loopback address to listen on.
+func NewServer(opts ...Option) *Server {
+	s := &Server{
+		dialect: gateway,
+		key:     APIKey,
+		queue:   defaultQueue,
+		work:    defaultWork,
+		tasks:   newTasks(),
+		signer:  newSigner(),
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	s.closing, s.stop = context.WithCancel(context.Background())
+	s.transport = &memoryTransport{server: s}
+	s.listening = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnState: s.trackConn}
+	if s.inMemory {
+		s.URL = memoryURL
+		s.client = &http.Client{Transport: s.transport}
+	} else {
+		s.listen()
+		s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdleConns}}
+	}
+	return s
+}
+
+// listen serves connections on a free port of the loopback address.
+func (s *Server) listen() {
+	var config net.ListenConfig
+	listener, err := config.Listen(s.closing, "tcp", "127.0.0.1:0")
+	if err != nil {
+		panic("vidutest: " + err.Error()) //nolint:forbidigo // as httptest: a test cannot go on, and NewServer has no error
+	}
+	s.URL = "http://" + listener.Addr().String()
+	s.start(func() { _ = s.listening.Serve(listener) }) // it only ever returns because of Close
+}
+
+// start runs f in a goroutine that Close waits for. Once the server is closed it runs nothing and reports false.
+func (s *Server) start(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.running.Go(f)
+	return true
+}
+
+// trackConn lets Close wait for the goroutine of every connection. The one that Serve hands over while Close runs is in
+// nobody's list yet, so it is closed here.
+func (s *Server) trackConn(conn net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.running.Add(1)
+		if s.closing.Err() != nil {
+			_ = conn.Close()
+		}
+	case http.StateClosed:
+		s.running.Done()
+	default:
+	}
+}
+
+// Close stops the listener, cuts every connection, ends every request under way and returns when their goroutines are
+// gone. It may be called more than once. The ledger stays readable.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	_ = s.listening.Close() // what is left to fail here is being thrown away
+	s.client.CloseIdleConnections()
+	s.running.Wait()
+}
+
+// Client returns the HTTP client that reaches the server: over the loopback address, or in memory with [InMemory]. It
+// is the same one at every call and is of no use after [Server.Close].
+func (s *Server) Client() *http.Client {
+	return s.client
+}
+
+// Transport returns a round tripper that runs the handler without any socket, whether or not the server listens. It
+// answers for the host of [Server.URL] alone; for any other host it fails as a name that does not resolve.
+func (s *Server) Transport() http.RoundTripper {
+	return s.transport
+}
+
+// ServeHTTP answers one request, be it to the API or to a result link. It lets the fake stand behind a listener or a
+// middleware of the caller's own; result links still begin with [Server.URL], so change URL before the first request
+// if they should lead elsewhere.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, mediaPrefix) {
+		s.serveMedia(w, r)
+		return
+	}
+	s.serveAPI(w, r)
+}
