@@ -24,20 +24,17 @@ type part struct {
 	in   *inline
 }
 
-// newBody cuts encoded JSON at the marks that stand where the media belong.
-func newBody(text []byte, media []*inline, mark func(i int) []byte) (*body, error) {
+// newBody cuts encoded JSON at the marks, one for each medium, and puts the media there.
+func newBody(text, mark []byte, media []*inline) *body {
 	b := &body{parts: make([]part, 0, 2*len(media)+1)}
-	for i, in := range media {
-		before, after, found := bytes.Cut(text, mark(i))
-		if !found {
-			return nil, errors.New("vidu: a mark is missing in the encoded request")
-		}
+	for _, in := range media {
+		before, after, _ := bytes.Cut(text, mark)
 		b.add(part{text: before})
 		b.add(part{in: in})
 		text = after
 	}
 	b.add(part{text: text})
-	return b, nil
+	return b
 }
 
 func (b *body) add(p part) {
@@ -82,7 +79,7 @@ type oneShot struct {
 	reader *inlineReader // of the first part, a medium
 	left   int64         // bytes not handed out yet
 	sealed bool
-	closed bool
+	err    error // of every further Read
 }
 
 // Read hands out the next bytes. Once sealed it blocks until Close, rather than failing at once: net/http may still be
@@ -90,15 +87,22 @@ type oneShot struct {
 func (o *oneShot) Read(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.sealed && !o.closed && o.left > 0 {
+	for o.sealed && o.left > 0 && o.err == nil {
 		o.thaw.Wait()
 	}
-	if o.closed {
-		return 0, errBodyClosed
+	if o.err != nil {
+		return 0, o.err
 	}
+	n, err := o.next(p)
+	o.left -= int64(n)
+	o.err = err // for good: after a failed read nobody knows where a file stands
+	return n, err
+}
+
+// next reads from the first part that has something left.
+func (o *oneShot) next(p []byte) (int, error) {
 	for len(o.parts) > 0 {
 		n, err := o.readPart(p)
-		o.left -= int64(n)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
@@ -127,9 +131,16 @@ func (o *oneShot) readPart(p []byte) (int, error) {
 	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
-	err = o.reader.Close()
+	return n, o.closeReader()
+}
+
+func (o *oneShot) closeReader() error {
+	if o.reader == nil {
+		return nil
+	}
+	err := o.reader.Close()
 	o.reader = nil
-	return n, err
+	return err
 }
 
 // seal freezes the body and reports whether its last byte was never handed out.
@@ -144,14 +155,9 @@ func (o *oneShot) seal() (incomplete bool) {
 func (o *oneShot) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed = true
+	o.err = errBodyClosed
 	o.thaw.Broadcast()
-	if o.reader == nil {
-		return nil
-	}
-	err := o.reader.Close()
-	o.reader = nil
-	return err
+	return o.closeReader()
 }
 
 // mediaError is the failure of an inline medium after it had been checked.
@@ -178,12 +184,13 @@ var rawBuffers = sync.Pool{New: func() any { return new([24 << 10]byte) }}
 
 // inlineReader reads a medium as it goes on the wire: prefix, then base64.
 type inlineReader struct {
-	in    *inline
-	file  io.ReadCloser
-	raw   *[24 << 10]byte
-	left  int64   // raw bytes not read yet
-	spill []byte  // encoded or prefix bytes that did not fit yet
-	group [4]byte // holds a spilled group
+	in     *inline
+	file   io.ReadCloser
+	raw    *[24 << 10]byte
+	prefix string  // not handed out yet
+	left   int64   // raw bytes not read yet
+	group  [4]byte // the digits of three bytes, when there was no room for four
+	spill  []byte  // of group, not handed out yet
 }
 
 func (in *inline) open() (*inlineReader, error) {
@@ -195,25 +202,36 @@ func (in *inline) open() (*inlineReader, error) {
 		return nil, errors.Join(in.fail(errChanged), file.Close())
 	}
 	return &inlineReader{
-		in: in, file: file, left: in.size, spill: []byte(in.prefix), raw: rawBuffers.Get().(*[24 << 10]byte),
+		in: in, file: file, raw: rawBuffers.Get().(*[24 << 10]byte), prefix: in.prefix, left: in.size,
 	}, nil
 }
 
 func (r *inlineReader) Read(p []byte) (int, error) {
-	if len(r.spill) > 0 {
+	switch {
+	case r.prefix != "":
+		n := copy(p, r.prefix)
+		r.prefix = r.prefix[n:]
+		return n, nil
+	case len(r.spill) > 0:
 		n := copy(p, r.spill)
 		r.spill = r.spill[n:]
 		return n, nil
-	}
-	if r.left == 0 {
+	case r.left == 0:
 		return 0, r.checkEnd()
+	case len(p) < len(r.group):
+		n, err := r.encode(r.group[:])
+		if err != nil {
+			return 0, err
+		}
+		r.spill = r.group[:n]
+		return r.Read(p)
 	}
-	want := min(len(p)/4*3, len(r.raw))
-	spilling := want == 0
-	if spilling {
-		want = 3
-	}
-	raw := r.raw[:min(int64(want), r.left)]
+	return r.encode(p)
+}
+
+// encode fills p, which has room for four digits at least, with the base64 of the next bytes.
+func (r *inlineReader) encode(p []byte) (int, error) {
+	raw := r.raw[:min(int64(len(p)/4*3), int64(len(r.raw)), r.left)]
 	if _, err := io.ReadFull(r.file, raw); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errChanged // shrunk
@@ -221,11 +239,6 @@ func (r *inlineReader) Read(p []byte) (int, error) {
 		return 0, r.in.fail(err)
 	}
 	r.left -= int64(len(raw))
-	if spilling {
-		base64.StdEncoding.Encode(r.group[:], raw)
-		r.spill = r.group[:]
-		return r.Read(p)
-	}
 	base64.StdEncoding.Encode(p, raw)
 	return base64.StdEncoding.EncodedLen(len(raw)), nil
 }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +47,11 @@ type Client struct {
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
+	budget        *retryBudget
+	pacer         *pacer
+	waiters       *waiters
+	official      bool
+	recovery      time.Duration // how long to look for a task whose create has an unknown outcome; 0: not at all
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
@@ -78,6 +86,11 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		maxAttempts:   cfg.maxAttempts,
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
+		budget:        new(retryBudget),
+		pacer:         newPacer(rand.Float64),
+		waiters:       newWaiters(),
+		official:      cfg.official,
+		recovery:      cfg.recovery,
 	}
 	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
 	return c, nil
@@ -223,6 +236,7 @@ func createTransport(shared *http.Transport) *http.Transport {
 type request struct {
 	method  string
 	path    string // below the API path, its elements checked
+	query   string // encoded
 	body    *body  // nil: none
 	paid    bool   // costs money: sent again only when provably nothing was created
 	payload string // of a paid request
@@ -298,7 +312,11 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	}
 	for n := 1; ; n++ {
 		a := c.send(ctx, rq, n)
-		if a.err == nil || n == c.maxAttempts || judge(a) != again {
+		if a.err == nil {
+			c.budget.refund()
+			return a
+		}
+		if n == c.maxAttempts || judge(a) != again || !c.budget.take() {
 			return a
 		}
 		if !sleep(ctx, retryDelay(c.backoff, n, a.err)) {
@@ -313,7 +331,7 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 // send does one attempt.
 func (c *Client) send(ctx context.Context, rq *request, n int) *attempt {
 	started := time.Now()
-	a := c.exchange(ctx, rq)
+	a := c.exchange(ctx, rq, n)
 	if c.logger != nil {
 		c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
 			slog.String("method", rq.method), slog.String("path", c.base.Path+rq.path), slog.Int("status", a.status),
@@ -323,17 +341,22 @@ func (c *Client) send(ctx context.Context, rq *request, n int) *attempt {
 }
 
 // exchange puts one request on the wire and reads the answer.
-func (c *Client) exchange(ctx context.Context, rq *request) *attempt {
-	a := &attempt{incomplete: rq.body != nil}
-	req, client := c.newRequest(ctx, rq), c.reads
+func (c *Client) exchange(ctx context.Context, rq *request, n int) *attempt {
+	guarded, release := guard(ctx, rq.paid)
+	defer release()
+	req, client := c.newRequest(guarded, rq), c.reads
 	if rq.paid {
 		client = c.creates
 	}
+	a := &attempt{}
 	var sent *oneShot
 	if rq.body != nil {
 		sent = rq.body.open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 		req.Body, req.ContentLength = sent, rq.body.size
+		if rq.body.size >= expectFrom && n == 1 { // not again after a 417, see createRules
+			req.Header["Expect"] = expectContinue
+		}
 	}
 	resp, err := client.Do(req)
 	if sent != nil {
@@ -341,6 +364,9 @@ func (c *Client) exchange(ctx context.Context, rq *request) *attempt {
 	}
 	a.ended = ctx.Err() != nil
 	if err != nil {
+		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
+			err = errResent
+		}
 		a.err = c.wrap(rq, transportError(ctx, err))
 		return a
 	}
@@ -356,6 +382,7 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 	if u.RawPath != "" {
 		u.RawPath += rq.path
 	}
+	u.RawQuery = rq.query
 	return (&http.Request{
 		Method: rq.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{
@@ -365,6 +392,35 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 			"User-Agent":      c.userAgent,
 		},
 	}).WithContext(ctx)
+}
+
+// expectFrom is the size of a body from which on the server is asked before it is sent. A refusal then comes before
+// the upload, saves it, and proves that nothing was created. A server that does not answer costs a second.
+const expectFrom = 1 << 20
+
+var expectContinue = []string{"100-continue"}
+
+// maxSendings is how often the transport may put one read on the wire: HTTP/2 repeats requests that the server
+// abandons, without limit.
+const maxSendings = 4
+
+var errResent = errors.New("the HTTP transport tried to send the request again by itself and was stopped")
+
+// guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more
+// connection. For a create that is the second one. It is the best that can be done about a RoundTripper that retries,
+// and it may come too late: see WithHTTPClient.
+func guard(ctx context.Context, paid bool) (context.Context, func()) {
+	left := int32(maxSendings)
+	if paid {
+		left = 1
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	trace := &httptrace.ClientTrace{GetConn: func(string) {
+		if atomic.AddInt32(&left, -1) < 0 {
+			cancel(errResent)
+		}
+	}}
+	return httptrace.WithClientTrace(ctx, trace), func() { cancel(nil) }
 }
 
 // readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
@@ -406,11 +462,13 @@ func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError
 
 // finish adds what every APIError has and masks the key in what the server wrote.
 func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
-	failure.op = rq.method + " " + c.base.Path + rq.path
+	failure.op = c.op(rq)
 	failure.Message = c.redact(failure.Message)
 	failure.Code = ErrorCode(c.redact(string(failure.Code)))
 	failure.Body = []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
-	failure.Metadata = []byte(c.redact(string(failure.Metadata)))
+	if failure.Metadata != nil {
+		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
+	}
 	if failure.TraceID == "" {
 		failure.TraceID = a.traceID
 	}
@@ -418,13 +476,24 @@ func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
 	return failure
 }
 
+func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.base.Path+rq.path, 160) }
+
+// callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
+type callError struct {
+	text string
+	err  error
+}
+
+func (e *callError) Error() string { return e.text }
+func (e *callError) Unwrap() error { return e.err }
+
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
-	text := err.Error()
-	if masked := c.redact(text); masked != text {
-		return fmt.Errorf("vidu: %s %s: %s", rq.method, c.base.Path+rq.path, oneLine(masked, 300))
+	text := c.redact(err.Error())
+	if text != err.Error() {
+		err = nil // a cause that quotes the key must not be found by unwrapping
 	}
-	return fmt.Errorf("vidu: %s %s: %w", rq.method, c.base.Path+rq.path, err)
+	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of

@@ -2,11 +2,13 @@ package vidu
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,20 +27,21 @@ var (
 	errReplyTooBig = fmt.Errorf("%w: it is too large", errBadReply)
 )
 
-// maxEcho bounds how much of an echoed "images" or "videos" becomes strings: it may hold the inline media, megabytes
-// of base64, that the caller has already.
-const maxEcho = 64 << 10
+// Bounds of what becomes Go values, which can be many times larger than their text.
+const (
+	maxEcho      = 64 << 10 // of "images" and "videos": they may echo inline media, which the caller has already
+	maxCreations = 100      // replies were seen with one
+	maxWarnings  = 20
+)
+
+// byteOrderMark begins the texts of some servers. JSON does not allow it.
+const byteOrderMark = "\uFEFF"
 
 // decodeTask reads a task from the reply of create, query, list or callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
 func decodeTask(body []byte) (*Task, error) {
-	body = bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF"))
-	d := taskDecoder{task: &Task{raw: body}}
-	d.decode(value(body))
-	if !d.found() && d.wrapped.isObject() {
-		d.decode(d.wrapped)
-	}
-	d.task.Warnings = d.warnings
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
+	d := readTask(body)
 	switch {
 	case d.twoIDs:
 		return nil, errTwoIDs
@@ -50,136 +53,154 @@ func decodeTask(body []byte) (*Task, error) {
 	return d.task, nil
 }
 
-func (d *taskDecoder) found() bool { return d.task.ID != "" || d.task.State != "" }
-
 // syntaxError says what is wrong with text that json.Valid refused.
 func syntaxError(body []byte) error {
 	if looksLikeHTML(body) {
 		return fmt.Errorf("%w: it is a web page", errBadReply)
 	}
 	var discard struct{}
-	if err := json.Unmarshal(body, &discard); err != nil {
-		return fmt.Errorf("%w: %w", errBadReply, err)
-	}
-	return errBadReply
+	return fmt.Errorf("%w: %w", errBadReply, json.Unmarshal(body, &discard))
 }
 
+// taskDecoder reads the members of a reply into task and keeps those that are not fields of it.
 type taskDecoder struct {
 	task     *Task
-	wrapped  value // the member "data"
-	failed   bool  // the reply says that it is an error
-	taskID   bool  // ID came from "task_id", which wins over "id"
-	twoIDs   bool
+	status   State  // what some gateways say instead of "state"
+	wrapped  value  // "data": the task itself, where the gateway wraps it
 	failNote string // "fail_reason"
-	warnings []string
+	failed   bool   // the reply says that it is an error
+	taskID   bool   // the id came from "task_id", which wins over "id"
+	twoIDs   bool
 }
 
-func (d *taskDecoder) warn(text string) { d.warnings = append(d.warnings, text) }
-
-func (d *taskDecoder) decode(object value) {
-	t := d.task
-	status := State("")
-	for it := object.items(); it.next(); {
-		v := it.value
-		ok := true
-		switch string(it.key) {
-		case "task_id":
-			d.setID(v.text(), true)
-		case "id":
-			d.setID(v.text(), false)
-		case "state":
-			t.State = parseState(v.text())
-		case "status":
-			status = parseState(v.str())
-		case "type":
-			t.Type = v.text()
-		case "model":
-			t.Model = Model(v.text())
-		case "style":
-			t.Style = v.text()
-		case "prompt":
-			t.Prompt = v.text()
-		case "images":
-			t.Images, ok = v.texts()
-		case "videos":
-			t.Videos, ok = v.texts()
-		case "duration":
-			t.Duration, ok = v.integer()
-		case "seed":
-			t.Seed, ok = v.integer()
-		case "aspect_ratio":
-			t.AspectRatio = AspectRatio(v.text())
-		case "resolution":
-			t.Resolution = Resolution(v.text())
-		case "movement_amplitude":
-			t.MovementAmplitude = MovementAmplitude(v.text())
-		case "credits":
-			t.Credits, ok = v.integer()
-		case "payload":
-			t.Payload = v.text()
-		case "cus_priority":
-			t.Priority, ok = v.integer()
-		case "off_peak":
-			t.OffPeak, ok = v.boolean()
-		case "audio":
-			t.Audio, ok = v.boolean()
-		case "audio_type":
-			t.AudioType = AudioType(v.text())
-		case "bgm":
-			t.BGM, ok = v.boolean()
-		case "is_rec":
-			t.IsRec, ok = v.boolean()
-		case "watermark":
-			t.Watermark, ok = v.boolean()
-		case "wm_position":
-			t.WatermarkPosition, ok = v.watermarkPosition()
-		case "wm_url":
-			t.WatermarkURL = v.text()
-		case "meta_data":
-			t.MetaData = v.text()
-		case "client_request_id":
-			t.ClientRequestID = v.text()
-		case "created_at":
-			t.CreatedAt, ok = v.time()
-		case "err_code":
-			t.ErrCode = ErrorCode(v.text())
-		case "err_msg":
-			t.ErrMessage = v.text()
-		case "progress":
-			t.Progress, ok = v.number()
-		case "creations":
-			t.Creations = v.creations()
-		case "fail_reason":
-			d.failNote = v.text()
-		case "data":
-			d.wrapped = v
-		case "error":
-			d.failed = d.failed || !v.empty()
-		case "success":
-			d.failed = d.failed || string(v) == "false"
-		}
-		if !ok {
-			d.warn(fmt.Sprintf("%s: cannot read %s", it.key, oneLine(string(v), 40)))
-		}
+// readTask reads what it can of any text.
+func readTask(body []byte) *taskDecoder {
+	d := &taskDecoder{task: &Task{raw: body}}
+	d.read(value(body))
+	if !d.found() && d.wrapped.isObject() {
+		d.status = "" // the wrapping's own
+		d.read(d.wrapped)
 	}
-	if t.State == "" {
-		t.State = status
+	if d.task.State == "" {
+		d.task.State = d.status
 	}
 	d.useFailNote()
+	return d
 }
 
-// setID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
-func (d *taskDecoder) setID(id string, isTaskID bool) {
+func (d *taskDecoder) found() bool { return d.task.ID != "" || d.task.State != "" }
+
+func (d *taskDecoder) read(object value) {
+	for it := object.items(); it.next(); {
+		if !d.readMember(it.key, it.value) && len(d.task.Warnings) < maxWarnings {
+			d.task.Warnings = append(d.task.Warnings, string(it.key)+" cannot be read")
+		}
+	}
+}
+
+// readMember returns false for a value that the member cannot have.
+func (d *taskDecoder) readMember(name []byte, v value) bool {
+	switch string(name) {
+	case "task_id":
+		return d.readID(v, true)
+	case "id":
+		return d.readID(v, false)
+	case "status":
+		d.status = parseState(v.str()) // numbers are the wrapping's
+	case "data":
+		d.wrapped = v
+	case "error":
+		d.failed = d.failed || !v.isEmpty()
+	case "success":
+		d.failed = d.failed || string(v) == "false"
+	case "fail_reason":
+		return readText(v, &d.failNote)
+	default:
+		return d.task.readField(name, v)
+	}
+	return true
+}
+
+// readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
+func (d *taskDecoder) readID(v value, isTaskID bool) bool {
+	id := v.text()
 	switch {
 	case !validID(id):
-		if id != "" {
-			d.warn("task id " + oneLine(id, 40) + " is not usable")
-		}
-	case d.task.ID == "" || (isTaskID && !d.taskID):
+		return v.isEmpty()
+	case d.task.ID == "", isTaskID && !d.taskID:
 		d.task.ID, d.taskID = id, isTaskID
 	case isTaskID == d.taskID && id != d.task.ID:
 		d.twoIDs = true
 	}
+	return true
+}
+
+func (t *Task) readField(name []byte, v value) bool {
+	switch string(name) {
+	case "type":
+		return readText(v, &t.Type)
+	case "state":
+		ok := readText(v, &t.State)
+		t.State = parseState(string(t.State))
+		return ok
+	case "model":
+		return readText(v, &t.Model)
+	case "style":
+		return readText(v, &t.Style)
+	case "prompt":
+		return readText(v, &t.Prompt)
+	case "images":
+		return v.readTexts(&t.Images)
+	case "videos":
+		return v.readTexts(&t.Videos)
+	case "duration":
+		return v.readInt(&t.Duration)
+	case "seed":
+		return v.readInt(&t.Seed)
+	case "aspect_ratio":
+		return readText(v, &t.AspectRatio)
+	case "resolution":
+		return readText(v, &t.Resolution)
+	case "movement_amplitude":
+		return readText(v, &t.MovementAmplitude)
+	case "credits":
+		return v.readInt(&t.Credits)
+	case "payload":
+		return readText(v, &t.Payload)
+	case "cus_priority":
+		return v.readInt(&t.Priority)
+	case "off_peak":
+		return v.readBool(&t.OffPeak)
+	case "audio":
+		return v.readBool(&t.Audio)
+	case "audio_type":
+		return readText(v, &t.AudioType)
+	case "bgm":
+		return v.readBool(&t.BGM)
+	case "is_rec":
+		return v.readBool(&t.IsRec)
+	case "watermark":
+		return v.readBool(&t.Watermark)
+	case "wm_position":
+		return v.readWatermarkPosition(&t.WatermarkPosition)
+	case "wm_url":
+		return readText(v, &t.WatermarkURL)
+	case "meta_data":
+		return readText(v, &t.MetaData)
+	case "client_request_id":
+		return readText(v, &t.ClientRequestID)
+	case "created_at":
+		return v.readTime(&t.CreatedAt)
+	case "err_code":
+		return readText(v, &t.ErrCode)
+	case "err_msg":
+		return readText(v, &t.ErrMessage)
+	case "progress":
+		return v.readNumber(&t.Progress)
+	case "creations":
+		return v.readCreations(&t.Creations)
+	}
+	return true
 }
 
 // useFailNote reads the field of one family of gateways that holds the reason of a failure or, on success, the link.
@@ -206,18 +227,25 @@ func (d *taskDecoder) whyNoTask(body []byte) error {
 
 // envelope is what the known shapes of an error body have in common.
 type envelope struct {
-	reason, slug, kind string // "reason", a "code" in words, the nested error's "type"
-	number             int    // a numeric "code", also when it came as a string
-	message            string
-	traceID            string
-	metadata           json.RawMessage
-	failed             bool // the body says in so many words that it is an error
+	reason   string
+	code     string // in words, or a number, which some servers write as a string
+	kind     string // the nested error's "type"
+	message  string
+	traceID  string
+	metadata json.RawMessage
+	nested   value // "error" where it is an object
+	failed   bool  // the body says in so many words that it is an error
 }
 
-// parseEnvelope reads an error body of any shape; what is not a JSON object gives the zero envelope.
+// parseEnvelope reads the beginning of an error body of any shape; what is not a JSON object gives the zero envelope.
 func parseEnvelope(body []byte) envelope {
 	var e envelope
-	e.read(value(bytes.TrimPrefix(body, []byte("\xEF\xBB\xBF"))))
+	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
+	e.read(value(body[:min(len(body), maxErrorReply)]))
+	if nested := e.nested; nested != nil { // only one deep: every level is read once more
+		e.kind = nested.member("type").str()
+		e.read(nested)
+	}
 	return e
 }
 
@@ -226,24 +254,21 @@ func (e *envelope) read(object value) {
 		v := it.value
 		switch string(it.key) {
 		case "reason":
-			e.reason = v.str()
+			e.reason = cmp.Or(v.str(), e.reason)
 		case "code":
-			e.setCode(v.text())
-		case "type":
-			e.kind = v.str()
+			e.code = cmp.Or(v.text(), e.code)
 		case "message", "msg":
-			e.message = v.text()
+			e.message = cmp.Or(v.text(), e.message)
 		case "success":
 			e.failed = e.failed || string(v) == "false"
 		case "error":
-			e.failed = e.failed || !v.empty()
+			e.failed = e.failed || !v.isEmpty()
+			e.message = cmp.Or(e.message, v.str())
 			if v.isObject() {
-				e.read(v)
-			} else if e.message == "" {
-				e.message = v.str()
+				e.nested = v
 			}
 		case "metadata":
-			if v.isObject() {
+			if v.isObject() && json.Valid(v) {
 				e.metadata = json.RawMessage(v)
 				e.traceID = v.member("trace_id").text()
 			}
@@ -251,47 +276,48 @@ func (e *envelope) read(object value) {
 	}
 }
 
-func (e *envelope) setCode(code string) {
-	if n, err := strconv.Atoi(code); err == nil {
-		e.number = n
-		return
-	}
-	e.slug = code
-}
-
 // saysError tells an error envelope with status 200 from a reply that lacks a task for another reason.
 func (e *envelope) saysError() bool {
-	return e.failed || e.reason != "" || e.number >= 400 ||
-		(e.slug != "" && !strings.EqualFold(e.slug, "success") && !strings.EqualFold(e.slug, "ok"))
+	number, word := e.splitCode()
+	return e.failed || e.reason != "" || number >= 400 ||
+		(word != "" && !strings.EqualFold(word, "success") && !strings.EqualFold(word, "ok"))
 }
 
-// code classifies by reason, then by a code in words, then by a numeric code, then by the status.
-func (e *envelope) code(status int) ErrorCode {
-	for _, word := range []string{e.reason, e.slug, e.kindIfNested()} {
-		if word != "" {
-			return ErrorCode(word)
-		}
+func (e *envelope) splitCode() (number int, word string) {
+	if number, err := strconv.Atoi(e.code); err == nil {
+		return number, ""
 	}
-	if code := codeOfStatus(e.number); code != "" {
-		return code
-	}
-	return codeOfStatus(status)
+	return 0, e.code
 }
 
-// kindIfNested is the "type" inside a nested error; at the top level "type" is a field of the task.
-func (e *envelope) kindIfNested() string {
-	if e.failed && e.number == 0 {
-		return e.kind
+// errorCode classifies by reason, then by a code in words, then by a numeric code, then by the status. The nested
+// error's type is the last resort, except for money: some servers say 429 and insufficient_quota.
+func (e *envelope) errorCode(status int) ErrorCode {
+	number, word := e.splitCode()
+	kind := ErrorCode(e.kind)
+	switch {
+	case e.reason != "":
+		return ErrorCode(e.reason)
+	case word != "":
+		return ErrorCode(word)
+	case kind.outOfMoney():
+		return kind
 	}
-	return ""
+	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
 }
 
 func (e *envelope) apiError(status int) *APIError {
-	trace := e.traceID
-	if _, after, found := strings.Cut(e.message, "request id: "); trace == "" && found {
-		trace = strings.TrimRight(strings.Fields(after + " ")[0], ").,")
+	return &APIError{
+		StatusCode: status, Code: e.errorCode(status), Message: e.message,
+		TraceID: cmp.Or(e.traceID, traceIDIn(e.message)), Metadata: e.metadata,
 	}
-	return &APIError{StatusCode: status, Code: e.code(status), Message: e.message, TraceID: trace, Metadata: e.metadata}
+}
+
+// traceIDIn finds the id in a message such as "no such model (request id: 20260801…)".
+func traceIDIn(message string) string {
+	_, after, _ := strings.Cut(message, "request id: ")
+	id, _, _ := strings.Cut(after, " ")
+	return strings.TrimRight(id, ").,")
 }
 
 // value is one JSON value as received.
@@ -372,6 +398,7 @@ func stringLen(text []byte) int {
 }
 
 // valueLen is the length of the JSON value at the start of text; 0 when there is none or it is a cut string or number.
+// What is inside objects and arrays is not checked.
 func valueLen(text []byte) int {
 	if len(text) == 0 {
 		return 0
@@ -384,7 +411,11 @@ func valueLen(text []byte) int {
 	case '}', ']', ',', ':':
 		return 0
 	}
-	return max(bytes.IndexAny(text, ",]} \n\t\r"), 0)
+	n := max(bytes.IndexAny(text, ",]} \n\t\r"), 0)
+	if !json.Valid(text[:n]) {
+		return 0
+	}
+	return n
 }
 
 func compositeLen(text []byte) int {
@@ -409,11 +440,13 @@ func compositeLen(text []byte) int {
 }
 
 func (v value) isObject() bool { return len(v) > 0 && v[0] == '{' }
+func (v value) isArray() bool  { return len(v) > 0 && v[0] == '[' }
 func (v value) isString() bool { return len(v) > 1 && v[0] == '"' }
+func (v value) isNumber() bool { return len(v) > 0 && (v[0] == '-' || ('0' <= v[0] && v[0] <= '9')) }
 func (v value) isNull() bool   { return len(v) == 0 || string(v) == "null" }
 
-// empty is true for null and for "", {}, [] and false, which some servers send where others send nothing.
-func (v value) empty() bool {
+// isEmpty is true for null and for "", {}, [] and false, which some servers send where others send nothing.
+func (v value) isEmpty() bool {
 	switch string(v) {
 	case "", "null", `""`, "{}", "[]", "false":
 		return true
@@ -448,106 +481,110 @@ func (v value) str() string {
 
 // text is a JSON string's content or a number digit by digit: ids exceed what float64 holds.
 func (v value) text() string {
-	switch {
-	case v.isString():
-		return v.str()
-	case v.isNull(), v[0] == '{', v[0] == '[':
-		return ""
+	if v.isNumber() {
+		return string(v)
 	}
-	return string(v)
+	return v.str()
 }
 
-// texts reads an array of strings. false: it is too long to be what it should, a list of links.
-func (v value) texts() ([]string, bool) {
+// The readers below return false for what they cannot read. null and "" say nothing, which is no fault.
+
+func readText[S ~string](v value, to *S) bool {
+	*to = S(v.text())
+	return v.isString() || v.isNumber() || v.isNull()
+}
+
+func (v value) readTexts(to *[]string) bool {
 	if len(v) > maxEcho {
-		return nil, false
+		return false
 	}
-	var list []string
+	*to = nil
 	for it := v.items(); it.next(); {
-		list = append(list, it.value.text())
+		*to = append(*to, it.value.text())
 	}
-	return list, true
+	return v.isArray() || v.isEmpty()
 }
 
-// The readers below return true as well for null and "", which mean "nothing said".
-
-func (v value) number() (float64, bool) {
+func (v value) readNumber(to *float64) bool {
 	text := strings.TrimSuffix(v.text(), "%") // one gateway's progress
 	if text == "" {
-		return 0, v.isNull() || v.isString()
+		return v.isString() || v.isNull()
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-		return 0, false
+		return false
 	}
-	return n, true
+	*to = n
+	return true
 }
 
-func (v value) integer() (int, bool) {
+func (v value) readInt(to *int) bool {
 	if n, err := strconv.Atoi(v.text()); err == nil {
-		return n, true
+		*to = n
+		return true
 	}
-	n, ok := v.number() // 4.0, 1e2
-	if !ok || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
-		return 0, false
+	var n float64 // 4.0, 1e2
+	if !v.readNumber(&n) || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
+		return false
 	}
-	return int(n), true
+	*to = int(n)
+	return true
 }
 
-func (v value) boolean() (bool, bool) {
-	switch v.text() {
-	case "true", "1":
-		return true, true
-	case "false", "0", "":
-		return false, v.isNull() || v.text() != "" || v.isString()
+func (v value) readBool(to *bool) bool {
+	switch string(v) {
+	case "true", `"true"`, "1", `"1"`:
+		*to = true
+		return true
+	case "false", `"false"`, "0", `"0"`, `""`, "null":
+		*to = false
+		return true
 	}
-	return false, false
+	return false
 }
 
-// time reads RFC 3339 and unix seconds or milliseconds, as numbers or strings.
-func (v value) time() (time.Time, bool) {
+// readTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings.
+func (v value) readTime(to *time.Time) bool {
 	text := v.text()
-	if text == "" {
-		return time.Time{}, v.isNull() || v.isString()
+	if text == "" || text == "0" {
+		return v.isString() || v.isNumber() || v.isNull()
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, true
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return false
+		}
+		t = time.Unix(n, 0)
+		if n > 1e11 { // as seconds this would be the year 5138
+			t = time.UnixMilli(n)
+		}
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	switch {
-	case err != nil:
-		return time.Time{}, false
-	case n > 1e11: // as seconds this would be the year 5138
-		return time.UnixMilli(n).UTC(), true
-	case n > 0:
-		return time.Unix(n, 0).UTC(), true
+	t = t.UTC()
+	if t.Year() < 1 || t.Year() > 9999 {
+		return false // a task with such a time could not be marshalled
 	}
-	return time.Time{}, n == 0
+	*to = t
+	return true
 }
 
-// watermarkPosition reads the number that was sent or the name that the seed's gateway makes of it.
-func (v value) watermarkPosition() (int, bool) {
-	switch v.str() {
-	case "top_left":
-		return 1, true
-	case "top_right":
-		return 2, true
-	case "bottom_right":
-		return 3, true
-	case "bottom_left":
-		return 4, true
-	case "unspecified":
-		return 0, true
+// readWatermarkPosition reads the number that was sent or the name that the seed's gateway makes of it.
+func (v value) readWatermarkPosition(to *int) bool {
+	names := []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
+	if i := slices.Index(names, v.str()); i >= 0 {
+		*to = i
+		return true
 	}
-	return v.integer()
+	return v.readInt(to)
 }
 
-func (v value) creations() []Creation {
-	var list []Creation
-	for it := v.items(); it.next(); {
-		list = append(list, it.value.creation())
+func (v value) readCreations(to *[]Creation) bool {
+	*to = nil
+	it := v.items()
+	for len(*to) < maxCreations && it.next() {
+		*to = append(*to, it.value.creation())
 	}
-	return list
+	return v.isEmpty() || (v.isArray() && !it.next())
 }
 
 func (v value) creation() Creation {
@@ -563,7 +600,7 @@ func (v value) creation() Creation {
 		case "watermarked_url":
 			c.WatermarkedURL = v.str()
 		case "moderation_url":
-			c.ModerationURLs, _ = v.texts()
+			v.readTexts(&c.ModerationURLs)
 		case "video":
 			c.Video = v.video()
 		}
@@ -572,14 +609,14 @@ func (v value) creation() Creation {
 }
 
 func (v value) video() VideoInfo {
-	size := v.member("resolution")
-	if !size.isObject() {
-		size = v
+	size := v // where there is no "resolution", as in a Task of ours that was marshalled
+	if inner := v.member("resolution"); inner.isObject() {
+		size = inner
 	}
 	var info VideoInfo
-	info.Duration, _ = v.member("duration").number()
-	info.FPS, _ = v.member("fps").integer()
-	info.Width, _ = size.member("width").integer()
-	info.Height, _ = size.member("height").integer()
+	v.member("duration").readNumber(&info.Duration)
+	v.member("fps").readInt(&info.FPS)
+	size.member("width").readInt(&info.Width)
+	size.member("height").readInt(&info.Height)
 	return info
 }

@@ -1,10 +1,14 @@
 package vidu
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -86,9 +90,11 @@ func (c ErrorCode) Is(target error) bool {
 }
 
 // outOfMoney tells the codes that no waiting cures. Gateways say insufficient_quota, insufficient_user_quota,
-// insufficient_balance and the like, some of them with status 429.
+// insufficient_balance and the like, some of them with status 429; insufficient_permissions is something else.
 func (c ErrorCode) outOfMoney() bool {
-	return c == ErrCreditInsufficient || strings.Contains(strings.ToLower(string(c)), "insufficient")
+	lower := strings.ToLower(string(c))
+	return strings.Contains(lower, "insufficient") &&
+		slices.ContainsFunc([]string{"credit", "quota", "balance", "fund"}, func(money string) bool { return strings.Contains(lower, money) })
 }
 
 // codeOfStatus is the code that an answer stands for when its body names none.
@@ -134,33 +140,41 @@ type APIError struct {
 
 // Error is one line: operation, status, code, message and trace id.
 func (e *APIError) Error() string {
-	var b strings.Builder
-	b.WriteString("vidu: ")
+	said := e.said()
+	if said != "" {
+		said = ": " + said
+	}
+	return "vidu: " + e.headline() + said + e.traceNote()
+}
+
+// headline is the operation, the status and the code.
+func (e *APIError) headline() string {
+	text := "HTTP " + strconv.Itoa(e.StatusCode)
 	if e.op != "" {
-		b.WriteString(e.op + ": ")
+		text = e.op + ": " + text
 	}
-	fmt.Fprintf(&b, "HTTP %d", e.StatusCode)
 	if e.Code != "" {
-		b.WriteString(" " + e.Code.Error())
+		text += " " + e.Code.Error()
 	}
-	if said := e.said(); said != "" {
-		b.WriteString(": " + said)
-	}
-	if e.TraceID != "" {
-		b.WriteString(" (trace id " + oneLine(e.TraceID, 64) + ")")
-	}
-	return b.String()
+	return text
 }
 
 // said is the message or, where the envelope is unknown, the beginning of the body.
 func (e *APIError) said() string {
-	if e.Message != "" {
-		return oneLine(e.Message, 200)
-	}
-	if looksLikeHTML(e.Body) {
+	if looksLikeHTML([]byte(e.Message)) || (e.Message == "" && looksLikeHTML(e.Body)) {
 		return "a web page, not an answer of the API"
 	}
+	if e.Message != "" {
+		return oneLine(e.Message, 160)
+	}
 	return oneLine(string(e.Body), 120)
+}
+
+func (e *APIError) traceNote() string {
+	if e.TraceID == "" {
+		return ""
+	}
+	return " (trace id " + oneLine(e.TraceID, 64) + ")"
 }
 
 // Unwrap returns the code, so that errors.Is(err, [ErrQuotaExceeded]) holds.
@@ -208,7 +222,7 @@ type ValidationError struct {
 
 // Error is one line that names the first problems and counts the rest.
 func (e *ValidationError) Error() string {
-	const shown = 4
+	const shown = 3
 	var b strings.Builder
 	b.WriteString("vidu: invalid request")
 	for i, p := range e.Problems {
@@ -216,7 +230,7 @@ func (e *ValidationError) Error() string {
 			fmt.Fprintf(&b, "; and %d more", len(e.Problems)-shown)
 			break
 		}
-		b.WriteString([]string{": ", "; "}[min(i, 1)] + oneLine(p.Field, 40) + ": " + oneLine(p.Reason, 120))
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + oneLine(p.Field, 40) + ": " + oneLine(p.Reason, 110))
 	}
 	return b.String()
 }
@@ -233,13 +247,30 @@ type MaybeCreatedError struct {
 	Err        error     // the cause; an [*APIError] when the server answered with an error
 }
 
-// Error is one line: what may have happened, the cause and the payload to look for.
+// Error is one line: what may have happened, the cause and the payload to look for. It leaves out what the server said:
+// that is often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
-	text := "vidu: a task may have been created and billed: " + oneLine(strings.TrimPrefix(errorText(e.Err), "vidu: "), 300)
+	text := "vidu: a task may have been created and billed: " + e.cause()
 	if e.Payload != "" {
 		text += fmt.Sprintf(" (payload %q)", oneLine(e.Payload, 64))
 	}
 	return text
+}
+
+func (e *MaybeCreatedError) cause() string {
+	if failure, ok := errors.AsType[*APIError](e.Err); ok {
+		return failure.headline() + failure.traceNote()
+	}
+	if e.Err == nil || invitesRetry(e.Err.Error()) {
+		return "the answer was lost"
+	}
+	return oneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
+}
+
+// invitesRetry finds advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to avoid this error".
+func invitesRetry(text string) bool {
+	text = strings.ToLower(text)
+	return strings.Contains(text, "retry") || strings.Contains(text, "try again")
 }
 
 // Is makes errors.Is(err, [ErrMaybeCreated]) hold.
@@ -248,19 +279,19 @@ func (e *MaybeCreatedError) Is(target error) bool { return target == ErrMaybeCre
 // Unwrap returns the cause.
 func (e *MaybeCreatedError) Unwrap() error { return e.Err }
 
-func errorText(err error) string {
-	if err == nil {
-		return "unknown cause"
-	}
-	return err.Error()
-}
+// webPage is how a page of a proxy begins, also behind other text.
+var webPage = regexp.MustCompile(`(?i)<(!doctype|html)`)
 
-// oneLine makes text that others wrote fit for an error message or a log: one line, valid UTF-8, at most limit bytes.
+// oneLine makes text that others wrote fit for an error message or a log: one line, valid UTF-8, no web page, at most
+// limit bytes.
 func oneLine(s string, limit int) string {
 	clean := strings.ToValidUTF8(s[:min(len(s), 4*limit)], "\uFFFD")
 	clean = strings.Join(strings.FieldsFunc(clean, func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " ")
+	if page := webPage.FindStringIndex(clean); page != nil {
+		clean = clean[:page[0]] + "…"
+	}
 	if len(clean) <= limit {
 		return clean
 	}
@@ -271,6 +302,7 @@ func oneLine(s string, limit int) string {
 	return clean[:cut] + "…"
 }
 
-func looksLikeHTML(body []byte) bool {
-	return strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "<")
+// looksLikeHTML is true for XML, too: neither belongs into an error message.
+func looksLikeHTML(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(text, byteOrderMark+" \t\r\n"), []byte("<"))
 }

@@ -48,3 +48,15 @@ func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 
 // NoPause is a backoff for tests that retry.
 func NoPause(int) time.Duration { return 0 }
+
+// Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
+func Walk(text []byte) (keys []string, values [][]byte) {
+	for it := value(text).items(); it.next(); {
+		keys = append(keys, string(it.key))
+		values = append(values, it.value)
+	}
+	return keys, values
+}
+
+// SetJitter replaces the random source of the schedule; 0.5 is no jitter.
+func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }

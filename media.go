@@ -38,8 +38,8 @@ const (
 type Media struct {
 	source source
 	ref    string // the reference as it goes on the wire, or the file's name
-	fsys   fs.FS
-	data   []byte
+	fsys   fs.FS  // of a file
+	data   []byte // of Bytes
 }
 
 type source uint8
@@ -49,7 +49,6 @@ const (
 	fromUpload
 	fromDataURI
 	fromFile
-	fromFS
 	fromBytes
 )
 
@@ -66,10 +65,10 @@ func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
 
 // File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
 // between is an error. What it is, is told by its first bytes, not by its name.
-func File(path string) Media { return Media{source: fromFile, ref: path} }
+func File(path string) Media { return FS(disk{}, path) }
 
 // FS is a file of a file system, such as an [embed.FS]. It behaves as [File].
-func FS(fsys fs.FS, name string) Media { return Media{source: fromFS, ref: name, fsys: fsys} }
+func FS(fsys fs.FS, name string) Media { return Media{source: fromFile, ref: name, fsys: fsys} }
 
 // Bytes is media in memory. The slice is not copied: leave it as it is until the call returns.
 func Bytes(data []byte) Media { return Media{source: fromBytes, data: data} }
@@ -79,12 +78,10 @@ func (m Media) String() string {
 	switch m.source {
 	case fromURL:
 		return redactURL(m.ref)
-	case fromUpload:
-		return oneLine(m.ref, 80)
+	case fromUpload, fromFile:
+		return oneLine(m.ref, 200)
 	case fromDataURI:
 		return fmt.Sprintf("data URI of %d bytes", len(m.ref))
-	case fromFile, fromFS:
-		return oneLine(m.ref, 80)
 	case fromBytes:
 		return fmt.Sprintf("%d bytes", len(m.data))
 	default:
@@ -92,23 +89,35 @@ func (m Media) String() string {
 	}
 }
 
-// mediaKind is where media stands in a request: what is an image there may not be a video.
+// disk is the file system of all paths. os.DirFS has only those below one folder.
+type disk struct{}
+
+func (disk) Open(name string) (fs.File, error)     { return os.Open(name) }
+func (disk) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+
+// mediaKind is what the API takes at one place of a request.
 type mediaKind struct {
-	noun     string
+	formats  string   // for people
+	types    []string // content types
 	maxBytes int64
-	types    []string
 }
 
 var (
-	imageKind = mediaKind{noun: "image", maxBytes: maxImageBytes, types: []string{"image/png", "image/jpeg", "image/jpg", "image/webp"}}
-	videoKind = mediaKind{noun: "video", maxBytes: maxVideoBytes, types: []string{"video/mp4", "video/avi", "video/x-msvideo", "video/quicktime", "video/mov"}}
+	imageKind = mediaKind{
+		formats: "image formats png, jpeg, webp", maxBytes: maxImageBytes,
+		types: []string{"image/png", "image/jpeg", "image/jpg", "image/webp"},
+	}
+	videoKind = mediaKind{
+		formats: "video formats mp4, avi, mov", maxBytes: maxVideoBytes,
+		types: []string{"video/mp4", "video/avi", "video/x-msvideo", "video/quicktime", "video/mov"},
+	}
 )
 
 // inline is media that travels in the request, checked and measured.
 type inline struct {
 	media  Media
-	prefix string      // "data:image/png;base64,"
-	size   int64       // bytes before base64
+	prefix string      // "data:image/png;base64,"; a data URI is all prefix
+	size   int64       // bytes before base64, the prefix not counted
 	info   fs.FileInfo // of a file when it was checked; nil otherwise
 	field  string      // where it stands in the request
 }
@@ -125,8 +134,8 @@ func (m Media) check(kind *mediaKind) (string, *inline, error) {
 		}
 		return m.ref, nil, nil
 	case fromDataURI:
-		return m.ref, nil, checkDataURI(m.ref, kind)
-	case fromFile, fromFS, fromBytes:
+		return "", &inline{media: m, prefix: m.ref}, checkDataURI(m.ref, kind)
+	case fromFile, fromBytes:
 		in, err := m.checkInline(kind)
 		return "", in, err
 	default:
@@ -155,42 +164,35 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 	return in, nil
 }
 
-// open opens the media and, for a file, tells what it is. Only regular files are opened: a device or a pipe could
-// block for ever.
+// open opens the media's data and, when that is a file, tells which. Only regular files are opened: a device or a pipe
+// could block for ever.
 func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
-	if m.source == fromBytes {
+	if m.source != fromFile {
 		return io.NopCloser(bytes.NewReader(m.data)), nil, nil
 	}
-	fsys, name := m.fsys, m.ref
-	var stat func() (fs.FileInfo, error)
-	var open func() (fs.File, error)
-	if m.source == fromFile {
-		stat = func() (fs.FileInfo, error) { return os.Stat(name) }
-		open = func() (fs.File, error) { return os.Open(name) }
-	} else {
-		if fsys == nil {
-			return nil, nil, errors.New("the file system is nil")
-		}
-		stat = func() (fs.FileInfo, error) { return fs.Stat(fsys, name) }
-		open = func() (fs.File, error) { return fsys.Open(name) }
+	if m.fsys == nil {
+		return nil, nil, errors.New("the file system is nil")
 	}
-	if info, err := stat(); err != nil {
+	if _, err := regular(fs.Stat(m.fsys, m.ref)); err != nil {
 		return nil, nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	file, err := open()
+	file, err := m.fsys.Open(m.ref)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", name)
-	}
+	info, err := regular(file.Stat()) // again: it may be another one by now
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())
 	}
 	return file, info, nil
+}
+
+// regular passes on what Stat returned, unless it is no regular file.
+func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", info.Name())
+	}
+	return info, err
 }
 
 // checkContent tells the content type by the first bytes and, of an image, reads the dimensions from its header. No
@@ -206,20 +208,17 @@ func checkContent(r io.Reader, kind *mediaKind) (string, error) {
 		return "", errors.New("is empty")
 	}
 	contentType := sniff(head)
-	if !slices.Contains(kind.types, contentType) {
-		return "", fmt.Errorf("is %s, not one of the %s formats %s", contentType, kind.noun, kind.formats())
-	}
-	if kind != &imageKind {
-		return contentType, nil
+	if err := kind.takes(contentType); err != nil {
+		return "", err
 	}
 	return contentType, checkDimensions(contentType, io.MultiReader(bytes.NewReader(head), r))
 }
 
-func (k *mediaKind) formats() string {
-	if k == &imageKind {
-		return "png, jpeg, webp"
+func (k *mediaKind) takes(contentType string) error {
+	if !slices.Contains(k.types, contentType) {
+		return fmt.Errorf("is %s, not one of the %s", oneLine(contentType, 40), k.formats)
 	}
-	return "mp4, avi, mov"
+	return nil
 }
 
 // sniff is http.DetectContentType with the video containers that it does not know, and without its parameters.
@@ -236,7 +235,7 @@ func sniff(head []byte) string {
 	}
 	if len(head) >= 8 {
 		switch string(head[4:8]) {
-		case "moov", "mdat", "wide": // QuickTime before the "ftyp" box existed
+		case "moov", "mdat", "wide", "free", "skip", "pnot": // QuickTime before the "ftyp" box existed
 			return "video/quicktime"
 		}
 	}
@@ -245,17 +244,32 @@ func sniff(head []byte) string {
 }
 
 func checkDimensions(contentType string, r io.Reader) error {
-	decode := map[string]func(io.Reader) (image.Config, error){
-		"image/png": png.DecodeConfig, "image/jpeg": jpeg.DecodeConfig, "image/webp": webp.DecodeConfig,
-	}[contentType]
-	if decode == nil {
+	var config image.Config
+	var err error
+	switch contentType {
+	case "image/png":
+		config, err = png.DecodeConfig(r)
+	case "image/jpeg":
+		config, err = jpeg.DecodeConfig(r)
+	case "image/webp":
+		config, err = webp.DecodeConfig(r)
+	default: // a video
 		return nil
 	}
-	config, err := decode(r)
+	if isUnsupported(err) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
 	}
 	return checkSize(config.Width, config.Height)
+}
+
+// isUnsupported tells a valid image that Go's decoders do not know, such as a JPEG of 12 bits. The server may know it.
+func isUnsupported(err error) bool {
+	_, isJPEG := errors.AsType[jpeg.UnsupportedError](err)
+	_, isPNG := errors.AsType[png.UnsupportedError](err)
+	return isJPEG || isPNG
 }
 
 func checkSize(width, height int) error {
@@ -284,8 +298,8 @@ func checkDataURI(uri string, kind *mediaKind) error {
 	if !found || !isData || contentType == "" {
 		return errors.New("must have the form data:image/png;base64,…")
 	}
-	if !slices.Contains(kind.types, contentType) {
-		return fmt.Errorf("is %s, not one of the %s formats %s", oneLine(contentType, 40), kind.noun, kind.formats())
+	if err := kind.takes(contentType); err != nil {
+		return err
 	}
 	digits := strings.TrimRight(data, "=")
 	if len(data)%4 != 0 || len(data)-len(digits) > 2 || !isBase64(digits) {

@@ -28,6 +28,8 @@ type config struct {
 	maxAttempts  int
 	backoff      func(retry int) time.Duration
 	logger       *slog.Logger
+	recovery     time.Duration
+	official     bool
 }
 
 // WithHTTPClient sends everything through client: its transport, its timeout, its cookie jar. client is copied, never
@@ -74,7 +76,7 @@ func WithAuthScheme(scheme string) Option {
 // [OfficialBaseURLChina].
 func WithOfficialAPI() Option {
 	return func(c *config) error {
-		c.apiPath, c.authScheme = "/ent/v2", "Token"
+		c.apiPath, c.authScheme, c.official = "/ent/v2", "Token", true
 		return nil
 	}
 }

@@ -2,6 +2,8 @@ package vidu
 
 import (
 	"context"
+	"errors"
+	"net/http"
 )
 
 // AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.
@@ -105,22 +107,27 @@ type Subject struct {
 // means that nothing was sent; a [*MaybeCreatedError] that a task may exist; any other error that none does. req may
 // be changed or reused once the call has returned.
 func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoRequest) (*Task, error) {
-	if req == nil {
-		return nil, &ValidationError{Problems: []FieldProblem{{Field: "req", Reason: "is nil"}}}
-	}
 	body, err := req.prepare()
 	if err != nil {
 		return nil, err
 	}
+	prompt, callback := req.Prompt, req.CallbackURL != ""
 	var task *Task
-	err = c.call(ctx, &request{method: "POST", path: "/reference2video", body: body, paid: true, payload: req.Payload, limit: maxCreateReply},
-		func(reply []byte) error {
-			task, err = decodeCreated(reply)
-			return err
-		})
+	err = c.call(ctx, &request{
+		method: http.MethodPost, path: "/reference2video", body: body, paid: true, payload: req.Payload, limit: maxCreateReply,
+	}, func(reply []byte) (err error) {
+		task, err = decodeCreated(reply)
+		return err
+	})
+	if doubt, ok := errors.AsType[*MaybeCreatedError](err); ok {
+		if task = c.recover(ctx, doubt, prompt); task != nil {
+			return task, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	c.pacer.remember(task, callback)
 	return task, nil
 }
 

@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 )
@@ -34,4 +35,79 @@ func checkID(id string) error {
 		return nil
 	}
 	return fmt.Errorf("vidu: %q is not a task id: 1–128 letters, digits, \"-\" and \"_\"", oneLine(id, 40))
+}
+
+// CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise
+// the error is an [*APIError] with [ErrBadRequest]. Ask [Client.GetTask] for the outcome: the task ends as failed with
+// [ErrUserCancelled]. Part of the official API; elsewhere it fails with [ErrNotSupported].
+func (c *Client) CancelTask(ctx context.Context, id string) error {
+	if err := checkID(id); err != nil {
+		return err
+	}
+	body := newBody([]byte(`{"id":"`+id+`"}`), nil, nil)
+	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
+		func(reply []byte) error {
+			if text := trimLeft(reply); len(text) == 0 || string(text) == "null" {
+				return nil
+			}
+			return checkReply(reply)
+		})
+	return unsupported(err)
+}
+
+// Credits is what an account has left.
+type Credits struct {
+	Remains []CreditRemain
+	// Packages describes what was bought, as the server says it: its form is not documented.
+	Packages json.RawMessage
+}
+
+// CreditRemain is the balance of one kind of credits and the limit that goes with it.
+type CreditRemain struct {
+	Type               string // such as "test" or "normal"
+	CreditRemain       int    // credits
+	ConcurrencyLimit   int    // tasks that may run at once
+	CurrentConcurrency int    // tasks that run
+	QueueCount         int    // tasks that wait
+}
+
+// GetCredits returns the balance. Part of the official API; elsewhere it fails with [ErrNotSupported].
+func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
+	var credits *Credits
+	err := c.call(ctx, &request{method: http.MethodGet, path: "/credits", limit: maxReply},
+		func(reply []byte) (err error) {
+			credits, err = decodeCredits(reply)
+			return err
+		})
+	if err != nil {
+		return nil, unsupported(err)
+	}
+	return credits, nil
+}
+
+func decodeCredits(reply []byte) (*Credits, error) {
+	if err := checkReply(reply); err != nil {
+		return nil, err
+	}
+	credits := &Credits{}
+	for it := value(reply).items(); it.next(); {
+		switch string(it.key) {
+		case "remains", "remaining_credits": // one page of the documentation prints the second
+			for remain := it.value.items(); remain.next(); {
+				credits.Remains = append(credits.Remains, remain.value.creditRemain())
+			}
+		case "packages":
+			credits.Packages = json.RawMessage(it.value)
+		}
+	}
+	return credits, nil
+}
+
+func (v value) creditRemain() CreditRemain {
+	r := CreditRemain{Type: v.member("type").text()}
+	v.member("credit_remain").readInt(&r.CreditRemain)
+	v.member("concurrency_limit").readInt(&r.ConcurrencyLimit)
+	v.member("current_concurrency").readInt(&r.CurrentConcurrency)
+	v.member("queue_count").readInt(&r.QueueCount)
+	return r
 }

@@ -1,7 +1,10 @@
 package vidu
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -169,13 +172,20 @@ func (t *Task) Video() (Creation, bool) {
 // RawJSON returns the reply that the task was read from, as received. It is nil for a Task made by hand.
 func (t *Task) RawJSON() json.RawMessage { return t.raw }
 
-// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one.
+// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
+// null changes nothing, and what is missing is zero.
 func (t *Task) UnmarshalJSON(data []byte) error {
-	task, err := decodeTask(append([]byte(nil), data...))
-	if err != nil {
-		return err
+	if string(data) == "null" {
+		return nil
 	}
-	*t = *task
+	if !json.Valid(data) || !value(trimLeft(data)).isObject() {
+		return errors.New("vidu: a task must be a JSON object")
+	}
+	d := readTask(bytes.Clone(data))
+	if d.twoIDs {
+		return fmt.Errorf("vidu: %w", errTwoIDs)
+	}
+	*t = *d.task
 	return nil
 }
 

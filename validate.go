@@ -1,11 +1,11 @@
 package vidu
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,13 +20,16 @@ func (req *Reference2VideoRequest) Validate() error {
 
 // prepare checks the request and encodes it.
 func (req *Reference2VideoRequest) prepare() (*body, error) {
+	if req == nil {
+		return nil, &ValidationError{Problems: []FieldProblem{{Field: "req", Reason: "is nil"}}}
+	}
 	e := encoder{}
 	e.checkFields(req)
 	body, err := e.encode(req)
-	switch {
-	case err != nil && len(e.problems) == 0:
+	if err != nil {
 		return nil, err
-	case err == nil && body.size > maxBodyBytes:
+	}
+	if body.size > maxBodyBytes {
 		e.problemOfSize(body)
 	}
 	if len(e.problems) > 0 {
@@ -103,7 +106,10 @@ func (e *encoder) checkFields(req *Reference2VideoRequest) {
 	if req.Model == "" {
 		e.problem("model", "is required")
 	}
-	e.checkPrompt(req.Prompt)
+	if req.Prompt == "" {
+		e.problem("prompt", "is required")
+	}
+	e.checkText("prompt", req.Prompt, maxPromptRunes)
 	e.checkReferences(req)
 	if spec := models[req.Model]; spec != nil {
 		e.checkModel(req, spec)
@@ -122,22 +128,19 @@ func (e *encoder) checkFields(req *Reference2VideoRequest) {
 	if req.MetaData != "" && !json.Valid([]byte(req.MetaData)) {
 		e.problem("meta_data", "is not JSON")
 	}
-	if n := len(req.Payload); n > maxPayloadRunes {
-		if runes := utf8.RuneCountInString(req.Payload); runes > maxPayloadRunes {
-			e.problem("payload", "has %d characters (%d bytes), at most %d characters are allowed", runes, n, maxPayloadRunes)
-		}
-	}
+	e.checkText("payload", req.Payload, maxPayloadRunes)
 	if req.CallbackURL != "" {
 		e.checkCallbackURL(req.CallbackURL)
 	}
 }
 
-func (e *encoder) checkPrompt(prompt string) {
-	if prompt == "" {
-		e.problem("prompt", "is required")
+// checkText also refuses what is not UTF-8: JSON cannot carry it, so a payload would come back as another one.
+func (e *encoder) checkText(field, text string, maxRunes int) {
+	if !utf8.ValidString(text) {
+		e.problem(field, "is not valid UTF-8")
 	}
-	if n := utf8.RuneCountInString(prompt); n > maxPromptRunes {
-		e.problem("prompt", "has %d characters, at most %d are allowed", n, maxPromptRunes)
+	if n := utf8.RuneCountInString(text); n > maxRunes {
+		e.problem(field, "has %d characters (%d bytes), at most %d characters are allowed", n, len(text), maxRunes)
 	}
 }
 
@@ -195,8 +198,11 @@ func (e *encoder) checkSubjects(req *Reference2VideoRequest, spec *modelSpec) {
 	}
 	withImages, withVideos := 0, 0
 	for i, s := range req.Subjects {
-		withImages += min(len(s.Images), 1)
-		withVideos += min(len(s.Videos), 1)
+		if len(s.Videos) > 0 {
+			withVideos++
+		} else if len(s.Images) > 0 {
+			withImages++
+		}
 		switch {
 		case len(s.Videos) > 0 && !spec.takesVideos:
 			e.problem(subjectField(i, "videos"), "%s takes no videos", req.Model)
@@ -208,7 +214,7 @@ func (e *encoder) checkSubjects(req *Reference2VideoRequest, spec *modelSpec) {
 		}
 	}
 	if spec.maxImageSubjects > 0 && withImages > spec.maxImageSubjects {
-		e.problem("subjects", "has %d with images, %s takes %d", withImages, req.Model, spec.maxImageSubjects)
+		e.problem("subjects", "has %d with images only, %s takes %d", withImages, req.Model, spec.maxImageSubjects)
 	}
 	if spec.maxVideoSubjects > 0 && withVideos > spec.maxVideoSubjects {
 		e.problem("subjects", "has %d with videos, %s takes %d", withVideos, req.Model, spec.maxVideoSubjects)
@@ -242,16 +248,18 @@ func (e *encoder) checkCallbackURL(link string) {
 
 // problemOfSize names the biggest inline media, since those are what can be left out.
 func (e *encoder) problemOfSize(b *body) {
-	media := slices.SortedFunc(slices.Values(e.media), func(x, y *inline) int { return int(y.size - x.size) })
-	names := make([]string, 0, 3)
-	for _, in := range media[:min(len(media), 3)] {
-		names = append(names, fmt.Sprintf("%s with %d", in.field, in.encodedLen()))
+	media := slices.SortedStableFunc(slices.Values(e.media), func(x, y *inline) int {
+		return cmp.Compare(y.encodedLen(), x.encodedLen())
+	})
+	hint := "the text is too long"
+	if len(media) > 0 {
+		names := make([]string, 0, 3)
+		for _, in := range media[:min(len(media), 3)] {
+			names = append(names, fmt.Sprintf("%s with %d", in.field, in.encodedLen()))
+		}
+		hint = "biggest: " + strings.Join(names, ", ")
 	}
-	hint := "it is the text that is too long"
-	if len(names) > 0 {
-		hint = "biggest: " + strings.Join(names, ", ") + "; use vidu.URL or Client.UploadImage"
-	}
-	e.problem("body", "has %d bytes, at most %d are allowed (%s)", b.size, maxBodyBytes, hint)
+	e.problem("body", "has %d bytes, at most %d are allowed; %s", b.size, maxBodyBytes, hint)
 }
 
 func (s *modelSpec) durationText() string {
@@ -269,5 +277,3 @@ func (s *modelSpec) durationText() string {
 func (r Resolution) known() bool {
 	return r == Resolution360p || r == Resolution540p || r == Resolution720p || r == Resolution1080p
 }
-
-func subjectField(i int, name string) string { return "subjects[" + strconv.Itoa(i) + "]." + name }

@@ -1,15 +1,11 @@
 package vidu
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"time"
 )
 
 // verdict says what one failed attempt at a paid create proves.
@@ -55,6 +51,7 @@ var createRules = []createRule{
 	{name: "408", from: 408, to: 408, verdict: ambiguous},
 	{name: "409, a twin may exist", from: 409, to: 409, verdict: ambiguous},
 	{name: "499, given up midway", from: 499, to: 499, verdict: ambiguous},
+	{name: "417, our Expect is not understood", from: 417, to: 417, incomplete: true, verdict: again},
 	{name: "425, not processed by definition", from: 425, to: 425, verdict: again},
 	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: refused},
 	{name: "429", from: 429, to: 429, verdict: again},
@@ -161,59 +158,3 @@ func isProxyAuth(a *attempt) bool {
 }
 
 func isOutOfMoney(a *attempt) bool { return codeOf(a.err).outOfMoney() }
-
-const (
-	maxRetryAfter  = 60 * time.Second // longer is the caller's decision, who finds the wish in APIError.RetryAfter
-	quotaPause     = 5 * time.Second  // a running task must end before QuotaExceeded can
-	backoffFloor   = 500 * time.Millisecond
-	backoffCeiling = 8 * time.Second
-)
-
-// retryDelay is how long to wait before retry number retry (from 1), given how the last attempt failed.
-func retryDelay(backoff func(retry int) time.Duration, retry int, err error) time.Duration {
-	delay := backoff(retry)
-	var failure *APIError
-	if !errors.As(err, &failure) {
-		return delay
-	}
-	if failure.Code == ErrQuotaExceeded {
-		delay = max(delay, quotaPause)
-	}
-	return max(delay, min(failure.RetryAfter, maxRetryAfter))
-}
-
-// fullJitter is the default backoff: uniform between zero and a limit that doubles from 0.5 s to 8 s.
-func fullJitter(retry int) time.Duration {
-	limit := backoffCeiling
-	if shift := retry - 1; shift < 4 {
-		limit = backoffFloor << shift
-	}
-	return rand.N(limit) //nolint:gosec // spreading load needs no secrecy
-}
-
-// parseRetryAfter reads seconds or an HTTP date. What makes no sense or lies in the past is 0.
-func parseRetryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(header, 10, 64); err == nil {
-		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product far from overflow
-		return time.Duration(min(max(seconds, 0), longest)) * time.Second
-	}
-	if date, err := http.ParseTime(header); err == nil {
-		return max(date.Sub(now), 0)
-	}
-	return 0
-}
-
-// sleep waits for d or until ctx ends. It returns false at once when ctx would end first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
-		return false
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}

@@ -122,6 +122,7 @@ var createFaults = map[string]func(t *testing.T) trial{
 	"408":                                  answer(408, ""),
 	"409, a twin may exist":                answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
 	"499, given up midway":                 answer(499, ""),
+	"417, our Expect is not understood":    answerEarly("417 Expectation Failed"),
 	"425, not processed by definition":     answer(425, ""),
 	"429, out of money":                    answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
 	"429":                                  answer(429, `{"code":429,"reason":"TooManyRequests"}`),

@@ -1,9 +1,11 @@
 package vidu
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +14,8 @@ import (
 // encoder collects the problems of one request while it turns it into the wire form.
 type encoder struct {
 	problems []FieldProblem
-	media    []*inline
-	mark     string // random, so that no prompt can contain it; "" until the first inline medium
+	media    []*inline // in the order in which they stand on the wire
+	mark     string    // stands for each of them in the encoded text; random, so that no prompt can contain it
 }
 
 func (e *encoder) problem(field, format string, args ...any) {
@@ -66,14 +68,14 @@ func isWireField(name string) bool {
 	return slices.ContainsFunc(wireFields, func(f string) bool { return strings.EqualFold(f, name) })
 }
 
-// encode turns the request into its wire form. Problems with media and Extra are collected; the error is about neither.
+// encode turns the request into its wire form. What is wrong with media and Extra is added to the problems.
 func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
 	text, err := json.Marshal(e.wire(req))
 	if err != nil {
 		return nil, fmt.Errorf("vidu: encode request: %w", err)
 	}
 	text = e.appendExtra(text, req.Extra)
-	return newBody(text, e.media, func(i int) []byte { return []byte(e.markOf(i)) })
+	return newBody(text, []byte(e.mark), e.media), nil
 }
 
 func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
@@ -132,7 +134,7 @@ func (e *encoder) subjects(list []Subject) []wireSubject {
 	return wire
 }
 
-// refs is what the list has on the wire; where a medium is inline, its mark.
+// refs is the list as it goes on the wire, with the mark for every inline medium.
 func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 	if len(list) == 0 {
 		return nil
@@ -140,31 +142,35 @@ func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 	refs := make([]string, len(list))
 	for i, m := range list {
 		ref, in, err := m.check(kind)
-		if err != nil {
-			e.problem(field+"["+strconv.Itoa(i)+"]", "%v", err)
-			continue
+		switch {
+		case err != nil:
+			e.problem(itemField(field, i), "%v", err)
+		case in != nil:
+			in.field = itemField(field, i)
+			refs[i] = e.add(in)
+		default:
+			refs[i] = ref
 		}
-		if in != nil {
-			in.field = field + "[" + strconv.Itoa(i) + "]"
-			ref = e.markOf(len(e.media))
-			e.media = append(e.media, in)
-		}
-		refs[i] = ref
 	}
 	return refs
 }
 
-// markOf is the text that stands for inline medium i until the body is cut there.
-func (e *encoder) markOf(i int) string {
+// add returns the mark.
+func (e *encoder) add(in *inline) string {
 	if e.mark == "" {
 		e.mark = rand.Text()
 	}
-	return "inline-" + e.mark + "-" + strconv.Itoa(i) + "-"
+	e.media = append(e.media, in)
+	return e.mark
 }
+
+func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }
 
 // appendExtra adds the fields of extra to the encoded object.
 func (e *encoder) appendExtra(object []byte, extra map[string]any) []byte {
-	for name := range extra {
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if isWireField(name) {
 			e.problem("extra", "%q is a field of the request; set it there", oneLine(name, 40))
 		}
@@ -226,7 +232,9 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 		MetaData:          w.MetaData,
 		Payload:           w.Payload,
 		CallbackURL:       w.CallbackURL,
-		Extra:             extra,
+	}
+	if len(extra) > 0 {
+		req.Extra = extra
 	}
 	if w.Duration != nil {
 		req.Duration = *w.Duration
@@ -239,19 +247,12 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 
 func unknownFields(data []byte) (map[string]any, error) {
 	var fields map[string]any
-	d := json.NewDecoder(strings.NewReader(string(data)))
+	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := d.Decode(&fields); err != nil {
 		return nil, err
 	}
-	for name := range fields {
-		if isWireField(name) {
-			delete(fields, name)
-		}
-	}
-	if len(fields) == 0 {
-		return nil, nil //nolint:nilnil // no unknown fields
-	}
+	maps.DeleteFunc(fields, func(name string, _ any) bool { return isWireField(name) })
 	return fields, nil
 }
 

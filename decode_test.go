@@ -1,0 +1,482 @@
+package vidu_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// answered is a client whose every call gets the same answer.
+func answered(tb testing.TB, status int, body string) *vidu.Client {
+	tb.Helper()
+	client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithMaxAttempts(1),
+		through(func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }))
+	require.NoError(tb, err)
+	return client
+}
+
+// created is what Reference2Video makes of a reply.
+func created(tb testing.TB, body string) (*vidu.Task, error) {
+	tb.Helper()
+	return answered(tb, http.StatusOK, body).Reference2Video(tb.Context(), smallRequest())
+}
+
+// queried is what GetTask makes of a reply for the task "1".
+func queried(tb testing.TB, body string) (*vidu.Task, error) {
+	tb.Helper()
+	return answered(tb, http.StatusOK, body).GetTask(tb.Context(), "1")
+}
+
+func seedResponse(tb testing.TB) []byte {
+	tb.Helper()
+	body, err := os.ReadFile("testdata/seed-response.json")
+	require.NoError(tb, err)
+	return bytes.TrimSpace(body)
+}
+
+func TestCreateReply_Seed(t *testing.T) {
+	t.Parallel()
+	body := seedResponse(t)
+	got, err := created(t, string(body))
+	require.NoError(t, err)
+	assert.Equal(t, string(body), string(got.RawJSON()))
+
+	want := &vidu.Task{}
+	require.NoError(t, json.Unmarshal(body, want))
+	assert.Equal(t, want, got, "the client and json.Unmarshal agree")
+	assert.Equal(t, "885482446060003328", got.ID)
+	assert.Equal(t, "img2video", got.Type)
+	assert.Equal(t, vidu.StateCreated, got.State)
+	assert.Equal(t, vidu.ModelQ2Pro, got.Model)
+	assert.Equal(t, "general", got.Style)
+	assert.Equal(t, "The astronaut waved and the camera moved up.", got.Prompt)
+	assert.Equal(t, []string{"https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png"}, got.Images)
+	assert.Equal(t, 5, got.Duration)
+	assert.Equal(t, 1283649749, got.Seed)
+	assert.Equal(t, vidu.Resolution720p, got.Resolution)
+	assert.Equal(t, vidu.MovementAuto, got.MovementAmplitude)
+	assert.Equal(t, time.Date(2025, 11, 10, 15, 3, 1, 749836088, time.UTC), got.CreatedAt)
+	assert.Equal(t, 55, got.Credits)
+	assert.Zero(t, got.WatermarkPosition)
+	assert.Empty(t, got.Warnings)
+}
+
+func TestQueryReply(t *testing.T) {
+	t.Parallel()
+	got, err := queried(t, `{
+		"id": "1", "state": "success", "err_code": "", "err_msg": "", "credits": 55, "payload": "job-42", "bgm": true, "off_peak": true,
+		"progress": 100, "type": "character2video", "model": "viduq2-pro", "videos": ["https://h/v.mp4"], "audio": true,
+		"audio_type": "all", "is_rec": true, "watermark": true, "wm_url": "https://h/wm.png", "meta_data": "{}", "cus_priority": 2,
+		"client_request_id": "c", "aspect_ratio": "16:9", "creations": [{
+			"id": 93, "url": "https://h/x.mp4?a=%253A;b", "cover_url": "https://h/x.png", "watermarked_url": "https://h/w.mp4",
+			"moderation_url": ["https://h/m"], "video": {"duration": 5.04, "fps": 24, "resolution": {"width": 1280, "height": 720}}}]}`)
+	require.NoError(t, err)
+	assert.JSONEq(t, `{
+		"id": "1", "state": "success", "credits": 55, "payload": "job-42", "bgm": true, "off_peak": true, "progress": 100,
+		"type": "character2video", "model": "viduq2-pro", "videos": ["https://h/v.mp4"], "audio": true, "audio_type": "all",
+		"is_rec": true, "watermark": true, "wm_url": "https://h/wm.png", "meta_data": "{}", "cus_priority": 2,
+		"client_request_id": "c", "aspect_ratio": "16:9", "creations": [{
+			"id": "93", "url": "https://h/x.mp4?a=%253A;b", "cover_url": "https://h/x.png", "watermarked_url": "https://h/w.mp4",
+			"moderation_url": ["https://h/m"], "video": {"duration": 5.04, "fps": 24, "width": 1280, "height": 720}}]}`, toJSON(t, got))
+	assert.Empty(t, got.Warnings)
+}
+
+func toJSON(tb testing.TB, v any) string {
+	tb.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(tb, err)
+	return string(text)
+}
+
+func TestCreateReply_ID(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ body, id string }{
+		"string":                           {`{"task_id":"916205061116293121"}`, "916205061116293121"},
+		"number beyond 2^53":               {`{"task_id":916205061116293121,"state":"created"}`, "916205061116293121"},
+		"number beyond 2^64":               {`{"task_id":99999999999999999999999}`, "99999999999999999999999"},
+		"id":                               {`{"id":"7","state":"created"}`, "7"},
+		"id as a number":                   {`{"id":7}`, "7"},
+		"UUID":                             {`{"task_id":"3f2504e0-4f89-11d3-9a0c-0305e82c3301"}`, "3f2504e0-4f89-11d3-9a0c-0305e82c3301"},
+		"task_ and letters":                {`{"task_id":"task_AbC"}`, "task_AbC"},
+		"task_id wins over id":             {`{"task_id":"7","id":"8"}`, "7"},
+		"task_id wins over an earlier id":  {`{"id":"8","task_id":"7"}`, "7"},
+		"the same id twice":                {`{"task_id":"7","task_id":"7"}`, "7"},
+		"the same id in two types":         {`{"task_id":"7","task_id":7}`, "7"},
+		"empty task_id beside id":          {`{"task_id":"","id":"7"}`, "7"},
+		"null task_id beside id":           {`{"task_id":null,"id":"7"}`, "7"},
+		"false task_id beside id":          {`{"task_id":false,"id":"7"}`, "7"},
+		"object task_id beside id":         {`{"task_id":{"id":"9"},"id":"7"}`, "7"},
+		"exact case wins":                  {`{"TASK_ID":"9","task_id":"7","Task_Id":"8"}`, "7"},
+		"escaped key":                      {`{"task\u005fid":"7"}`, "7"},
+		"escaped key twice":                {`{"\u0074ask_id":"7","task_id":"7"}`, "7"},
+		"escaped value":                    {`{"task_id":"\u0037"}`, "7"},
+		"byte order mark":                  {"\uFEFF" + `{"task_id":"7"}`, "7"},
+		"white space":                      {"\r\n\t {\n\"task_id\" : \"7\"\t}\n ", "7"},
+		"wrapped":                          {`{"code":"success","message":"","data":{"task_id":"7","state":"created"}}`, "7"},
+		"wrapped, id":                      {`{"code":0,"data":{"id":7}}`, "7"},
+		"wrapped, the wrapping has status": {`{"status":"success","data":{"task_id":"7"}}`, "7"},
+		"data that is no wrapping":         {`{"task_id":"7","data":{"task_id":"8"}}`, "7"},
+		"broken behind the id":             {`{"task_id":"7","prompt":"cut o`, "7"},
+		"garbage behind the object":        {`{"task_id":"7"} <!-- cached -->`, "7"},
+		"second object":                    {`{"task_id":"7"}{"task_id":"8"}`, "7"},
+		"too deep behind the id":           {`{"task_id":"7","x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`, "7"},
+		"too deep before the id":           {`{"x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `,"task_id":"7"}`, "7"},
+		"invalid escape elsewhere":         {`{"task_id":"7","prompt":"\q"}`, "7"},
+		"invalid UTF-8 elsewhere":          {"{\"task_id\":\"7\",\"prompt\":\"\xff\"}", "7"},
+		"with an error that says nothing":  {`{"task_id":"7","error":null,"success":true}`, "7"},
+		"with an error, but a state":       {`{"task_id":"7","state":"created","error":"slow"}`, "7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := created(t, tt.body)
+			require.NoError(t, err)
+			assert.Equal(t, tt.id, task.ID)
+			assert.False(t, task.Done())
+		})
+	}
+}
+
+func TestCreateReply_WithoutUsableID(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"empty":                     "",
+		"white space":               " \n",
+		"null":                      "null",
+		"array":                     `[{"task_id":"7"}]`,
+		"string":                    `"7"`,
+		"number":                    "7",
+		"empty object":              "{}",
+		"null in every field":       `{"task_id":null,"id":null,"state":null,"images":null,"credits":null,"created_at":null}`,
+		"state alone":               `{"state":"created"}`,
+		"other case":                `{"TASK_ID":"7","Id":"7"}`,
+		"long s":                    `{"taſk_id":"7"}`,
+		"two ids":                   `{"task_id":"7","task_id":"8"}`,
+		"two ids, one escaped":      `{"task_id":"7","task\u005fid":"8"}`,
+		"two ids, wrapped":          `{"data":{"id":"7","id":"8"}}`,
+		"path":                      `{"task_id":"../x"}`,
+		"empty string":              `{"task_id":""}`,
+		"invalid UTF-8":             "{\"task_id\":\"7\xff\"}",
+		"too long":                  `{"task_id":"` + strings.Repeat("7", 129) + `"}`,
+		"fraction":                  `{"task_id":7.5}`,
+		"true":                      `{"task_id":true}`,
+		"array of ids":              `{"task_id":["7"]}`,
+		"bare word":                 `{"task_id":undefined}`,
+		"cut number":                `{"task_id":91620506111`,
+		"number running into words": `{"task_id":7x}`,
+		"cut string":                `{"task_id":"91620506111`,
+		"cut behind a backslash":    `{"task_id":"7\`,
+		"web page":                  "<!DOCTYPE html><html><body>Welcome to nginx</body></html>",
+		"id beside an error":        `{"id":"7","error":{"message":"busy"}}`,
+		"id beside success false":   `{"task_id":"7","success":false}`,
+		"id within an error":        `{"error":{"task_id":"7"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := created(t, body)
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
+			assert.Nil(t, task)
+			assertHarmless(t, err)
+			unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+			require.True(t, ok)
+			assert.Equal(t, body, string(unknown.Body))
+		})
+	}
+}
+
+// A reply cut off anywhere must not cost the id of a task that was paid for, and must not invent one.
+func TestCreateReply_CutAnywhere(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string][]byte{
+		"seed":    seedResponse(t),
+		"wrapped": []byte(`{"code":"success","data":{"images":["https://h/1.png"],"task_id":885482446060003328,"state":"created"}}`),
+		"number":  []byte(`{"task_id":885482446060003328,"credits":5}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const id = "885482446060003328"
+			complete := bytes.Index(body, []byte(id)) + len(id) + 1 // with the quote or comma that ends it
+			for n := range body {
+				task, err := created(t, string(body[:n]))
+				if n < complete {
+					require.ErrorIs(t, err, vidu.ErrMaybeCreated, "%d bytes", n)
+					continue
+				}
+				require.NoError(t, err, "%d bytes", n)
+				require.Equal(t, id, task.ID, "%d bytes", n)
+				require.NotEmpty(t, task.Warnings, "%d bytes", n)
+				_, err = queried(t, string(body[:n]))
+				require.Error(t, err, "a query can be repeated: %d bytes", n)
+			}
+		})
+	}
+}
+
+func TestQueryReply_CannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ body, says string }{
+		"empty":            {"", "unexpected end of JSON input"},
+		"null":             {"null", "names no task"},
+		"array":            {"[]", "names no task"},
+		"web page":         {"\n <html>", "web page"},
+		"cut":              {`{"state":"success"`, "unexpected end of JSON input"},
+		"trailing garbage": {`{"state":"success"}x`, "invalid character 'x' after top-level value"},
+		"too deep":         {`{"state":"success","x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`, "exceeded max depth"},
+		"two ids":          {`{"id":"1","id":"2","state":"success"}`, "names two tasks"},
+		"only unknown":     {`{"progress":5}`, "names no task"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := queried(t, tt.body)
+			require.ErrorContains(t, err, tt.says)
+			assertHarmless(t, err)
+			assert.Nil(t, task)
+		})
+	}
+}
+
+func TestReply_Drift(t *testing.T) {
+	t.Parallel()
+	state := func(task *vidu.Task) any { return task.State }
+	credits := func(task *vidu.Task) any { return task.Credits }
+	offPeak := func(task *vidu.Task) any { return task.OffPeak }
+	position := func(task *vidu.Task) any { return task.WatermarkPosition }
+	images := func(task *vidu.Task) any { return task.Images }
+	progress := func(task *vidu.Task) any { return task.Progress }
+	prompt := func(task *vidu.Task) any { return task.Prompt }
+	payload := func(task *vidu.Task) any { return task.Payload }
+	creations := func(task *vidu.Task) any { return task.Creations }
+	unread := []string(nil)
+	for name, tt := range map[string]struct {
+		members string
+		got     func(*vidu.Task) any
+		want    any
+		warns   string // the field that is warned of, "" for none
+	}{
+		"status for state":            {`"status":"processing"`, state, vidu.StateProcessing, ""},
+		"state wins over status":      {`"state":"processing","status":"success"`, state, vidu.StateProcessing, ""},
+		"status as a number":          {`"status":200,"state":"created"`, state, vidu.StateCreated, ""},
+		"null state, status":          {`"state":null,"status":"queueing"`, state, vidu.StateQueueing, ""},
+		"state in upper case":         {`"state":"PROCESSING"`, state, vidu.StateProcessing, ""},
+		"queuing":                     {`"state":"queuing"`, state, vidu.StateQueueing, ""},
+		"Cancelled":                   {`"state":"Cancelled"`, state, vidu.StateCanceled, ""},
+		"unknown state":               {`"state":"Preparation"`, state, vidu.State("Preparation"), ""},
+		"state of a wrong type":       {`"state":{}`, state, vidu.State(""), "state"},
+		"state twin":                  {`"STATE":"success","state":"created"`, state, vidu.StateCreated, ""},
+		"state twin with long s":      {`"ſtate":"success","state":"created"`, state, vidu.StateCreated, ""},
+		"credits as a string":         {`"credits":"15"`, credits, 15, ""},
+		"credits 0":                   {`"credits":0`, credits, 0, ""},
+		"credits null":                {`"credits":null`, credits, 0, ""},
+		"credits empty":               {`"credits":""`, credits, 0, ""},
+		"credits 4.0":                 {`"credits":4.0`, credits, 4, ""},
+		"credits 1e2":                 {`"credits":1e2`, credits, 100, ""},
+		"credits negative":            {`"credits":-3`, credits, -3, ""},
+		"credits 4.5":                 {`"credits":4.5`, credits, 0, "credits"},
+		"credits 1e400":               {`"credits":1e400`, credits, 0, "credits"},
+		"credits beyond int":          {`"credits":99999999999999999999`, credits, 0, "credits"},
+		"credits as an object":        {`"credits":{"n":4}`, credits, 0, "credits"},
+		"credits as a bool":           {`"credits":true`, credits, 0, "credits"},
+		"credits as words":            {`"credits":"four"`, credits, 0, "credits"},
+		"bool as a string":            {`"off_peak":"true"`, offPeak, true, ""},
+		"bool as a number":            {`"off_peak":1`, offPeak, true, ""},
+		"bool as 0":                   {`"off_peak":0`, offPeak, false, ""},
+		"bool null":                   {`"off_peak":null`, offPeak, false, ""},
+		"bool empty":                  {`"off_peak":""`, offPeak, false, ""},
+		"bool as an array":            {`"off_peak":[true]`, offPeak, false, "off_peak"},
+		"bool as words":               {`"off_peak":"yes"`, offPeak, false, "off_peak"},
+		"wm_position unspecified":     {`"wm_position":"unspecified"`, position, 0, ""},
+		"wm_position top_left":        {`"wm_position":"top_left"`, position, 1, ""},
+		"wm_position top_right":       {`"wm_position":"top_right"`, position, 2, ""},
+		"wm_position bottom_right":    {`"wm_position":"bottom_right"`, position, 3, ""},
+		"wm_position bottom_left":     {`"wm_position":"bottom_left"`, position, 4, ""},
+		"wm_position as a number":     {`"wm_position":3`, position, 3, ""},
+		"wm_position unknown":         {`"wm_position":"center"`, position, 0, "wm_position"},
+		"images null":                 {`"images":null`, images, unread, ""},
+		"images empty":                {`"images":[]`, images, unread, ""},
+		"images with odd elements":    {`"images":["a",null,7,{}]`, images, []string{"a", "", "7", ""}, ""},
+		"images as a string":          {`"images":"a"`, images, unread, "images"},
+		"images with inline media":    {`"images":["data:image/png;base64,` + strings.Repeat("A", 64<<10) + `"]`, images, unread, "images"},
+		"progress":                    {`"progress":37.5`, progress, 37.5, ""},
+		"progress as a percentage":    {`"progress":"100%"`, progress, 100.0, ""},
+		"progress empty":              {`"progress":""`, progress, 0.0, ""},
+		"progress NaN":                {`"progress":"NaN"`, progress, 0.0, "progress"},
+		"progress infinite":           {`"progress":"-Inf"`, progress, 0.0, "progress"},
+		"progress as words":           {`"progress":"half"`, progress, 0.0, "progress"},
+		"text with escapes":           {`"prompt":"\u4f60\u597d\n\"\ud83d\ude00\""`, prompt, "你好\n\"😀\"", ""},
+		"text with a lone surrogate":  {`"prompt":"\ud83d!"`, prompt, "\uFFFD!", ""},
+		"text with invalid UTF-8":     {"\"prompt\":\"a\xffb\"", prompt, "a\uFFFDb", ""},
+		"text as a number":            {`"payload":12345678901234567890`, payload, "12345678901234567890", ""},
+		"text null":                   {`"payload":null`, payload, "", ""},
+		"text as an object":           {`"payload":{"job":1}`, payload, "", "payload"},
+		"text as a bool":              {`"payload":true`, payload, "", "payload"},
+		"fields of other names":       {`"usage":{"total":[1,{"state":"failed"}]},"":0,"Payload":"x"`, payload, "", ""},
+		"creations null":              {`"creations":null`, creations, []vidu.Creation(nil), ""},
+		"creations as a string":       {`"creations":"https://h/x.mp4"`, creations, []vidu.Creation(nil), "creations"},
+		"creations with odd elements": {`"creations":[null,7,{"url":7},{"id":7,"video":{"duration":"5.0","resolution":null}}]`, creations, []vidu.Creation{{}, {}, {}, {ID: "7", Video: vidu.VideoInfo{Duration: 5}}}, ""},
+		"video without resolution":    {`"creations":[{"video":null},{"video":{"fps":24.0}}]`, creations, []vidu.Creation{{}, {Video: vidu.VideoInfo{FPS: 24}}}, ""},
+		"link in fail_reason":         {`"status":"SUCCESS","fail_reason":"https://h/x.mp4?a;b"`, creations, []vidu.Creation{{URL: "https://h/x.mp4?a;b"}}, ""},
+		"link in both":                {`"state":"success","creations":[{"url":"https://h/1"}],"fail_reason":"https://h/2"`, creations, []vidu.Creation{{URL: "https://h/1"}}, ""},
+		"words in fail_reason":        {`"state":"success","fail_reason":"none"`, creations, []vidu.Creation(nil), ""},
+		"reason of a failure":         {`"fail_reason":"dark","state":"failed"`, func(task *vidu.Task) any { return task.ErrMessage }, "dark", ""},
+		"fail_reason of a wrong type": {`"fail_reason":{},"state":"failed"`, func(task *vidu.Task) any { return task.ErrMessage }, "", "fail_reason"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := created(t, `{"task_id":"1",`+tt.members+`}`)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, tt.got(task))
+			assert.Equal(t, "1", task.ID)
+			if tt.warns == "" {
+				assert.Empty(t, task.Warnings)
+			} else {
+				assert.Equal(t, []string{tt.warns + " cannot be read"}, task.Warnings)
+			}
+			toJSON(t, task)
+		})
+	}
+}
+
+func TestReply_CreatedAt(t *testing.T) {
+	t.Parallel()
+	second := time.Date(2025, 11, 10, 15, 3, 1, 0, time.UTC)
+	tests := map[string]struct {
+		text string
+		want time.Time
+		warn bool
+	}{
+		"offset":               {`"2025-11-10T23:03:01+08:00"`, second, false},
+		"unix seconds":         {`1762786981`, second, false},
+		"unix seconds, string": {`"1762786981"`, second, false},
+		"unix milliseconds":    {`1762786981000`, second, false},
+		"null":                 {`null`, time.Time{}, false},
+		"empty":                {`""`, time.Time{}, false},
+		"0":                    {`0`, time.Time{}, false},
+		"negative":             {`-1`, time.Time{}, true},
+		"words":                {`"yesterday"`, time.Time{}, true},
+		"no zone":              {`"2025-11-10 15:03:01"`, time.Time{}, true},
+		"object":               {`{}`, time.Time{}, true},
+		"far future":           {`9223372036854775807`, time.Time{}, true},
+		"year -1 in UTC":       {`"0000-01-01T00:00:00+01:00"`, time.Time{}, true},
+		"impossible zone":      {`"2025-11-10T15:03:01+24:00"`, second.Add(-24 * time.Hour), false},
+	}
+	for digits := range 10 {
+		fraction := strings.TrimSuffix("."+"123456789"[:digits], ".")
+		nanoseconds, err := strconv.Atoi(("123456789"[:digits] + "000000000")[:9])
+		require.NoError(t, err)
+		tests[strconv.Itoa(digits)+" fraction digits"] = struct {
+			text string
+			want time.Time
+			warn bool
+		}{`"2025-11-10T15:03:01` + fraction + `Z"`, second.Add(time.Duration(nanoseconds)), false}
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := created(t, `{"task_id":"1","created_at":`+tt.text+`}`)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, task.CreatedAt)
+			assert.Equal(t, tt.warn, len(task.Warnings) == 1, task.Warnings)
+			toJSON(t, task)
+		})
+	}
+}
+
+// Short texts can make long lists of large values. What no task has is counted and left.
+func TestReply_ListsAreBounded(t *testing.T) {
+	t.Parallel()
+	task, err := created(t, `{"task_id":"1","creations":[`+strings.Repeat(`{},`, 1e5)+`{}]`+strings.Repeat(`,"seed":{}`, 1e5)+`}`)
+	require.NoError(t, err)
+	assert.Len(t, task.Creations, 100)
+	assert.Equal(t, "creations cannot be read", task.Warnings[0])
+	assert.Len(t, task.Warnings, 20)
+}
+
+// R23: an unknown field costs no memory beyond its text.
+func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest // measures what the process allocates
+	body := []byte(`{"id":"1","state":"success","x":[` + strings.Repeat("[],", 4<<20/3) + `[]]}`)
+	task := &vidu.Task{}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, task.UnmarshalJSON(body))
+	runtime.ReadMemStats(&after)
+
+	assert.Equal(t, vidu.StateSuccess, task.State)
+	ratio := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body))
+	t.Logf("allocated %.3f × the reply", ratio)
+	assert.LessOrEqual(t, ratio, 1.1)
+}
+
+// The walker must see in valid JSON exactly what encoding/json sees.
+func assertWalksLikeEncodingJSON(t *testing.T, text []byte) {
+	t.Helper()
+	keys, values := vidu.Walk(text)
+	var object map[string]json.RawMessage
+	if json.Unmarshal(text, &object) == nil {
+		walked := map[string]json.RawMessage{}
+		for i, key := range keys {
+			walked[key] = values[i]
+		}
+		assert.Len(t, walked, len(object), "%s", text)
+		for key, value := range object {
+			assert.Equal(t, string(value), string(walked[key]), "%s", text)
+		}
+		return
+	}
+	var array []json.RawMessage
+	if json.Unmarshal(text, &array) == nil {
+		require.Len(t, values, len(array), "%s", text)
+		for i, value := range array {
+			assert.Equal(t, string(value), string(values[i]), "%s", text)
+		}
+		return
+	}
+	assert.Empty(t, values, "%s", text)
+}
+
+func TestWalk_RandomJSON(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		assertWalksLikeEncodingJSON(t, randomJSON(random, 5))
+	}
+}
+
+// randomJSON makes a valid value with every kind of token, escape and white space.
+func randomJSON(random *rand.Rand, depth int) []byte {
+	scalars := []string{
+		"0", "-0", "12", "-3.5e+7", "1E400", "true", "false", "null", `""`, `"a"`, `"\""`, `"\\"`, `"\\\""`, `"]},{["`,
+		`"\u0022"`, `"\ud83d\ude00"`, `"\ud83d"`, `"é世"`, `"\/\b\f\n\r\t"`, `"task_id"`,
+	}
+	if depth == 0 || random.IntN(4) == 0 {
+		return []byte(scalars[random.IntN(len(scalars))])
+	}
+	space := func() string { return []string{"", "", " ", "\n\t", "\r "}[random.IntN(5)] }
+	var b bytes.Buffer
+	isObject := random.IntN(2) == 0
+	b.WriteString(map[bool]string{true: "{", false: "["}[isObject] + space())
+	for i := range random.IntN(5) {
+		if i > 0 {
+			b.WriteString("," + space())
+		}
+		if isObject {
+			key := scalars[8+random.IntN(len(scalars)-8)]
+			b.WriteString(key + space() + ":" + space())
+		}
+		b.Write(randomJSON(random, depth-1))
+		b.WriteString(space())
+	}
+	b.WriteString(map[bool]string{true: "}", false: "]"}[isObject])
+	return b.Bytes()
+}

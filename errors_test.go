@@ -1,0 +1,340 @@
+package vidu_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+func TestAPIError_Envelopes(t *testing.T) {
+	t.Parallel()
+	type want struct {
+		code     vidu.ErrorCode
+		message  string
+		traceID  string
+		metadata string
+		says     string // the end of the error's text
+	}
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   want
+	}{
+		"official": {
+			400, `{"code":400,"reason":"FieldInvalid","message":"bad seed","metadata":{"trace_id":"0af7"}}`,
+			want{vidu.ErrFieldInvalid, "bad seed", "0af7", `{"trace_id":"0af7"}`, "HTTP 400 FieldInvalid: bad seed (trace id 0af7)"},
+		},
+		"metadata first":          {400, `{"metadata":{"trace_id":7},"reason":"Conflict"}`, want{vidu.ErrConflict, "", "7", `{"trace_id":7}`, `(trace id 7)`}},
+		"metadata {}":             {400, `{"reason":"BadRequest","message":"m","metadata":{}}`, want{vidu.ErrBadRequest, "m", "", `{}`, "HTTP 400 BadRequest: m"}},
+		"metadata null":           {400, `{"reason":"BadRequest","message":"m","metadata":null}`, want{vidu.ErrBadRequest, "m", "", "", "HTTP 400 BadRequest: m"}},
+		"metadata cut":            {400, `{"reason":"BadRequest","message":"m","metadata":{"trace_id":"7"`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"code as a string":        {402, `{"code":"CreditInsufficient","message":"m"}`, want{vidu.ErrCreditInsufficient, "m", "", "", "HTTP 402 CreditInsufficient: m"}},
+		"reason wins over code":   {400, `{"code":"x","reason":"AuditFailed"}`, want{vidu.ErrAuditFailed, "", "", "", "HTTP 400 AuditFailed: {\"code\":\"x\",\"reason\":\"AuditFailed\"}"}},
+		"number in a string":      {500, `{"code":"429","message":"m"}`, want{vidu.ErrTooManyRequests, "m", "", "", "HTTP 500 TooManyRequests: m"}},
+		"code wins over status":   {500, `{"code":400,"message":"m"}`, want{vidu.ErrBadRequest, "m", "", "", "HTTP 500 BadRequest: m"}},
+		"unknown number":          {404, `{"code":1001,"message":"m"}`, want{vidu.ErrNotFound, "m", "", "", "HTTP 404 NotFound: m"}},
+		"gateway":                 {403, `{"code":"insufficient_user_quota","message":"m","data":null}`, want{"insufficient_user_quota", "m", "", "", "HTTP 403 insufficient_user_quota: m"}},
+		"nested":                  {401, `{"error":{"message":"m","type":"new_api_error","param":"","code":"invalid_key"}}`, want{"invalid_key", "m", "", "", "HTTP 401 invalid_key: m"}},
+		"nested, null code":       {401, `{"error":{"message":"m","type":"new_api_error","code":null}}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 401 Unauthorized: m"}},
+		"nested, type alone":      {503, `{"error":{"message":"m","type":"upstream_error"}}`, want{"upstream_error", "m", "", "", "HTTP 503 upstream_error: m"}},
+		"nested, money":           {429, `{"error":{"message":"m","type":"insufficient_quota","code":null}}`, want{"insufficient_quota", "m", "", "", "HTTP 429 insufficient_quota: m"}},
+		"nested, with number":     {500, `{"error":{"message":"m","code":429}}`, want{vidu.ErrTooManyRequests, "m", "", "", "TooManyRequests: m"}},
+		"nested beside code":      {400, `{"error":{"code":"","message":""},"code":"slug","message":"m"}`, want{"slug", "m", "", "", "slug: m"}},
+		"nested more than once":   {400, `{"error":{"message":"m","error":{"message":"deep","code":"deep"}}}`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"error as a string":       {404, `{"error":"no route"}`, want{vidu.ErrNotFound, "no route", "", "", "HTTP 404 NotFound: no route"}},
+		"error and message":       {404, `{"message":"m","error":"Not Found"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
+		"message and details":     {404, `{"message":"m","details":[]}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
+		"msg":                     {418, `{"msg":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
+		"top-level type":          {418, `{"type":"character2video","error":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
+		"request id in message":   {400, `{"message":"no model x (request id: 2026080112)"}`, want{vidu.ErrBadRequest, "no model x (request id: 2026080112)", "2026080112", "", "(trace id 2026080112)"}},
+		"request id, then more":   {400, `{"message":"request id: 77. Ask us"}`, want{vidu.ErrBadRequest, "request id: 77. Ask us", "77", "", "(trace id 77)"}},
+		"request id, but nothing": {400, `{"message":"request id: "}`, want{vidu.ErrBadRequest, "request id: ", "", "", "BadRequest: request id:"}},
+		"request id, white space": {400, `{"message":"request id:   "}`, want{vidu.ErrBadRequest, "request id:   ", "", "", "BadRequest: request id:"}},
+		"byte order mark":         {400, "\uFEFF" + `{"message":"m"}`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"status alone, 402":       {402, "", want{vidu.ErrCreditInsufficient, "", "", "", "HTTP 402 CreditInsufficient"}},
+		"status alone, 409":       {409, "", want{vidu.ErrConflict, "", "", "", "HTTP 409 Conflict"}},
+		"status alone, 499":       {499, "", want{vidu.ErrCanceled, "", "", "", "HTTP 499 Canceled"}},
+		"empty":                   {502, "", want{"", "", "", "", "HTTP 502"}},
+		"web page":                {502, "\r\n<!DOCTYPE html>\n<html><body>Bad Gateway</body></html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
+		"web page, BOM":           {502, "\uFEFF <html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
+		"web page far down":       {502, strings.Repeat("\n", 100) + "<html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
+		"web page in message":     {502, `{"message":"<html><body>"}`, want{"", "<html><body>", "", "", "HTTP 502: a web page, not an answer of the API"}},
+		"web page behind text":    {502, `{"message":"upstream: <HTML><p>"}`, want{"", "upstream: <HTML><p>", "", "", "HTTP 502: upstream: …"}},
+		"web page as a code":      {502, `{"reason":"<html>","message":"<b>"}`, want{"<html>", "<b>", "", "", "HTTP 502 …: a web page, not an answer of the API"}},
+		"less than":               {400, `{"message":"must be < 16"}`, want{vidu.ErrBadRequest, "must be < 16", "", "", "must be < 16"}},
+		"text":                    {503, "no healthy upstream", want{"", "", "", "", "HTTP 503: no healthy upstream"}},
+		"array":                   {400, `["a",{"message":"m"}]`, want{vidu.ErrBadRequest, "", "", "", `HTTP 400 BadRequest: ["a",{"message":"m"}]`}},
+		"JSON string":             {400, `"bad"`, want{vidu.ErrBadRequest, "", "", "", `HTTP 400 BadRequest: "bad"`}},
+		"null":                    {400, `null`, want{vidu.ErrBadRequest, "", "", "", `HTTP 400 BadRequest: null`}},
+		"control characters":      {400, "{\"message\":\"a\\r\\nb\\u0000\\u001b[31m\\u202ec\\ud800\"}", want{vidu.ErrBadRequest, "a\r\nb\x00\x1b[31m\u202ec\uFFFD", "", "", "BadRequest: a b [31m c\uFFFD"}},
+		"wrong types":             {400, `{"reason":{},"code":[],"message":{},"metadata":"x","error":true}`, want{vidu.ErrBadRequest, "", "", "", `"error":true}`}},
+		"success false, 200":      {200, `{"success":false,"message":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
+		"number, 200":             {200, `{"code":401,"message":"m","data":null}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
+		"reason, 200":             {200, `{"reason":"AuditFailed"}`, want{vidu.ErrAuditFailed, "", "", "", `HTTP 200 AuditFailed: {"reason":"AuditFailed"}`}},
+		"slug, 200":               {200, `{"code":"quota","message":"m"}`, want{"quota", "m", "", "", "HTTP 200 quota: m"}},
+		"nested, 200":             {200, `{"error":{"message":"m","code":"x"}}`, want{"x", "m", "", "", "HTTP 200 x: m"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := answered(t, tt.status, tt.body).GetTask(t.Context(), "1")
+			failure, ok := errors.AsType[*vidu.APIError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, tt.status, failure.StatusCode)
+			assert.Equal(t, tt.want, want{failure.Code, failure.Message, failure.TraceID, string(failure.Metadata), tt.want.says})
+			assert.Equal(t, tt.body, string(failure.Body))
+			assertHarmless(t, err)
+			assert.Equal(t, "vidu: GET /vidu/v2/tasks/1/creations: HTTP ", err.Error()[:43])
+			assert.True(t, strings.HasSuffix(err.Error(), tt.want.says), err.Error())
+		})
+	}
+}
+
+func TestAPIError_200WithoutError(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`} {
+		_, err := answered(t, http.StatusOK, body).GetTask(t.Context(), "1")
+		_, ok := errors.AsType[*vidu.APIError](err)
+		assert.False(t, ok, body)
+		require.ErrorContains(t, err, "names no task", body)
+	}
+}
+
+func TestAPIError_TraceIDFromHeader(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header, body, want string
+	}{
+		"header":           {"X-Oneapi-Request-Id", `{"message":"m"}`, "from-header"},
+		"other header":     {"X-Request-Id", ``, "from-header"},
+		"metadata wins":    {"X-Request-Id", `{"message":"m","metadata":{"trace_id":"from-body"}}`, "from-body"},
+		"message wins":     {"X-Request-Id", `{"message":"m (request id: from-message)"}`, "from-message"},
+		"metadata of both": {"X-Request-Id", `{"message":"request id: a","metadata":{"trace_id":"b"}}`, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+				resp, err := reply(r, http.StatusBadRequest, tt.body)
+				resp.Header.Set(tt.header, "from-header")
+				return resp, err
+			}))
+			_, err := client.GetTask(t.Context(), "1")
+			failure, ok := errors.AsType[*vidu.APIError](err)
+			require.True(t, ok)
+			assert.Equal(t, tt.want, failure.TraceID)
+		})
+	}
+}
+
+// large is a body of 2 MB of text between head and tail.
+func large(head, text, tail string) io.Reader {
+	return strings.NewReader(head + strings.Repeat(text, 2_000_000/len(text)) + tail)
+}
+
+func TestAPIError_LargeBodies(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ head, text, tail string }{
+		"message":       {`{"code":"x","message":"`, "m", `"}`},
+		"code":          {`{"code":"`, "c", `"}`},
+		"cut message":   {`{"code":"x","message":"`, "m", ""},
+		"text":          {"", "t", ""},
+		"line feeds":    {"x", "\n", ""},
+		"control":       {"", "\x1b", ""},
+		"invalid UTF-8": {"", "\xff", ""},
+		"wide":          {`{"message":"`, "世", `"}`},
+		"web page":      {"<html>", "<p>", "</html>"},
+		"nested errors": {"", `{"error":`, ""},
+		"arrays":        {"", "[", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
+				client := dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), through(func(r *http.Request) (*http.Response, error) {
+					resp, err := reply(r, status, "")
+					resp.Body, resp.ContentLength = io.NopCloser(large(tt.head, tt.text, tt.tail)), -1
+					return resp, err
+				}))
+				_, err := client.GetTask(t.Context(), strings.Repeat("a", 128))
+				assertHarmless(t, err)
+				if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+					assert.LessOrEqual(t, len(failure.Body), 64<<10)
+					assert.LessOrEqual(t, len(failure.Message), 64<<10)
+				}
+				_, err = client.Reference2Video(t.Context(), smallRequest())
+				require.ErrorIs(t, err, vidu.ErrMaybeCreated)
+				assertHarmless(t, err)
+			}
+		})
+	}
+}
+
+// Everything long at once, in every error: the text stays one short line.
+func TestErrors_AreOneShortLine(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("long 世\n", 5_000)
+	task := &vidu.Task{ID: strings.Repeat("a", 128), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
+	problems := make([]vidu.FieldProblem, 9)
+	for i := range problems {
+		problems[i] = vidu.FieldProblem{Field: long, Reason: long}
+	}
+	answer := toJSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
+	_, apiError := answered(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
+	for name, err := range map[string]error{
+		"APIError":                 apiError,
+		"TaskError":                &vidu.TaskError{Task: task},
+		"ValidationError":          &vidu.ValidationError{Problems: problems},
+		"MaybeCreatedError":        &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), Err: errors.New(long)},
+		"MaybeCreatedError, reply": &vidu.MaybeCreatedError{Payload: long, Err: apiError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assertHarmless(t, err)
+			assert.Greater(t, len(err.Error()), 200)
+		})
+	}
+	for n := range 3 { // a cut must not split a character
+		text := vidu.ErrorCode(strings.Repeat("a", n) + strings.Repeat("世", 100)).Error()
+		assert.True(t, utf8.ValidString(text), text)
+		assert.LessOrEqual(t, len(text), 80)
+	}
+}
+
+func TestErrors_KeyIsMasked(t *testing.T) {
+	t.Parallel()
+	body := `{"reason":"R-` + testKey + `","message":"no such key: ` + testKey + ` (request id: ` + testKey + `)","metadata":{"key":"` + testKey + `"}}`
+	for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusInternalServerError} {
+		client := answered(t, status, body)
+		_, queryErr := client.GetTask(t.Context(), "1")
+		_, createErr := client.Reference2Video(t.Context(), smallRequest())
+		_, waitErr := client.Wait(ended(t), "1")
+		for _, err := range []error{queryErr, createErr, waitErr} {
+			assertHarmless(t, err)
+			if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+				assert.NotContains(t, toJSON(t, failure)+fmt.Sprintf("%+v", *failure), testKey)
+				assert.Contains(t, string(failure.Body), "[redacted]")
+			}
+		}
+	}
+}
+
+func TestErrorCode_Is(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		code   vidu.ErrorCode
+		target error
+		want   bool
+	}{
+		"same":                     {vidu.ErrQuotaExceeded, vidu.ErrQuotaExceeded, true},
+		"other":                    {vidu.ErrQuotaExceeded, vidu.ErrTooManyRequests, false},
+		"unknown":                  {"new_code", vidu.ErrorCode("new_code"), true},
+		"money":                    {vidu.ErrCreditInsufficient, vidu.ErrCreditInsufficient, true},
+		"insufficient_quota":       {"insufficient_quota", vidu.ErrCreditInsufficient, true},
+		"insufficient_user_quota":  {"insufficient_user_quota", vidu.ErrCreditInsufficient, true},
+		"InsufficientBalance":      {"InsufficientBalance", vidu.ErrCreditInsufficient, true},
+		"INSUFFICIENT_FUNDS":       {"INSUFFICIENT_FUNDS", vidu.ErrCreditInsufficient, true},
+		"not the other way round":  {vidu.ErrCreditInsufficient, vidu.ErrorCode("insufficient_quota"), false},
+		"permissions are no money": {"insufficient_permissions", vidu.ErrCreditInsufficient, false},
+		"nor is a quota exceeded":  {vidu.ErrQuotaExceeded, vidu.ErrCreditInsufficient, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused := &vidu.APIError{StatusCode: 400, Code: tt.code}
+			for _, err := range []error{
+				tt.code, refused, &vidu.TaskError{Task: &vidu.Task{ErrCode: tt.code}},
+				&vidu.MaybeCreatedError{Err: refused}, fmt.Errorf("job 7: %w", refused),
+			} {
+				assert.Equal(t, tt.want, errors.Is(err, tt.target), "%T", err)
+			}
+		})
+	}
+}
+
+func TestErrors_WithoutCode(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{&vidu.APIError{}, &vidu.TaskError{Task: &vidu.Task{}}, &vidu.MaybeCreatedError{}} {
+		var code vidu.ErrorCode
+		require.NotErrorAs(t, err, &code, "%T", err)
+		require.NotErrorIs(t, err, vidu.ErrorCode(""), "%T", err)
+		require.NoError(t, errors.Unwrap(err), "%T", err)
+	}
+	require.EqualError(t, &vidu.APIError{StatusCode: 502}, "vidu: HTTP 502")
+	assert.EqualError(t, &vidu.MaybeCreatedError{}, "vidu: a task may have been created and billed: the answer was lost")
+}
+
+func TestErrors_AsType(t *testing.T) {
+	t.Parallel()
+	apiError := &vidu.APIError{StatusCode: 500}
+	taskError := &vidu.TaskError{Task: &vidu.Task{ID: "1", State: vidu.StateFailed, ErrCode: vidu.ErrAuditFailed, ErrMessage: "dark\nscene"}}
+	invalid := &vidu.ValidationError{Problems: []vidu.FieldProblem{{"prompt", "is missing"}, {"images[3]", "is too small"}}}
+	unknown := &vidu.MaybeCreatedError{Payload: "job-42", From: time.Now(), To: time.Now(), Err: io.ErrUnexpectedEOF}
+	wrapped := fmt.Errorf("job 7: %w", errors.Join(apiError, taskError, invalid, unknown))
+
+	var asAPIError *vidu.APIError
+	require.ErrorAs(t, wrapped, &asAPIError)
+	assert.Same(t, apiError, asAPIError)
+	var asTaskError *vidu.TaskError
+	require.ErrorAs(t, wrapped, &asTaskError)
+	assert.Same(t, taskError, asTaskError)
+	var asInvalid *vidu.ValidationError
+	require.ErrorAs(t, wrapped, &asInvalid)
+	assert.Same(t, invalid, asInvalid)
+	var asUnknown *vidu.MaybeCreatedError
+	require.ErrorAs(t, wrapped, &asUnknown)
+	assert.Same(t, unknown, asUnknown)
+
+	require.ErrorIs(t, wrapped, vidu.ErrMaybeCreated)
+	require.ErrorIs(t, wrapped, io.ErrUnexpectedEOF)
+	require.ErrorIs(t, wrapped, vidu.ErrAuditFailed)
+	require.NotErrorIs(t, apiError, vidu.ErrMaybeCreated)
+
+	require.EqualError(t, taskError, "vidu: task 1 failed: AuditFailed: dark scene")
+	require.EqualError(t, invalid, "vidu: invalid request: prompt: is missing; images[3]: is too small")
+	require.EqualError(t, unknown, `vidu: a task may have been created and billed: unexpected EOF (payload "job-42")`)
+}
+
+func TestValidationError_CountsTheRest(t *testing.T) {
+	t.Parallel()
+	invalid := &vidu.ValidationError{Problems: make([]vidu.FieldProblem, 5)}
+	assert.ErrorContains(t, invalid, "; and 2 more")
+}
+
+// The one thing not to do must not stand in the error, whoever says it.
+func TestMaybeCreatedError_NeverInvitesRetry(t *testing.T) {
+	t.Parallel()
+	answer := `{"code":400,"reason":"OperationInProcess","message":"operation in process, please retry later","metadata":{"trace_id":"0af7"}}`
+	_, err := answered(t, http.StatusBadRequest, answer).Reference2Video(t.Context(), smallRequest())
+	require.EqualError(t, err, `vidu: a task may have been created and billed: POST /vidu/v2/reference2video: HTTP 400 OperationInProcess (trace id 0af7) (payload "job-42")`)
+	failure, ok := errors.AsType[*vidu.APIError](err)
+	require.True(t, ok)
+	assert.Equal(t, "operation in process, please retry later", failure.Message)
+
+	for _, cause := range []error{
+		errors.New("http2: Transport: cannot retry err [stream error] after Request.Body was written; define Request.GetBody to avoid this error"),
+		errors.New("server is busy, try again"),
+		errors.New("Please Retry"),
+		&vidu.APIError{StatusCode: 500, Message: "try again", Body: []byte("retry")},
+	} {
+		text := strings.ToLower((&vidu.MaybeCreatedError{Err: cause}).Error())
+		assert.NotContains(t, text, "retry")
+		assert.NotContains(t, text, "try again")
+	}
+}
+
+func TestAPIError_Marshals(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{"", `{"message":"m"}`, `{"message":"m","metadata":{"a":1}}`, `{"metadata":{"a"`} {
+		_, err := answered(t, http.StatusBadRequest, body).GetTask(t.Context(), "1")
+		_, marshalErr := json.Marshal(err)
+		assert.NoError(t, marshalErr, body)
+	}
+}

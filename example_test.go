@@ -1,0 +1,360 @@
+package vidu_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+// fake starts a fake server whose tasks end at once, and a client for it.
+func fake() (*vidutest.Server, *vidu.Client) {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return server, client
+}
+
+// astronaut is a request that the fake server accepts.
+func astronaut() *vidu.Reference2VideoRequest {
+	return &vidu.Reference2VideoRequest{
+		Model:  vidu.ModelQ2Pro,
+		Images: []vidu.Media{vidu.URL("https://example.com/hero.png")},
+		Prompt: "The astronaut waved and the camera moved up.",
+	}
+}
+
+// The whole way from images to a file.
+func Example() {
+	server, client := fake()
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "vidu")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	n, err := makeVideo(context.Background(), client, filepath.Join(dir, "hero.mp4"))
+	fmt.Println(n, err)
+	// Output: 9096 <nil>
+}
+
+func makeVideo(ctx context.Context, client *vidu.Client, path string) (int64, error) {
+	task, err := client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
+		Model:  vidu.ModelQ2Pro,
+		Images: []vidu.Media{vidu.URL("https://example.com/hero.png")},
+		Prompt: "The astronaut waved and the camera moved up.",
+	})
+	if err != nil {
+		return 0, err
+	}
+	if task, err = client.Wait(ctx, task.ID); err != nil {
+		return 0, err
+	}
+	return client.DownloadFile(ctx, task, path)
+}
+
+func ExampleNewClient() {
+	client, err := vidu.NewClient("https://gateway.example.com", os.Getenv("VIDU_API_KEY"))
+	fmt.Println(client != nil, err)
+	// Output: false vidu: API key: is empty
+}
+
+func ExampleNewClientFromEnv() {
+	_, err := vidu.NewClientFromEnv(vidu.WithOfficialAPI())
+	fmt.Println(err)
+	// Output: vidu: the environment variable VIDU_BASE_URL is not set
+}
+
+func ExampleClient_Reference2Video() {
+	server, client := fake()
+	defer server.Close()
+
+	task, err := client.Reference2Video(context.Background(), &vidu.Reference2VideoRequest{
+		Model: vidu.ModelQ2Pro,
+		Subjects: []vidu.Subject{
+			{Name: "hero", Images: []vidu.Media{vidu.URL("https://example.com/front.png"), vidu.URL("https://example.com/side.png")}},
+			{Name: "dog", Images: []vidu.Media{vidu.URL("https://example.com/dog.jpg")}},
+		},
+		Prompt:     "@hero walks @dog along the beach.",
+		Duration:   8,
+		Resolution: vidu.Resolution1080p,
+		Audio:      new(false), // an explicit false, since the default varies by model
+		Payload:    "order-4711",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(task.State, task.Duration, task.Resolution, task.Payload)
+	// Output: created 8 1080p order-4711
+}
+
+// A create whose outcome is unknown is not an error to try again after.
+func ExampleMaybeCreatedError() {
+	server, client := fake()
+	defer server.Close()
+	server.DropReplyAfterCommit() // the server takes the request, and the connection dies
+
+	req := astronaut()
+	req.Payload = "order-4711" // stored before the call
+	_, err := client.Reference2Video(context.Background(), req)
+	var doubt *vidu.MaybeCreatedError
+	switch {
+	case err == nil:
+	case errors.As(err, &doubt):
+		fmt.Println("a task may exist, its payload is", doubt.Payload)
+	default:
+		fmt.Println("nothing was created:", err)
+	}
+	fmt.Println("charged:", server.Charged())
+	// Output:
+	// a task may exist, its payload is order-4711
+	// charged: 1
+}
+
+func ExampleAPIError() {
+	server, client := fake()
+	defer server.Close()
+	server.FailNext(400, `{"code":400,"reason":"CreditInsufficient","message":"top up first","metadata":{"trace_id":"4bf92f35"}}`)
+
+	_, err := client.Reference2Video(context.Background(), astronaut())
+	fmt.Println(errors.Is(err, vidu.ErrCreditInsufficient), errors.Is(err, vidu.ErrMaybeCreated))
+	if refusal, ok := errors.AsType[*vidu.APIError](err); ok {
+		fmt.Println(refusal.StatusCode, refusal.Message, refusal.TraceID)
+	}
+	fmt.Println(err)
+	// Output:
+	// true false
+	// 400 top up first 4bf92f35
+	// vidu: POST /vidu/v2/reference2video: HTTP 400 CreditInsufficient: top up first (trace id 4bf92f35)
+}
+
+func ExampleTaskError() {
+	server, client := fake()
+	defer server.Close()
+	server.FailTask("ImageDownloadFailure")
+
+	ctx := context.Background()
+	task, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Wait(ctx, task.ID)
+	fmt.Println(errors.Is(err, vidu.ErrImageDownloadFailure)) // not charged
+	// Output: true
+}
+
+func ExampleValidationError() {
+	err := (&vidu.Reference2VideoRequest{Model: vidu.ModelQ1, Duration: 8}).Validate()
+	if invalid, ok := errors.AsType[*vidu.ValidationError](err); ok {
+		for _, problem := range invalid.Problems {
+			fmt.Printf("%s: %s\n", problem.Field, problem.Reason)
+		}
+	}
+	// Output:
+	// prompt: is required
+	// images: at least one image or subject is required
+	// duration: is 8 seconds, viduq1 makes 5 s
+}
+
+func ExampleErrorCode() {
+	err := error(&vidu.APIError{StatusCode: 429, Code: "insufficient_quota"})
+	fmt.Println(errors.Is(err, vidu.ErrCreditInsufficient)) // however a gateway calls it
+	// Output: true
+}
+
+func ExampleErrorCode_Error() {
+	fmt.Println(vidu.ErrQuotaExceeded.Error())
+	// Output: QuotaExceeded
+}
+
+func ExampleErrorCode_Is() {
+	fmt.Println(vidu.ErrorCode("insufficient_balance").Is(vidu.ErrCreditInsufficient))
+	// Output: true
+}
+
+func ExampleClient_GetTask() {
+	server, client := fake()
+	defer server.Close()
+
+	ctx := context.Background()
+	created, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.GetTask(ctx, created.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(task.State, task.Credits, "credits")
+	// Output: success 55 credits
+}
+
+func ExampleClient_Watch() {
+	server := vidutest.NewServer(vidutest.WithTiming(150*time.Millisecond, 150*time.Millisecond))
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	created, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	var last vidu.State
+	for task, err := range client.Watch(ctx, created.ID, vidu.WithPollInterval(100*time.Millisecond)) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		last = task.State // created, queueing, processing …
+	}
+	fmt.Println(last)
+	// Output: success
+}
+
+func ExampleClient_Wait() {
+	server, client := fake()
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	created, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.Wait(ctx, created.ID)
+	var failed *vidu.TaskError
+	switch {
+	case err == nil:
+		video, _ := task.Video()
+		fmt.Println(video.Video.Duration, "s", video.Video.Width, "×", video.Video.Height)
+	case errors.As(err, &failed):
+		fmt.Println("no video, not charged:", failed.Task.ErrCode)
+	case errors.Is(err, context.DeadlineExceeded):
+		fmt.Println("still running; wait for it again by its id")
+	}
+	// Output: 2 s 320 × 180
+}
+
+func ExampleClient_Download() {
+	server, client := fake()
+	defer server.Close()
+
+	ctx := context.Background()
+	created, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.Wait(ctx, created.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	n, err := client.Download(ctx, task, io.Discard)
+	fmt.Println(n, err)
+	// Output: 9096 <nil>
+}
+
+func ExampleClient_DownloadFile() {
+	server, client := fake()
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "vidu")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+
+	ctx := context.Background()
+	created, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.Wait(ctx, created.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.DownloadFile(ctx, task, filepath.Join(dir, "hero.mp4"))
+	fmt.Println(err)
+	_, err = client.DownloadFile(ctx, task, filepath.Join(dir, "hero.mp4"))
+	fmt.Println(errors.Is(err, os.ErrExist))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleReference2VideoRequest_Validate() {
+	req := astronaut()
+	req.Images = append(req.Images, vidu.Bytes([]byte("not an image")))
+	fmt.Println(req.Validate())
+	// Output: vidu: invalid request: images[1]: is text/plain, not one of the image formats png, jpeg, webp
+}
+
+func ExampleReference2VideoRequest_MarshalJSON() {
+	text, err := json.Marshal(astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(text))
+	// Output: {"model":"viduq2-pro","images":["https://example.com/hero.png"],"prompt":"The astronaut waved and the camera moved up.","duration":5,"seed":0,"resolution":"720p","movement_amplitude":"auto","off_peak":false}
+}
+
+func ExampleReference2VideoRequest_UnmarshalJSON() {
+	var req vidu.Reference2VideoRequest
+	err := json.Unmarshal([]byte(`{"model":"viduq2-pro","images":["ssupload:?id=1"],"prompt":"A dance.","duration":0,"enhance":true}`), &req)
+	fmt.Println(req.Images[0], req.Duration == vidu.AutoDuration, req.Extra, err)
+	// Output: ssupload:?id=1 true map[enhance:true] <nil>
+}
+
+func ExampleMedia_String() {
+	fmt.Println(vidu.URL("https://example.com/hero.png?signature=secret"))
+	fmt.Println(vidu.File("villain.jpg"))
+	// Output:
+	// https://example.com/hero.png
+	// villain.jpg
+}
+
+func ExampleTask_UnmarshalJSON() {
+	var task vidu.Task
+	err := json.Unmarshal([]byte(`{"task_id":885482446060003328,"state":"SUCCESS","credits":"15"}`), &task)
+	fmt.Println(task.ID, task.State, task.Credits, err)
+	// Output: 885482446060003328 success 15 <nil>
+}
+
+func ExampleTask_RawJSON() {
+	var task vidu.Task
+	if err := json.Unmarshal([]byte(`{"id":"1","state":"processing","usage":{"tokens":3}}`), &task); err != nil {
+		log.Fatal(err)
+	}
+	var more struct{ Usage struct{ Tokens int } }
+	err := json.Unmarshal(task.RawJSON(), &more)
+	fmt.Println(more.Usage.Tokens, err)
+	// Output: 3 <nil>
+}
+
+func ExampleTask_Done() {
+	task := vidu.Task{State: vidu.StateFailed}
+	fmt.Println(task.Done())
+	// Output: true
+}
+
+func ExampleTask_Video() {
+	task := vidu.Task{State: vidu.StateSuccess, Creations: []vidu.Creation{{URL: "https://cdn.example.com/v.mp4"}}}
+	video, ok := task.Video()
+	fmt.Println(video.URL, ok)
+	// Output: https://cdn.example.com/v.mp4 true
+}
+
+func ExampleState_Terminal() {
+	fmt.Println(vidu.StateProcessing.Terminal(), vidu.State("CANCELLED").Terminal(), vidu.State("unknown").Terminal())
+	// Output: false true false
+}

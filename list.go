@@ -1,0 +1,177 @@
+package vidu
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// ErrNotSupported says that the server lacks the endpoint. Listing, cancelling, credits and uploads are part of the
+// official API; most gateways have none of them.
+var ErrNotSupported = errors.New("vidu: the server does not offer this")
+
+const (
+	maxListReply = 64 << 20
+	maxListRaw   = 64 << 10 // of one listed task; a longer text is inline media
+	maxPages     = 50
+	maxPageSize  = 100
+)
+
+// ListTasksRequest selects tasks. Every zero field selects everything.
+type ListTasksRequest struct {
+	From, To    time.Time // bounds of CreatedAt; zero is the server's default, the last 7 days
+	TaskIDs     []string
+	States      []State
+	Models      []Model
+	Resolutions []Resolution
+	Page        int    // counted from 0; for a way through all pages use PageToken
+	PageSize    int    // tasks a page: 0 is the server's default, 10; at most 100
+	PageToken   string // the NextPageToken of the page before
+}
+
+// TaskPage is one page of a list.
+type TaskPage struct {
+	Tasks         []*Task // listed tasks have no Payload; RawJSON is nil where the text exceeds 64 KiB
+	NextPageToken string  // "" on the last page
+}
+
+// ListTasks returns one page of the account's tasks. It is free and part of the official API; elsewhere it fails with
+// [ErrNotSupported]. A nil req lists everything. Source: the list page of platform.vidu.com.
+func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPage, error) {
+	if req == nil {
+		req = &ListTasksRequest{}
+	}
+	var page *TaskPage
+	err := c.call(ctx, &request{method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
+		func(reply []byte) (err error) {
+			page, err = decodePage(reply)
+			return err
+		})
+	if err != nil {
+		return nil, unsupported(err)
+	}
+	return page, nil
+}
+
+func (r *ListTasksRequest) query() string {
+	q := url.Values{}
+	setTime := func(name string, t time.Time) {
+		if !t.IsZero() {
+			q.Set(name, t.UTC().Format(time.RFC3339))
+		}
+	}
+	setTime("created_at.from", r.From)
+	setTime("created_at.to", r.To)
+	q["task_ids"] = r.TaskIDs
+	addAll(q, "states", r.States)
+	addAll(q, "model_versions", r.Models)
+	addAll(q, "resolutions", r.Resolutions)
+	if r.Page > 0 {
+		q.Set("pager.page", strconv.Itoa(r.Page))
+	}
+	if r.PageSize > 0 {
+		q.Set("pager.pagesz", strconv.Itoa(r.PageSize))
+	}
+	if r.PageToken != "" {
+		q.Set("pager.page_token", r.PageToken)
+	}
+	return q.Encode()
+}
+
+func addAll[S ~string](q url.Values, name string, values []S) {
+	for _, v := range values {
+		q.Add(name, string(v))
+	}
+}
+
+func decodePage(reply []byte) (*TaskPage, error) {
+	reply = bytes.TrimPrefix(reply, []byte(byteOrderMark))
+	if err := checkReply(reply); err != nil {
+		return nil, err
+	}
+	list := value(reply)
+	if inner := list.member("data"); inner.isObject() && list.member("tasks") == nil {
+		list = inner
+	}
+	page := &TaskPage{NextPageToken: list.member("next_page_token").str()}
+	for it := list.member("tasks").items(); it.next(); {
+		d := readTask(it.value)
+		if d.task.ID == "" || d.twoIDs {
+			return nil, errNoTask
+		}
+		if d.task.raw = nil; len(it.value) <= maxListRaw {
+			d.task.raw = bytes.Clone(it.value) // a part of the page would keep the whole page alive
+		}
+		page.Tasks = append(page.Tasks, d.task)
+	}
+	return page, nil
+}
+
+// AllTasks lists the tasks that req selects, page after page, and ends with an error after 5000: narrow the time then.
+// A zero PageSize means 100 here.
+func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[*Task, error] {
+	return func(yield func(*Task, error) bool) {
+		next := ListTasksRequest{}
+		if req != nil {
+			next = *req
+		}
+		if next.PageSize == 0 {
+			next.PageSize = maxPageSize
+		}
+		for range maxPages {
+			page, err := c.ListTasks(ctx, &next)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, task := range page.Tasks {
+				if !yield(task, nil) {
+					return
+				}
+			}
+			switch page.NextPageToken {
+			case "":
+				return
+			case next.PageToken:
+				yield(nil, fmt.Errorf("vidu: list tasks: %w: it repeats its page token", errBadReply))
+				return
+			}
+			next.Page, next.PageToken = 0, page.NextPageToken
+		}
+		yield(nil, fmt.Errorf("vidu: list tasks: more than %d pages; narrow the time", maxPages))
+	}
+}
+
+// unsupported tells "the server has no such endpoint" from other refusals.
+func unsupported(err error) error {
+	failure, ok := errors.AsType[*APIError](err)
+	if !ok || failure.Code == ErrTaskNotFound {
+		return err
+	}
+	switch failure.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return fmt.Errorf("%w: %w", ErrNotSupported, err)
+	}
+	return err
+}
+
+// checkReply refuses what is not a JSON object, or is one that says it is an error.
+func checkReply(reply []byte) error {
+	if !json.Valid(reply) {
+		return syntaxError(reply)
+	}
+	if e := parseEnvelope(reply); e.saysError() {
+		return e.apiError(http.StatusOK)
+	}
+	if !value(trimLeft(reply)).isObject() {
+		return fmt.Errorf("%w: it is no JSON object", errBadReply)
+	}
+	return nil
+}

@@ -1,0 +1,35 @@
+//go:build unix
+
+package vidu_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// A pipe that nobody writes to would block open for ever.
+func TestPreflightOpensNoPipe(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe.png")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	err := (&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(path)}}).Validate()
+	assert.ErrorContains(t, err, "not a regular file")
+}
+
+func TestPreflightOfAFileThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	path := writeFile(t, "hero.png", pngFile(t, 128, 128))
+	require.NoError(t, os.Chmod(path, 0))
+	err := (&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(path)}}).Validate()
+	assert.Equal(t, []string{"images[0]"}, fieldsOf(t, err))
+}

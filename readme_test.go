@@ -1,0 +1,51 @@
+package vidu_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+// TestNotPaidTwice is the program in README that tests a user's own code.
+func TestNotPaidTwice(t *testing.T) {
+	t.Parallel()
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
+
+	server.DropReplyAfterCommit() // the task is created, the answer is lost
+	_, err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
+
+	if !errors.Is(err, vidu.ErrMaybeCreated) || server.Charged() != 1 {
+		t.Fatal(err, server.Charged())
+	}
+}
+
+// TestReadmeProgramsAreCompiled finds every Go line of README in the Examples and tests of this folder.
+func TestReadmeProgramsAreCompiled(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	compiled := ""
+	for _, name := range []string{"example_test.go", "readme_test.go"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		compiled += string(text)
+	}
+	programs := strings.Split(string(readme), "```go\n")[1:]
+	require.NotEmpty(t, programs)
+	for _, program := range programs {
+		program, _, _ = strings.Cut(program, "```")
+		for line := range strings.Lines(program) {
+			assert.Contains(t, compiled, strings.TrimSpace(line))
+		}
+	}
+	assert.LessOrEqual(t, strings.Count(string(readme), "\n"), 200, "README stays short")
+}

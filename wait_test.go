@@ -1,0 +1,496 @@
+package vidu_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+const (
+	processing = `{"id":"1","state":"processing"}`
+	succeeded  = `{"id":"1","state":"success","creations":[{"id":"9","url":"https://h/x.mp4"}]}`
+)
+
+// ended is a context that is over.
+func ended(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// script answers the n-th question, from 0.
+type script func(r *http.Request, n int) (*http.Response, error)
+
+// polls plays a script and records when the API was asked, from the start of the test.
+type polls struct {
+	started time.Time
+	at      []time.Duration
+	answer  script
+}
+
+func (p *polls) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.at = append(p.at, time.Since(p.started))
+	return p.answer(r, len(p.at)-1)
+}
+
+// polled is a client without retries whose answers come from a script. It belongs into a synctest bubble.
+func polled(t *testing.T, answer script) (*vidu.Client, *polls) {
+	t.Helper()
+	p := &polls{started: time.Now(), answer: answer}
+	return dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: p})), p
+}
+
+// replies gives one body after the other, and the last one for ever.
+func replies(bodies ...string) script {
+	return func(r *http.Request, n int) (*http.Response, error) {
+		return reply(r, http.StatusOK, bodies[min(n, len(bodies)-1)])
+	}
+}
+
+func TestWatch_YieldsEachChangeOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, p := polled(t, replies(
+			`{"state":"created"}`, `{"state":"created"}`, `{"state":"queueing"}`, `{"state":"QUEUEING"}`, `{"status":"cooking"}`,
+			`{"state":"processing","progress":0}`, `{"state":"processing","progress":40}`, `{"state":"processing","progress":"40%"}`,
+			`{"state":"processing","progress":20}`, succeeded, `{"state":"never asked for"}`,
+		))
+		var told []string
+		progress := vidu.WithProgress(func(task *vidu.Task) { told = append(told, fmt.Sprint(task.State, " ", task.Progress)) })
+		var got []string
+		for task, err := range client.Watch(t.Context(), "1", progress) {
+			require.NoError(t, err)
+			assert.Equal(t, "1", task.ID)
+			got = append(got, fmt.Sprint(task.State, " ", task.Progress))
+			assert.Equal(t, got, told, "progress comes first")
+		}
+		assert.Equal(t, []string{"created 0", "queueing 0", "cooking 0", "processing 0", "processing 40", "processing 20", "success 0"}, got)
+		assert.Len(t, p.at, 10)
+	})
+}
+
+func TestWatch_BreakEndsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, p := polled(t, replies(processing))
+		watch := client.Watch(t.Context(), "1")
+		for range 2 { // a sequence can be gone through again
+			for task, err := range watch {
+				require.NoError(t, err)
+				assert.Equal(t, vidu.StateProcessing, task.State)
+				break
+			}
+		}
+		assert.Equal(t, []time.Duration{0, 0}, p.at)
+	})
+}
+
+func TestWatch_YieldsAFailedTaskWithoutError(t *testing.T) {
+	t.Parallel()
+	client := answered(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
+	count := 0
+	for task, err := range client.Watch(t.Context(), "1") {
+		require.NoError(t, err)
+		assert.Equal(t, vidu.ErrAuditFailed, task.ErrCode)
+		count++
+	}
+	assert.Equal(t, 1, count)
+}
+
+func TestWait_TaskError(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body string
+		code vidu.ErrorCode
+	}{
+		"failed":          {`{"state":"failed","err_code":"ImageDownloadFailure"}`, vidu.ErrImageDownloadFailure},
+		"failed, no code": {`{"state":"FAILED","err_code":""}`, ""},
+		"cancelled":       {`{"state":"cancelled","err_code":"UserCancelled"}`, vidu.ErrUserCancelled},
+		"with a link":     {`{"state":"failed","creations":[{"url":"https://h/x"}]}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := answered(t, http.StatusOK, tt.body).Wait(t.Context(), "1")
+			failure, ok := errors.AsType[*vidu.TaskError](err)
+			require.True(t, ok, "%v", err)
+			assertHarmless(t, err)
+			assert.Same(t, task, failure.Task)
+			assert.Equal(t, "1", task.ID)
+			assert.Equal(t, tt.code, task.ErrCode)
+			assert.Equal(t, tt.code != "", errors.Is(err, tt.code))
+		})
+	}
+}
+
+func TestWait_ContextEnds(t *testing.T) {
+	t.Parallel()
+	timedOut := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(ctx, time.Minute)
+	}
+	cancelled := func(ctx context.Context) (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(time.Minute, cancel)
+		return ctx, cancel
+	}
+	for name, tt := range map[string]struct {
+		limit  func(context.Context) (context.Context, context.CancelFunc)
+		answer script
+		is     error
+		ends   string // of the text
+		state  vidu.State
+	}{
+		"deadline":       {timedOut, replies(processing), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
+		"cancelled":      {cancelled, replies(processing), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
+		"unknown state":  {timedOut, replies(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
+		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page, not an answer of the API", ""},
+		"429 for ever":   {cancelled, outage(time.Hour, saying(429, `{"reason":"TooManyRequests","message":"slowly"}`)), context.Canceled, "HTTP 429 TooManyRequests: slowly", ""},
+		"hanging request": {timedOut, func(r *http.Request, n int) (*http.Response, error) {
+			if n == 0 {
+				return reply(r, 200, processing)
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, context.DeadlineExceeded, "which is still processing: context deadline exceeded", "processing"},
+		"hanging from the start": {cancelled, func(r *http.Request, _ int) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}, context.Canceled, "which is not seen yet: context canceled", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, tt.answer)
+				ctx, cancel := tt.limit(t.Context())
+				defer cancel()
+				task, err := client.Wait(ctx, "1")
+				require.ErrorIs(t, err, tt.is)
+				assert.True(t, strings.HasSuffix(err.Error(), tt.ends), err.Error())
+				assertHarmless(t, err)
+				assert.NotErrorAs(t, err, new(*vidu.APIError))
+				assert.Equal(t, time.Minute, time.Since(p.started))
+				assert.Less(t, p.at[len(p.at)-1], time.Minute, "nothing is asked after the end")
+				if tt.state == "" {
+					assert.Nil(t, task)
+					return
+				}
+				assert.Equal(t, tt.state, task.State)
+				assert.Equal(t, "1", task.ID)
+			})
+		})
+	}
+}
+
+func TestWait_ContextIsOverAlready(t *testing.T) {
+	t.Parallel()
+	_, err := answered(t, http.StatusOK, processing).Wait(ended(t), "1")
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "waiting for task 1")
+}
+
+// outage answers with fault until the time is over, and then with success.
+func outage(until time.Duration, fault roundTrip) script {
+	return turning(until, fault, saying(http.StatusOK, succeeded))
+}
+
+// turning answers in one way until the time is over, and then in another.
+func turning(after time.Duration, before, then roundTrip) script {
+	var started time.Time
+	return func(r *http.Request, n int) (*http.Response, error) {
+		if n == 0 {
+			started = time.Now()
+		}
+		if time.Since(started) < after {
+			return before(r)
+		}
+		return then(r)
+	}
+}
+
+// seenFirst answers once with a task that is being processed.
+func seenFirst(then script) script {
+	return func(r *http.Request, n int) (*http.Response, error) {
+		if n == 0 {
+			return reply(r, http.StatusOK, processing)
+		}
+		return then(r, n-1)
+	}
+}
+
+// saying is a fault that is an answer; breaking is one that is none.
+func saying(status int, body string) roundTrip {
+	return func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }
+}
+
+func breaking(err error) roundTrip {
+	return func(*http.Request) (*http.Response, error) { return nil, err }
+}
+
+func TestWait_RidesOut(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	unknownHost := &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}
+	certificate := &tls.CertificateVerificationError{Err: errors.New("expired")}
+	for name, answer := range map[string]script{
+		"502 pages for an hour":           outage(time.Hour, saying(502, "<html>Bad Gateway</html>")),
+		"503":                             outage(time.Hour, saying(503, "")),
+		"524":                             outage(time.Hour, saying(524, "")),
+		"408":                             outage(time.Hour, saying(408, "")),
+		"500 InternalServiceFailure":      outage(time.Hour, saying(500, `{"reason":"InternalServiceFailure"}`)),
+		"429 QuotaExceeded":               outage(time.Hour, saying(429, `{"reason":"QuotaExceeded"}`)),
+		"400 OperationInProcess":          outage(time.Hour, saying(400, `{"reason":"OperationInProcess"}`)),
+		"network down for 10 minutes":     outage(10*time.Minute, breaking(refused)),
+		"network down, task seen":         seenFirst(outage(10*time.Minute, breaking(refused))),
+		"connection reset":                outage(time.Minute, breaking(syscall.ECONNRESET)),
+		"name not resolved, task seen":    seenFirst(outage(10*time.Minute, breaking(unknownHost))),
+		"certificate expired, task seen":  seenFirst(outage(10*time.Minute, breaking(certificate))),
+		"404 at first":                    outage(55*time.Second, saying(404, `{"reason":"TaskNotFound"}`)),
+		"404 at a lagging replica":        seenFirst(outage(50*time.Second, saying(404, `{"reason":"TaskNotFound"}`))),
+		"cut replies":                     outage(10*time.Second, saying(200, `{"id":"1","state":"succ`)),
+		"web pages with status 200":       outage(10*time.Second, saying(200, "<html>")),
+		"errors with status 200":          outage(10*time.Second, saying(200, `{"success":false,"message":"busy"}`)),
+		"success without a link":          outage(10*time.Second, saying(200, `{"state":"success","creations":[]}`)),
+		"success with an empty link":      outage(10*time.Second, saying(200, `{"state":"success","creations":[{"url":""}]}`)),
+		"unknown states":                  outage(time.Hour, saying(200, `{"state":"scheduling"}`)),
+		"no state":                        outage(time.Hour, saying(200, `{"id":"1"}`)),
+		"states that go back":             replies(processing, `{"state":"queueing"}`, processing, `{"state":"created"}`, succeeded),
+		"success taken back":              replies(`{"state":"success"}`, processing, succeeded),
+		"link in fail_reason":             replies(`{"code":"success","data":{"task_id":"1","status":"SUCCESS","progress":"100%","fail_reason":"https://h/x.mp4"}}`),
+		"bad replies, but not in a row":   replies("<html>", "{", "x", "", processing, "<html>", "{", "x", "", succeeded),
+		"reply that breaks off":           outage(time.Minute, breakingOff),
+		"many kinds of failure, then all": replies(`{"state":"success"}`, "", processing, `{"state":"cooking"}`, "null", succeeded),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, _ := polled(t, answer)
+				task, err := client.Wait(t.Context(), "1")
+				require.NoError(t, err)
+				video, ok := task.Video()
+				assert.True(t, ok)
+				assert.Equal(t, "https://h/x.mp4", video.URL)
+			})
+		})
+	}
+}
+
+// breakingOff is N23: the connection closes in the middle of the answer.
+func breakingOff(r *http.Request) (*http.Response, error) {
+	resp, err := reply(r, http.StatusOK, "")
+	resp.Body, resp.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(processing[:20]), failing{io.ErrUnexpectedEOF})), 100
+	return resp, err
+}
+
+func TestWait_EndsWithAnError(t *testing.T) {
+	t.Parallel()
+	always := func(fault roundTrip) script {
+		return outage(1000*time.Hour, fault)
+	}
+	for name, tt := range map[string]struct {
+		answer script
+		polls  int
+		says   string
+		state  vidu.State // of the task that comes with the error; "" for none
+	}{
+		"401":                        {always(saying(401, `{"reason":"Unauthorized"}`)), 1, "HTTP 401 Unauthorized", ""},
+		"403":                        {always(saying(403, ``)), 1, "HTTP 403 Forbidden", ""},
+		"400":                        {always(saying(400, ``)), 1, "HTTP 400", ""},
+		"405":                        {always(saying(405, ``)), 1, "HTTP 405", ""},
+		"501":                        {always(saying(501, ``)), 1, "HTTP 501", ""},
+		"redirect":                   {always(saying(302, ``)), 1, "HTTP 302", ""},
+		"401, task seen":             {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
+		"429 out of money":           {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
+		"500 with a refusal's code":  {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
+		"certificate":                {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
+		"host unknown":               {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
+		"http peer":                  {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
+		"success without a link":     {replies(processing, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
+		"success with null":          {replies(`{"state":"success","creations":null}`), 5, "has no link", "success"},
+		"web page":                   {replies("<html>"), 5, "it is a web page", ""},
+		"web page, task seen":        {seenFirst(replies("<html>")), 6, "it is a web page", "processing"},
+		"error with status 200":      {replies(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
+		"gzip that nobody asked for": {always(compressed), 5, "encoded as gzip", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, tt.answer)
+				task, err := client.Wait(t.Context(), "1")
+				require.ErrorContains(t, err, tt.says)
+				assertHarmless(t, err)
+				assert.Len(t, p.at, tt.polls)
+				assert.Equal(t, time.Since(p.started), p.at[len(p.at)-1], "at once after the last answer")
+				if tt.state == "" {
+					assert.Nil(t, task)
+					return
+				}
+				require.NotNil(t, task)
+				assert.Equal(t, tt.state, task.State)
+			})
+		})
+	}
+}
+
+func compressed(r *http.Request) (*http.Response, error) {
+	resp, err := reply(r, http.StatusOK, "\x1f\x8b")
+	resp.Header.Set("Content-Encoding", "gzip")
+	return resp, err
+}
+
+// H20: a new task may be unknown for a while, but not for ever.
+func TestWait_NotFound(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answer script
+		from   time.Duration
+	}{
+		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
+		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
+		"found for two minutes": {turning(2*time.Minute, saying(200, processing), saying(404, "")), 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, tt.answer)
+				_, err := client.Wait(t.Context(), "1")
+				require.ErrorIs(t, err, vidu.ErrNotFound)
+				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
+				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
+			})
+		})
+	}
+}
+
+func TestWait_RetryAfter(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header string
+		want   time.Duration
+	}{
+		"seconds":  {"20", 20 * time.Second},
+		"10 years": {"315360000", time.Minute},
+		"shorter":  {"1", 5 * time.Second},
+		"garbage":  {"soon", 5 * time.Second},
+		"negative": {"-20", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+					if n > 0 {
+						return reply(r, http.StatusOK, succeeded)
+					}
+					resp, err := reply(r, http.StatusTooManyRequests, "")
+					resp.Header.Set("Retry-After", tt.header)
+					return resp, err
+				})
+				_, err := client.Wait(t.Context(), "1", vidu.WithPollInterval(5*time.Second))
+				require.NoError(t, err)
+				assert.Equal(t, []time.Duration{0, tt.want}, p.at)
+			})
+		})
+	}
+}
+
+func TestWait_Schedule(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts []vidu.WaitOption
+		want []time.Duration // in milliseconds
+	}{
+		"default":            {nil, []time.Duration{0, 1000, 2000, 4000, 8000}},
+		"interval":           {[]vidu.WaitOption{vidu.WithPollInterval(2 * time.Second)}, []time.Duration{0, 2000, 4000, 6000, 8000}},
+		"interval too short": {[]vidu.WaitOption{vidu.WithPollInterval(time.Nanosecond)}, []time.Duration{0, 100, 200, 300, 400}},
+		"interval 0":         {[]vidu.WaitOption{vidu.WithPollInterval(0)}, []time.Duration{0, 100, 200, 300, 400}},
+		"interval negative":  {[]vidu.WaitOption{vidu.WithPollInterval(-time.Hour)}, []time.Duration{0, 100, 200, 300, 400}},
+		"the last one wins":  {[]vidu.WaitOption{vidu.WithPollInterval(time.Hour), vidu.WithPollInterval(time.Second)}, []time.Duration{0, 1000, 2000, 3000, 4000}},
+		"nil":                {[]vidu.WaitOption{nil, vidu.WithPollSchedule(nil), vidu.WithProgress(nil)}, []time.Duration{0, 1000, 2000, 4000, 8000}},
+		"schedule":           {[]vidu.WaitOption{vidu.WithPollSchedule(func(elapsed time.Duration) time.Duration { return time.Second + elapsed })}, []time.Duration{0, 1000, 3000, 7000, 15000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, replies(processing, processing, processing, processing, succeeded))
+				client.SetJitter(func() float64 { return 0.5 })
+				_, err := client.Wait(t.Context(), "1", tt.opts...)
+				require.NoError(t, err)
+				want := make([]time.Duration, len(tt.want))
+				for i, ms := range tt.want {
+					want[i] = ms * time.Millisecond
+				}
+				assert.Equal(t, want, p.at)
+			})
+		})
+	}
+}
+
+func TestWait_DefaultScheduleStopsGrowing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, p := polled(t, outage(48*time.Hour, saying(200, processing)))
+		client.SetJitter(func() float64 { return 0.5 })
+		_, err := client.Wait(t.Context(), "1")
+		require.NoError(t, err)
+		last := len(p.at) - 1
+		assert.Equal(t, 30*time.Second, p.at[last]-p.at[last-1])
+	})
+}
+
+func TestWait_WithoutClientOrContext(t *testing.T) {
+	t.Parallel()
+	var none *vidu.Client
+	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := client.Wait(t.Context(), "1")
+			require.EqualError(t, err, "vidu: the client was not made by NewClient")
+			assert.Nil(t, task)
+		})
+	}
+	task, err := answered(t, http.StatusOK, succeeded).Wait(context.Context(nil), "..")
+	require.EqualError(t, err, "vidu: the context is nil")
+	assert.Nil(t, task)
+}
+
+// C03: a storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
+func TestWait_ThousandAreCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			if strings.Contains(r.URL.Path, "odd") { // these hang in the request, the others in the pause
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			return reply(r, http.StatusOK, processing)
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		errs := make([]error, 1000)
+		var waits sync.WaitGroup
+		for i := range errs {
+			waits.Go(func() { _, errs[i] = client.Wait(ctx, []string{"even", "odd"}[i%2]) })
+		}
+		time.Sleep(10*time.Minute + time.Second) //nolint:forbidigo // in virtual time
+		cancelled := time.Now()
+		cancel()
+		waits.Wait()
+		assert.LessOrEqual(t, time.Since(cancelled), 100*time.Millisecond)
+		for _, err := range errs {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	})
+}
