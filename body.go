@@ -16,6 +16,7 @@ import (
 type body struct {
 	parts []part
 	size  int64
+	one   [1]part // where parts begins: most bodies are one text
 }
 
 // part is text or, when in is set, a medium.
@@ -26,7 +27,8 @@ type part struct {
 
 // newBody cuts encoded JSON at the marks, one for each medium, and puts the media there.
 func newBody(text, mark []byte, media []*inline) *body {
-	b := &body{parts: make([]part, 0, 2*len(media)+1)}
+	b := &body{}
+	b.parts = b.one[:0]
 	for _, in := range media {
 		before, after, _ := bytes.Cut(text, mark)
 		b.add(part{text: before})
@@ -44,8 +46,11 @@ func (b *body) add(p part) {
 
 // encodedLen is the length on the wire, prefix included; 0 for no medium.
 func (in *inline) encodedLen() int64 {
-	if in == nil {
+	switch {
+	case in == nil:
 		return 0
+	case in.raw:
+		return in.size
 	}
 	return int64(len(in.prefix)) + (in.size+2)/3*4
 }
@@ -182,7 +187,7 @@ func (in *inline) fail(err error) error {
 // rawBuffers lend the bytes between a file and base64. The size is a multiple of 3, so that groups never straddle.
 var rawBuffers = sync.Pool{New: func() any { return new([24 << 10]byte) }}
 
-// inlineReader reads a medium as it goes on the wire: prefix, then base64.
+// inlineReader reads a medium as it goes on the wire: prefix, then base64, or as it is.
 type inlineReader struct {
 	in     *inline
 	file   io.ReadCloser
@@ -218,6 +223,12 @@ func (r *inlineReader) Read(p []byte) (int, error) {
 		return n, nil
 	case r.left == 0:
 		return 0, r.checkEnd()
+	case r.in.raw:
+		p = p[:min(int64(len(p)), r.left)]
+		if err := r.fill(p); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	case len(p) < len(r.group):
 		n, err := r.encode(r.group[:])
 		if err != nil {
@@ -232,15 +243,24 @@ func (r *inlineReader) Read(p []byte) (int, error) {
 // encode fills p, which has room for four digits at least, with the base64 of the next bytes.
 func (r *inlineReader) encode(p []byte) (int, error) {
 	raw := r.raw[:min(int64(len(p)/4*3), int64(len(r.raw)), r.left)]
-	if _, err := io.ReadFull(r.file, raw); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			err = errChanged // shrunk
-		}
-		return 0, r.in.fail(err)
+	if err := r.fill(raw); err != nil {
+		return 0, err
 	}
-	r.left -= int64(len(raw))
 	base64.StdEncoding.Encode(p, raw)
 	return base64.StdEncoding.EncodedLen(len(raw)), nil
+}
+
+// fill reads raw whole from the file.
+func (r *inlineReader) fill(raw []byte) error {
+	_, err := io.ReadFull(r.file, raw)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errChanged // shrunk
+	}
+	if err != nil {
+		return r.in.fail(err)
+	}
+	r.left -= int64(len(raw))
+	return nil
 }
 
 // checkEnd returns io.EOF when the file ends where it should and is still the one that was checked.

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ const (
 // Client calls the API. Make one with [NewClient], use it for everything and from any number of goroutines; it does
 // not change. Its key shows under no % verb.
 type Client struct {
+	root          url.URL         // base URL
 	base          url.URL         // base URL and API path
 	authorization func() []string // in a closure, because struct fields leak through %+v
 	redact        func(string) string
@@ -76,6 +78,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	}
 	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
 	c := &Client{
+		root:          joinBase(base, ""),
 		base:          joinBase(base, cfg.apiPath),
 		authorization: func() []string { return authorization },
 		redact:        redactor(apiKey),
@@ -141,7 +144,7 @@ func joinBase(base *url.URL, apiPath string) url.URL {
 }
 
 func isPort(text string) bool {
-	port, err := net.LookupPort("tcp", text)
+	port, err := strconv.ParseUint(text, 10, 16)
 	return err == nil && port > 0
 }
 
@@ -181,7 +184,7 @@ func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) 
 		callers = &http.Client{}
 	}
 	creates, reads, downloads = new(*callers), new(*callers), new(*callers)
-	for _, c := range []*http.Client{creates, reads} {
+	for _, c := range []*http.Client{creates, reads, downloads} {
 		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
 	downloads.Jar, downloads.Timeout = nil, 0
@@ -237,16 +240,24 @@ type request struct {
 	method  string
 	path    string // below the API path, its elements checked
 	query   string // encoded
+	outside bool   // path is below the base URL, not the API path
+	signed  *signedLink
 	body    *body  // nil: none
 	paid    bool   // costs money: sent again only when provably nothing was created
 	payload string // of a paid request
 	limit   int64  // bytes of a good reply
 }
 
+// signedLink is where a request goes that leaves the API: to another host, which gets the link and no key.
+type signedLink struct {
+	url         *url.URL
+	contentType string
+}
+
 // attempt is one request on the wire and what came of it.
 type attempt struct {
-	status     int    // 0: no answer
-	traceID    string // from the answer's header
+	status     int // 0: no answer
+	header     http.Header
 	body       []byte // of the answer, as far as it was read
 	incomplete bool   // the request never left whole, and never will
 	ended      bool   // the caller's context is over
@@ -265,7 +276,7 @@ func (c *Client) call(ctx context.Context, rq *request, decode func(reply []byte
 		return a.err
 	}
 	e := &MaybeCreatedError{
-		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: a.traceID, Err: a.err,
+		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header), Err: a.err,
 		Body: []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)]))),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
@@ -334,8 +345,8 @@ func (c *Client) send(ctx context.Context, rq *request, n int) *attempt {
 	a := c.exchange(ctx, rq, n)
 	if c.logger != nil {
 		c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
-			slog.String("method", rq.method), slog.String("path", c.base.Path+rq.path), slog.Int("status", a.status),
-			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.String("request_id", a.traceID))
+			slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
+			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.String("request_id", c.redact(traceIDOf(a.header))))
 	}
 	return a
 }
@@ -345,8 +356,11 @@ func (c *Client) exchange(ctx context.Context, rq *request, n int) *attempt {
 	guarded, release := guard(ctx, rq.paid)
 	defer release()
 	req, client := c.newRequest(guarded, rq), c.reads
-	if rq.paid {
+	switch {
+	case rq.paid:
 		client = c.creates
+	case rq.signed != nil:
+		client = c.downloads
 	}
 	a := &attempt{}
 	var sent *oneShot
@@ -370,28 +384,43 @@ func (c *Client) exchange(ctx context.Context, rq *request, n int) *attempt {
 		a.err = c.wrap(rq, transportError(ctx, err))
 		return a
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	c.readAnswer(rq, resp, a)
 	return a
 }
 
 // newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
 func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
+	u := c.target(rq)
+	header := http.Header{
+		"Authorization":   c.authorization(),
+		"Content-Type":    c.contentType, // the seed gateway wants it on GET, too
+		"Accept-Encoding": c.encoding,    // else net/http asks for gzip and expands what comes
+		"User-Agent":      c.userAgent,
+	}
+	if rq.signed != nil {
+		header = http.Header{"Content-Type": {rq.signed.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
+	}
+	return (&http.Request{
+		Method: rq.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+	}).WithContext(ctx)
+}
+
+// target is where a request goes.
+func (c *Client) target(rq *request) *url.URL {
+	if rq.signed != nil {
+		return rq.signed.url
+	}
 	u := c.base
+	if rq.outside {
+		u = c.root
+	}
 	u.Path += rq.path
 	if u.RawPath != "" {
 		u.RawPath += rq.path
 	}
 	u.RawQuery = rq.query
-	return (&http.Request{
-		Method: rq.method, URL: &u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Authorization":   c.authorization(),
-			"Content-Type":    c.contentType, // the seed gateway wants it on GET, too
-			"Accept-Encoding": c.encoding,    // else net/http asks for gzip and expands what comes
-			"User-Agent":      c.userAgent,
-		},
-	}).WithContext(ctx)
+	return &u
 }
 
 // expectFrom is the size of a body from which on the server is asked before it is sent. A refusal then comes before
@@ -408,24 +437,36 @@ var errResent = errors.New("the HTTP transport tried to send the request again b
 
 // guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more
 // connection. For a create that is the second one. It is the best that can be done about a RoundTripper that retries,
-// and it may come too late: see WithHTTPClient.
-func guard(ctx context.Context, paid bool) (context.Context, func()) {
-	left := int32(maxSendings)
+// and it may come too late: see WithHTTPClient. Call release when the attempt is over.
+func guard(ctx context.Context, paid bool) (guarded context.Context, release func()) {
+	g := &wireGuard{}
+	g.left.Store(maxSendings)
 	if paid {
-		left = 1
+		g.left.Store(1)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	trace := &httptrace.ClientTrace{GetConn: func(string) {
-		if atomic.AddInt32(&left, -1) < 0 {
-			cancel(errResent)
-		}
-	}}
-	return httptrace.WithClientTrace(ctx, trace), func() { cancel(nil) }
+	ctx, g.cancel = context.WithCancelCause(ctx)
+	g.trace.GetConn = g.getConn
+	return httptrace.WithClientTrace(ctx, &g.trace), g.release
 }
+
+// wireGuard counts the connections of one attempt.
+type wireGuard struct {
+	left   atomic.Int32
+	cancel context.CancelCauseFunc
+	trace  httptrace.ClientTrace
+}
+
+func (g *wireGuard) getConn(string) {
+	if g.left.Add(-1) < 0 {
+		g.cancel(errResent)
+	}
+}
+
+func (g *wireGuard) release() { g.cancel(nil) }
 
 // readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
 func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
-	a.status, a.traceID = resp.StatusCode, traceIDOf(resp.Header)
+	a.status, a.header = resp.StatusCode, resp.Header
 	if a.status < 200 { // 101: the body would be a raw connection
 		a.err = c.wrap(rq, fmt.Errorf("unexpected HTTP %d", a.status))
 		return
@@ -470,13 +511,13 @@ func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
 		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
 	}
 	if failure.TraceID == "" {
-		failure.TraceID = a.traceID
+		failure.TraceID = traceIDOf(a.header)
 	}
 	failure.TraceID = c.redact(failure.TraceID)
 	return failure
 }
 
-func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.base.Path+rq.path, 160) }
+func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.target(rq).Path, 160) }
 
 // callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
 type callError struct {

@@ -74,8 +74,8 @@ type taskDecoder struct {
 }
 
 // readTask reads what it can of any text.
-func readTask(body []byte) *taskDecoder {
-	d := &taskDecoder{task: &Task{raw: body}}
+func readTask(body []byte) taskDecoder {
+	d := taskDecoder{task: &Task{raw: body}}
 	d.read(value(body))
 	if !d.found() && d.wrapped.isObject() {
 		d.status = "" // the wrapping's own
@@ -519,7 +519,7 @@ func (v value) readNumber(to *float64) bool {
 }
 
 func (v value) readInt(to *int) bool {
-	if n, err := strconv.Atoi(v.text()); err == nil {
+	if n, err := strconv.Atoi(string(bytes.Trim(v, `"`))); err == nil {
 		*to = n
 		return true
 	}

@@ -33,7 +33,7 @@ type wire struct {
 // newWire starts a wire on which serve handles every connection. With a nil config it speaks plain TCP.
 func newWire(t *testing.T, config *tls.Config, serve func(w *wire, conn net.Conn)) *wire {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed by the cleanup
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	w := &wire{URL: "http://" + listener.Addr().String()}
 	if config != nil {
@@ -102,7 +102,7 @@ func answering(t *testing.T, status int, body string) *wire {
 		}
 		rw.Header().Set("Content-Type", "application/json")
 		rw.WriteHeader(status)
-		io.WriteString(rw, body) //nolint:errcheck // the test sees it
+		io.WriteString(rw, body)
 	}))
 	t.Cleanup(server.Close)
 	w.URL = server.URL
@@ -117,8 +117,8 @@ func answeringEarly(t *testing.T, status string) *wire {
 			return
 		}
 		w.requests.Add(1)
-		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\n{}") //nolint:errcheck // the test sees it
-		<-t.Context().Done()                                                       // a server that hung up now would reset the connection and lose its answer
+		io.WriteString(conn, "HTTP/1.1 "+status+"\r\nContent-Length: 2\r\n\r\n{}")
+		<-t.Context().Done() // a server that hung up now would reset the connection and lose its answer
 	})
 }
 

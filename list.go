@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -157,7 +158,8 @@ func unsupported(err error) error {
 	}
 	switch failure.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		return fmt.Errorf("%w: %w", ErrNotSupported, err)
+		text := ErrNotSupported.Error() + ": " + strings.TrimPrefix(err.Error(), "vidu: ")
+		return &callError{text: text, err: errors.Join(ErrNotSupported, err)}
 	}
 	return err
 }

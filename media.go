@@ -120,6 +120,9 @@ type inline struct {
 	size   int64       // bytes before base64, the prefix not counted
 	info   fs.FileInfo // of a file when it was checked; nil otherwise
 	field  string      // where it stands in the request
+	raw    bool        // sent as it is, without prefix and base64
+
+	contentType string
 }
 
 // check returns what goes on the wire for media without data of its own, or the inline that will. The error is a
@@ -160,7 +163,7 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.prefix = "data:" + contentType + ";base64,"
+	in.contentType, in.prefix = contentType, "data:"+contentType+";base64,"
 	return in, nil
 }
 

@@ -33,18 +33,18 @@ func TestReadmeProgramsAreCompiled(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	compiled := ""
+	var compiled strings.Builder
 	for _, name := range []string{"example_test.go", "readme_test.go"} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
-		compiled += string(text)
+		compiled.Write(text)
 	}
 	programs := strings.Split(string(readme), "```go\n")[1:]
 	require.NotEmpty(t, programs)
 	for _, program := range programs {
 		program, _, _ = strings.Cut(program, "```")
 		for line := range strings.Lines(program) {
-			assert.Contains(t, compiled, strings.TrimSpace(line))
+			assert.Contains(t, compiled.String(), strings.TrimSpace(line))
 		}
 	}
 	assert.LessOrEqual(t, strings.Count(string(readme), "\n"), 200, "README stays short")

@@ -120,8 +120,8 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 		return err
 	})
 	if doubt, ok := errors.AsType[*MaybeCreatedError](err); ok {
-		if task = c.recover(ctx, doubt, prompt); task != nil {
-			return task, nil
+		if found := c.recover(ctx, doubt, prompt); found != nil {
+			task, err = found, nil
 		}
 	}
 	if err != nil {

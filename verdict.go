@@ -96,7 +96,7 @@ func judgeRead(a *attempt) verdict {
 	code := codeOf(a.err)
 	switch {
 	case a.status == 0:
-		if a.ended || isTLSRefusal(a) || isUnknownHost(a) || isProxyAuth(a) {
+		if a.ended || isMediaFailure(a) || isTLSRefusal(a) || isUnknownHost(a) || isProxyAuth(a) {
 			return refused
 		}
 		return again

@@ -45,6 +45,8 @@ type wireRequest struct {
 	MetaData          string            `json:"meta_data,omitempty"`
 	Payload           string            `json:"payload,omitempty"`
 	CallbackURL       string            `json:"callback_url,omitempty"`
+
+	duration int // what Duration points to
 }
 
 type wireSubject struct {
@@ -108,13 +110,15 @@ func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
 	if w.Resolution == "" && spec != nil {
 		w.Resolution = spec.resolution
 	}
+	w.Duration = &w.duration
 	switch {
-	case req.Duration == AutoDuration:
-		w.Duration = new(0)
+	case req.Duration == AutoDuration: // on the wire it is 0
 	case req.Duration != 0:
-		w.Duration = new(req.Duration)
+		w.duration = req.Duration
 	case spec != nil && spec.duration != 0:
-		w.Duration = new(spec.duration)
+		w.duration = spec.duration
+	default:
+		w.Duration = nil
 	}
 	return w
 }

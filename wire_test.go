@@ -17,8 +17,9 @@ func TestWireFieldsAreTheTags(t *testing.T) {
 	t.Parallel()
 	tags := make([]string, 0, len(vidu.WireFields))
 	for field := range vidu.WireRequestType.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		tags = append(tags, name)
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() {
+			tags = append(tags, name)
+		}
 	}
 	assert.Equal(t, tags, vidu.WireFields)
 }

@@ -73,7 +73,7 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 	}
 }
 
-func TestUsageWithoutAKey(t *testing.T) { //nolint:paralleltest // as above
+func TestUsageWithoutAKey(t *testing.T) {
 	code, said := against(t, t.Context(), nil, "-task", "1")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, said, "VIDU_API_KEY")

@@ -1,0 +1,110 @@
+package vidu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// maxUploadBytes is the official limit of one upload.
+const maxUploadBytes = 10 << 20
+
+var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, maxBytes: maxUploadBytes - 1}
+
+// UploadImage stores an image on the server and returns the reference to it, for use in any number of requests. That is
+// the way for more images than the 20 MB of one request hold. image is a [File], [FS] or [Bytes] of less than 10 MB; it
+// is checked as in a request and streamed.
+//
+// The image itself goes to a link of the server's storage, which gets no key. Uploads are free and part of the official
+// API; elsewhere the error is [ErrNotSupported]. Source: the upload page of platform.vidu.com.
+func (c *Client) UploadImage(ctx context.Context, image Media) (Media, error) {
+	if err := c.ready(ctx); err != nil {
+		return Media{}, err
+	}
+	in, err := image.forUpload()
+	if err != nil {
+		return Media{}, &ValidationError{Problems: []FieldProblem{{Field: "image", Reason: err.Error()}}}
+	}
+	id, link, err := c.startUpload(ctx)
+	if err != nil {
+		return Media{}, unsupported(err)
+	}
+	etag, err := c.putImage(ctx, link, in)
+	if err != nil {
+		return Media{}, err
+	}
+	return c.finishUpload(ctx, id, etag)
+}
+
+// forUpload checks an image that is to be sent as it is.
+func (m Media) forUpload() (*inline, error) {
+	_, in, err := m.check(&uploadKind)
+	switch {
+	case err != nil:
+		return nil, err
+	case in == nil || in.contentType == "":
+		return nil, errors.New("has no file to upload; use vidu.File, vidu.FS or vidu.Bytes")
+	}
+	in.field, in.raw, in.prefix = "image", true, ""
+	return in, nil
+}
+
+// startUpload asks for a place to put the image.
+func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err error) {
+	rq := &request{
+		method: http.MethodPost, path: "/tools/v2/files/uploads", outside: true,
+		body: newBody([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
+	}
+	err = c.call(ctx, rq, func(reply []byte) error {
+		if err := checkReply(reply); err != nil {
+			return err
+		}
+		if id = value(reply).member("id").text(); !validID(id) {
+			return fmt.Errorf("%w: it names no upload", errBadReply)
+		}
+		link, err = c.parseLink(value(reply).member("put_url").str())
+		return err
+	})
+	return id, link, err
+}
+
+// putImage stores the image and returns the mark that the storage gives it.
+func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
+	b := &body{}
+	b.add(part{in: in})
+	a := c.sendWithRetry(ctx, &request{
+		method: http.MethodPut, signed: &signedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
+	})
+	if a.err != nil {
+		return "", a.err
+	}
+	if etag = a.header.Get("ETag"); etag == "" {
+		return "", errors.New("vidu: upload: the storage gave no ETag")
+	}
+	return etag, nil
+}
+
+// finishUpload tells the server that the image is there.
+func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, error) {
+	text, err := json.Marshal(map[string]string{"etag": etag})
+	if err != nil {
+		return Media{}, err
+	}
+	rq := &request{
+		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", outside: true,
+		body: newBody(text, nil, nil), limit: maxReply,
+	}
+	var ref Media
+	err = c.call(ctx, rq, func(reply []byte) error {
+		if err := checkReply(reply); err != nil {
+			return err
+		}
+		ref = UploadRef(value(reply).member("uri").str())
+		_, _, err := ref.check(&imageKind)
+		return err
+	})
+	return ref, err
+}

@@ -1,0 +1,186 @@
+package vidu_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// storage is a server with the three steps of an upload and, on another host, the store.
+type storage struct {
+	api, store *httptest.Server
+
+	mu     sync.Mutex
+	steps  []string
+	sum    [32]byte
+	failed int // answers 503 to so many requests to the store
+}
+
+func newStorage(t *testing.T) *storage {
+	t.Helper()
+	s := &storage{}
+	s.store = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.steps = append(s.steps, r.Method+" "+r.RequestURI)
+		assert.Empty(t, r.Header["Authorization"], "the key must not go to the store")
+		assert.Empty(t, r.Header["Cookie"])
+		assert.Equal(t, "image/png", r.Header.Get("Content-Type"))
+		if s.failed > 0 || err != nil {
+			s.failed--
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.sum = sha256.Sum256(body)
+		w.Header().Set("ETag", `"abc"`)
+	}))
+	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		assert.Equal(t, "Token "+testKey, r.Header.Get("Authorization"))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.steps = append(s.steps, r.Method+" "+r.URL.Path+" "+string(body))
+		if r.Method == http.MethodPost {
+			json.NewEncoder(w).Encode(map[string]string{"id": "up_1", "put_url": s.store.URL + "/put?sig=a%253Ab;c"})
+			return
+		}
+		fmt.Fprint(w, `{"uri":"ssupload:?id=up_1"}`)
+	}))
+	t.Cleanup(s.api.Close)
+	t.Cleanup(s.store.Close)
+	return s
+}
+
+func TestUploadImage(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	s.failed = 1 // storing is free: it is tried again
+	client := dial(t, s.api.URL+"/router", vidu.WithOfficialAPI())
+	data := bigPNG(t, 1<<20)
+	path := filepath.Join(t.TempDir(), "hero")
+	require.NoError(t, os.WriteFile(path, data, 0o600))
+	for name, media := range map[string]vidu.Media{"file": vidu.File(path), "bytes": vidu.Bytes(data)} {
+		s.steps = nil
+		ref, err := client.UploadImage(t.Context(), media)
+		require.NoError(t, err, name)
+		assert.Equal(t, "ssupload:?id=up_1", ref.String())
+		assert.Equal(t, sha256.Sum256(data), s.sum)
+		assert.Equal(t, []string{
+			`POST /router/tools/v2/files/uploads {"scene":"vidu"}`,
+			`PUT /put?sig=a%253Ab;c`,
+			`PUT /router/tools/v2/files/uploads/up_1/finish {"etag":"\"abc\""}`,
+		}, dedup(s.steps))
+	}
+}
+
+// dedup drops repeated steps.
+func dedup(steps []string) []string {
+	var once []string
+	for i, step := range steps {
+		if i == 0 || step != steps[i-1] {
+			once = append(once, step)
+		}
+	}
+	return once
+}
+
+func TestUploadImageRefusals(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(*http.Request) (*http.Response, error) {
+		t.Error("something was sent")
+		return nil, io.EOF
+	}))
+	for name, tt := range map[string]struct {
+		media vidu.Media
+		says  string
+	}{
+		"a link":      {vidu.URL("https://example.com/hero.png"), "no file to upload"},
+		"a reference": {vidu.UploadRef("ssupload:?id=1"), "no file to upload"},
+		"a data URI":  {vidu.DataURI("data:image/png;base64,AAAA"), "image: "},
+		"nothing":     {vidu.Media{}, "is empty"},
+		"a text":      {vidu.Bytes([]byte("hello")), "text/plain"},
+		"missing":     {vidu.File("missing.png"), "no such file"},
+		"10 MB":       {vidu.Bytes(bigPNG(t, 10<<20)), "at most 10485759"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := client.UploadImage(t.Context(), tt.media)
+			var invalid *vidu.ValidationError
+			require.ErrorAs(t, err, &invalid)
+			require.ErrorContains(t, err, tt.says)
+		})
+	}
+}
+
+func TestUploadImageFailures(t *testing.T) {
+	t.Parallel()
+	image := vidu.Bytes(bigPNG(t, 1000))
+	started := `{"id":"up_1","put_url":"https://store.example.com/put?sig=secret"}`
+	for name, tt := range map[string]struct {
+		answers map[string]string // by method and host
+		status  int
+		says    string
+		is      error
+	}{
+		"a gateway without uploads": {map[string]string{"POST api.example.com": "404 {}"}, 404, "does not offer", vidu.ErrNotSupported},
+		"no id":                     {map[string]string{"POST api.example.com": `200 {"put_url":"https://store.example.com"}`}, 200, "names no upload", nil},
+		"an id that is a path":      {map[string]string{"POST api.example.com": `200 {"id":"../x","put_url":"https://store.example.com"}`}, 200, "names no upload", nil},
+		"a plain-http store":        {map[string]string{"POST api.example.com": `200 {"id":"1","put_url":"http://store.example.com/?sig=secret"}`}, 200, "not an https link", nil},
+		"a web page":                {map[string]string{"POST api.example.com": `200 <html>`}, 200, "a web page", nil},
+		"the store refuses":         {map[string]string{"POST api.example.com": "200 " + started, "PUT store.example.com": "403 <Error/>"}, 403, "HTTP 403", nil},
+		"no ETag":                   {map[string]string{"POST api.example.com": "200 " + started, "PUT store.example.com": "200 "}, 200, "no ETag", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+				text := tt.answers[r.Method+" "+r.URL.Host]
+				var status int
+				fmt.Sscan(text[:3], &status)
+				return reply(r, status, text[4:])
+			}))
+			_, err := client.UploadImage(t.Context(), image)
+			require.ErrorContains(t, err, tt.says)
+			if tt.is != nil {
+				require.ErrorIs(t, err, tt.is)
+			}
+			assert.NotContains(t, err.Error(), "secret")
+			assertHarmless(t, err)
+		})
+	}
+}
+
+// TestUploadImageThatChanges shows that a file which changes on the way is not referred to.
+func TestUploadImageThatChanges(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "hero.png")
+	require.NoError(t, os.WriteFile(path, bigPNG(t, 1000), 0o600))
+	s := newStorage(t)
+	changing := http.DefaultTransport.(*http.Transport).Clone()
+	defer changing.CloseIdleConnections()
+	client := dial(t, s.api.URL, vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			assert.NoError(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))) //nolint:testifylint // not the test's goroutine
+		}
+		return changing.RoundTrip(r)
+	}))
+	_, err := client.UploadImage(t.Context(), vidu.File(path))
+	require.ErrorContains(t, err, "image (")
+	require.ErrorContains(t, err, "changed since it was checked")
+	assert.Zero(t, s.sum, "nothing whole was stored")
+	assert.Less(t, len(s.steps), 3, "it was not tried again, and not finished")
+}
