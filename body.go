@@ -57,7 +57,7 @@ func (in *inline) encodedLen() int64 {
 
 // open starts one sending of the body.
 func (b *body) open() *oneShot {
-	o := &oneShot{parts: b.parts, left: b.size}
+	o := &oneShot{parts: b.parts, size: b.size, left: b.size}
 	o.thaw.L = &o.mu
 	return o
 }
@@ -82,7 +82,9 @@ type oneShot struct {
 	parts  []part        // not used up yet
 	offset int           // in the first part, a text
 	reader *inlineReader // of the first part, a medium
-	left   int64         // bytes not handed out yet
+	size   int64
+	left   int64 // bytes not handed out yet
+	busy   bool  // a file is being read, without mu
 	sealed bool
 	err    error // of every further Read
 }
@@ -99,6 +101,12 @@ func (o *oneShot) Read(p []byte) (int, error) {
 		return 0, o.err
 	}
 	n, err := o.next(p)
+	for o.sealed && o.err == nil { // meanwhile: what was read must not be handed out any more
+		o.thaw.Wait()
+	}
+	if o.err != nil {
+		return 0, errors.Join(o.err, o.closeReader())
+	}
 	o.left -= int64(n)
 	o.err = err // for good: after a failed read nobody knows where a file stands
 	return n, err
@@ -125,27 +133,46 @@ func (o *oneShot) readPart(p []byte) (int, error) {
 		o.offset += n
 		return n, nil
 	}
-	if o.reader == nil {
-		reader, err := first.in.open()
-		if err != nil {
-			return 0, err
-		}
-		o.reader = reader
-	}
-	n, err := o.reader.Read(p)
+	n, err := o.readMedium(first.in, p)
 	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
 	return n, o.closeReader()
 }
 
-func (o *oneShot) closeReader() error {
+// readMedium lets go of mu while it reads a file, for a file may be slow and a call must end with its context. Memory is
+// read under mu: once the body is sealed the caller may change it.
+func (o *oneShot) readMedium(in *inline, p []byte) (n int, err error) {
+	if in.info != nil {
+		o.busy = true
+		o.mu.Unlock()
+		defer func() {
+			o.mu.Lock()
+			o.busy = false
+		}()
+	}
 	if o.reader == nil {
+		if o.reader, err = in.open(); err != nil {
+			return 0, err
+		}
+	}
+	return o.reader.Read(p)
+}
+
+func (o *oneShot) closeReader() error {
+	if o.busy || o.reader == nil { // busy: Read closes it when it is done
 		return nil
 	}
 	err := o.reader.Close()
 	o.reader = nil
 	return err
+}
+
+// untouched reports whether nothing was handed out yet.
+func (o *oneShot) untouched() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.left == o.size
 }
 
 // seal freezes the body and reports whether its last byte was never handed out.

@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -85,7 +86,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		contentType:   []string{"application/json"},
 		encoding:      []string{"identity"},
 		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},
-		insecureHTTP:  cfg.insecureHTTP || base.Scheme == "http",
+		insecureHTTP:  cfg.insecureHTTP,
 		maxAttempts:   cfg.maxAttempts,
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
@@ -143,6 +144,11 @@ func joinBase(base *url.URL, apiPath string) url.URL {
 	return *joined
 }
 
+// allowsHTTP tells where plain http may go: anywhere with WithInsecureHTTP, else from loopback to loopback, as in tests.
+func (c *Client) allowsHTTP(u *url.URL) bool {
+	return u.Scheme == "http" && (c.insecureHTTP || (c.base.Scheme == "http" && isLoopback(u.Hostname())))
+}
+
 func isPort(text string) bool {
 	port, err := strconv.ParseUint(text, 10, 16)
 	return err == nil && port > 0
@@ -194,10 +200,12 @@ func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) 
 	if callers.Timeout == 0 {
 		creates.Timeout, reads.Timeout = 10*time.Minute, time.Minute
 	}
-	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
-		shared := readTransport(standard)
-		creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, shared
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // the program has replaced it
+		standard = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	}
+	shared := readTransport(standard)
+	creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, shared
 	return creates, reads, downloads
 }
 
@@ -276,7 +284,7 @@ func (c *Client) call(ctx context.Context, rq *request, decode func(reply []byte
 		return a.err
 	}
 	e := &MaybeCreatedError{
-		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header), Err: a.err,
+		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: c.traceIDOf(a.header), Err: a.err,
 		Body: []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)]))),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
@@ -321,8 +329,12 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	if rq.paid {
 		judge = judgeCreate
 	}
+	expect := true
 	for n := 1; ; n++ {
-		a := c.send(ctx, rq, n)
+		started := time.Now()
+		a := c.send(ctx, rq, expect)
+		c.log(ctx, rq, a, n, time.Since(started))
+		expect = a.status != http.StatusExpectationFailed
 		if a.err == nil {
 			c.budget.refund()
 			return a
@@ -339,54 +351,62 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	}
 }
 
-// send does one attempt.
-func (c *Client) send(ctx context.Context, rq *request, n int) *attempt {
-	started := time.Now()
-	a := c.exchange(ctx, rq, n)
-	if c.logger != nil {
-		c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
-			slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
-			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.String("request_id", c.redact(traceIDOf(a.header))))
+// log writes one record. A logger that panics must not cost the answer, which may hold the id of a paid task.
+func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+	if c.logger == nil {
+		return
 	}
-	return a
+	defer func() { _ = recover() }() //nolint:errcheck // there is nowhere to report it
+	c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
+		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", c.traceIDOf(a.header)))
 }
 
-// exchange puts one request on the wire and reads the answer.
-func (c *Client) exchange(ctx context.Context, rq *request, n int) *attempt {
-	guarded, release := guard(ctx, rq.paid)
-	defer release()
-	req, client := c.newRequest(guarded, rq), c.reads
-	switch {
-	case rq.paid:
-		client = c.creates
-	case rq.signed != nil:
-		client = c.downloads
-	}
+// send puts one request on the wire and reads the answer. expect announces a large body before it is sent.
+func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	a := &attempt{}
 	var sent *oneShot
 	if rq.body != nil {
 		sent = rq.body.open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
+	}
+	guarded, release := guard(ctx, rq.paid, sent)
+	defer release()
+	req := c.newRequest(guarded, rq)
+	if sent != nil {
 		req.Body, req.ContentLength = sent, rq.body.size
-		if rq.body.size >= expectFrom && n == 1 { // not again after a 417, see createRules
+		if expect && rq.body.size >= expectFrom {
 			req.Header["Expect"] = expectContinue
 		}
 	}
-	resp, err := client.Do(req)
+	resp, err := c.clientFor(rq).Do(req)
 	if sent != nil {
 		a.incomplete = sent.seal()
 	}
 	a.ended = ctx.Err() != nil
-	if err != nil {
-		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
-			err = errResent
+	if resent := context.Cause(guarded) == errResent; resent && (err != nil || resp.StatusCode > 299) { //nolint:errorlint // the very one
+		if err == nil { // whatever it says, it may not speak of the first sending
+			resp.Body.Close()
 		}
+		err = errResent
+	}
+	if err != nil {
 		a.err = c.wrap(rq, transportError(ctx, err))
 		return a
 	}
 	defer resp.Body.Close()
 	c.readAnswer(rq, resp, a)
 	return a
+}
+
+func (c *Client) clientFor(rq *request) *http.Client {
+	switch {
+	case rq.paid:
+		return c.creates
+	case rq.signed != nil:
+		return c.downloads
+	}
+	return c.reads
 }
 
 // newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
@@ -435,14 +455,16 @@ const maxSendings = 4
 
 var errResent = errors.New("the HTTP transport tried to send the request again by itself and was stopped")
 
-// guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more
-// connection. For a create that is the second one. It is the best that can be done about a RoundTripper that retries,
-// and it may come too late: see WithHTTPClient. Call release when the attempt is over.
-func guard(ctx context.Context, paid bool) (guarded context.Context, release func()) {
+// guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more connection
+// than it may. For a create that is any connection after the body has been touched, or a second one. It is the best
+// that can be done about a RoundTripper that retries, and it may come too late: see WithHTTPClient. Call release when
+// the attempt is over.
+func guard(ctx context.Context, paid bool, sent *oneShot) (guarded context.Context, release func()) {
 	g := &wireGuard{}
 	g.left.Store(maxSendings)
 	if paid {
 		g.left.Store(1)
+		g.sent = sent
 	}
 	ctx, g.cancel = context.WithCancelCause(ctx)
 	g.trace.GetConn = g.getConn
@@ -452,11 +474,16 @@ func guard(ctx context.Context, paid bool) (guarded context.Context, release fun
 // wireGuard counts the connections of one attempt.
 type wireGuard struct {
 	left   atomic.Int32
+	sent   *oneShot // of a create
 	cancel context.CancelCauseFunc
 	trace  httptrace.ClientTrace
 }
 
 func (g *wireGuard) getConn(string) {
+	if g.sent != nil && g.sent.untouched() { // nothing of it can have been sent; a transport may fetch a token first
+		g.left.Store(0)
+		return
+	}
 	if g.left.Add(-1) < 0 {
 		g.cancel(errResent)
 	}
@@ -496,7 +523,7 @@ func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError
 	failure := e.apiError(a.status)
 	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	if location := resp.Header.Get("Location"); a.status/100 == 3 {
-		failure.Message = "redirect to " + redactURL(location) + " not followed"
+		failure.Message = "redirect to " + cmp.Or(redactURL(location), "nowhere") + " not followed"
 	}
 	return c.finish(rq, a, failure)
 }
@@ -511,7 +538,7 @@ func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
 		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
 	}
 	if failure.TraceID == "" {
-		failure.TraceID = traceIDOf(a.header)
+		failure.TraceID = c.traceIDOf(a.header)
 	}
 	failure.TraceID = c.redact(failure.TraceID)
 	return failure
@@ -531,8 +558,11 @@ func (e *callError) Unwrap() error { return e.err }
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
 	text := c.redact(err.Error())
+	if rq.signed != nil && rq.signed.url.RawQuery != "" {
+		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
+	}
 	if text != err.Error() {
-		err = nil // a cause that quotes the key must not be found by unwrapping
+		err = nil // a cause that quotes a secret must not be found by unwrapping
 	}
 	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
 }
@@ -550,10 +580,10 @@ func transportError(ctx context.Context, err error) error {
 }
 
 // traceIDOf finds the request id in the headers that the API and its gateways use.
-func traceIDOf(header http.Header) string {
+func (c *Client) traceIDOf(header http.Header) string {
 	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
 		if values := header[name]; len(values) > 0 {
-			return oneLine(values[0], 80)
+			return oneLine(c.redact(values[0]), 80)
 		}
 	}
 	return ""

@@ -70,6 +70,7 @@ type taskDecoder struct {
 	failNote string // "fail_reason"
 	failed   bool   // the reply says that it is an error
 	taskID   bool   // the id came from "task_id", which wins over "id"
+	oddID    bool   // there is a "task_id" that no task can have
 	twoIDs   bool
 }
 
@@ -77,15 +78,26 @@ type taskDecoder struct {
 func readTask(body []byte) taskDecoder {
 	d := taskDecoder{task: &Task{raw: body}}
 	d.read(value(body))
-	if !d.found() && d.wrapped.isObject() {
-		d.status = "" // the wrapping's own
-		d.read(d.wrapped)
+	if d.wrapped.isObject() && !d.taskID {
+		d.unwrap()
+	}
+	if d.oddID {
+		d.task.ID = "" // "id" is then something else
 	}
 	if d.task.State == "" {
 		d.task.State = d.status
 	}
 	d.useFailNote()
 	return d
+}
+
+// unwrap takes the task in "data", if there is one. What stands around it may have an "id" and a "state" of its own.
+func (d *taskDecoder) unwrap() {
+	inner := taskDecoder{task: &Task{raw: d.task.raw}, failed: d.failed, twoIDs: d.twoIDs}
+	inner.read(d.wrapped)
+	if inner.taskID || inner.oddID || !d.found() || (inner.task.ID != "" && d.task.State == "") {
+		*d = inner
+	}
 }
 
 func (d *taskDecoder) found() bool { return d.task.ID != "" || d.task.State != "" }
@@ -108,6 +120,7 @@ func (d *taskDecoder) readMember(name []byte, v value) bool {
 	case "status":
 		d.status = parseState(v.str()) // numbers are the wrapping's
 	case "data":
+		d.twoIDs = d.twoIDs || (d.wrapped != nil && string(d.wrapped) != string(v))
 		d.wrapped = v
 	case "error":
 		d.failed = d.failed || !v.isEmpty()
@@ -126,6 +139,7 @@ func (d *taskDecoder) readID(v value, isTaskID bool) bool {
 	id := v.text()
 	switch {
 	case !validID(id):
+		d.oddID = d.oddID || (isTaskID && !v.isEmpty())
 		return v.isEmpty()
 	case d.task.ID == "", isTaskID && !d.taskID:
 		d.task.ID, d.taskID = id, isTaskID
@@ -216,8 +230,8 @@ func (d *taskDecoder) useFailNote() {
 
 // whyNoTask turns a valid 2xx reply without a task into its error: the envelope it carries, or what it lacks.
 func (d *taskDecoder) whyNoTask(body []byte) error {
-	if d.task.ID != "" {
-		return fmt.Errorf("%w: it names task %s and an error", errBadReply, d.task.ID)
+	if d.task.ID != "" || d.oddID {
+		return fmt.Errorf("%w: it names a task and an error", errBadReply)
 	}
 	if e := parseEnvelope(body); e.saysError() {
 		return e.apiError(http.StatusOK)

@@ -6,30 +6,37 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"time"
 )
 
 const (
 	defaultMaxDownload = 2 << 30
-	maxRedirects       = 5
+	partAge            = 24 * time.Hour // after it, a part belongs to a process that died
+	maxSwept           = 1000           // directory entries looked at for such parts
 )
 
 // DownloadOption changes what [Client.Download] and [Client.DownloadFile] fetch, and how.
 type DownloadOption func(*downloadConfig)
 
 type downloadConfig struct {
-	link      func(Creation) string
-	what      string
+	kind      downloadKind
 	progress  func(done, total int64)
 	maxBytes  int64
 	overwrite bool
 }
 
+// downloadKind is one of the files that a task results in.
+type downloadKind struct {
+	name  string
+	link  func(Creation) string
+	video bool
+}
+
 // WithProgressBytes calls fn as the download proceeds, in the goroutine that downloads: done bytes of total, which is
-// -1 when the server does not say.
+// -1 when the server does not say. done falls back when [Client.DownloadFile] has to start over.
 func WithProgressBytes(fn func(done, total int64)) DownloadOption {
 	return func(d *downloadConfig) { d.progress = fn }
 }
@@ -37,18 +44,24 @@ func WithProgressBytes(fn func(done, total int64)) DownloadOption {
 // WithWatermarked fetches the video with the watermark. There is one only if the request asked for it.
 func WithWatermarked() DownloadOption {
 	return func(d *downloadConfig) {
-		d.what, d.link = "watermarked video", func(c Creation) string { return c.WatermarkedURL }
+		d.kind = downloadKind{"watermarked video", func(c Creation) string { return c.WatermarkedURL }, true}
 	}
 }
 
 // WithCover fetches the still image instead of the video.
 func WithCover() DownloadOption {
-	return func(d *downloadConfig) { d.what, d.link = "cover", func(c Creation) string { return c.CoverURL } }
+	return func(d *downloadConfig) {
+		d.kind = downloadKind{"cover", func(c Creation) string { return c.CoverURL }, false}
+	}
 }
 
-// WithMaxBytes gives up on a file of more than n bytes. The default is 2 GiB.
+// WithMaxBytes gives up on a file of more than n bytes. The default is 2 GiB; n below 1 leaves it as it is.
 func WithMaxBytes(n int64) DownloadOption {
-	return func(d *downloadConfig) { d.maxBytes = n }
+	return func(d *downloadConfig) {
+		if n > 0 {
+			d.maxBytes = n
+		}
+	}
 }
 
 // WithOverwrite lets [Client.DownloadFile] replace an existing file, whole and at once. The default is to keep it and
@@ -59,54 +72,78 @@ func WithOverwrite() DownloadOption {
 
 func downloadOptions(opts []DownloadOption) *downloadConfig {
 	d := &downloadConfig{
-		what: "video", link: func(c Creation) string { return c.URL }, maxBytes: defaultMaxDownload,
+		kind:     downloadKind{"video", func(c Creation) string { return c.URL }, true},
+		maxBytes: defaultMaxDownload,
 	}
 	for _, opt := range opts {
-		opt(d)
+		if opt != nil {
+			opt(d)
+		}
 	}
 	return d
 }
 
-// Download writes the video of a finished task to w and returns the number of bytes written. The key is not sent: the
-// link lies on another host and needs none. After an error w holds a part of the video; [Client.DownloadFile] leaves
-// nothing behind.
+// Download writes the video of a finished task to w and returns the number of bytes written.
+//
+// The key is not sent: the link lies on another host and needs none. A link that has expired is renewed once, by asking
+// for the task. A transfer that breaks, or brings no byte for 30 s, is resumed where it stopped if the file is provably
+// still the same, until 5 tries in a row brought nothing; [WithBackoff] sets the pauses and ctx is the only time limit.
+//
+// w is only ever appended to, whatever else it can do. Where the file has changed or the server cannot resume, Download
+// therefore fails and w holds a part of the video; [Client.DownloadFile] starts over instead.
 func (c *Client) Download(ctx context.Context, task *Task, w io.Writer, opts ...DownloadOption) (int64, error) {
 	if err := c.ready(ctx); err != nil {
 		return 0, err
 	}
-	return c.download(ctx, task, w, downloadOptions(opts))
+	if w == nil {
+		return 0, errors.New("vidu: download: the writer is nil")
+	}
+	return c.download(ctx, task, &transfer{w: w}, downloadOptions(opts))
 }
 
-// DownloadFile writes the video of a finished task to a file and returns its size. The file appears whole or not at
-// all: the bytes go to a temporary file beside it, which is synced and renamed at the end and removed after an error.
-// The file's mode is 0600. An existing file is kept and [fs.ErrExist] returned, unless [WithOverwrite] is given.
+// DownloadFile writes the video of a finished task to a file and returns its size. It does what [Client.Download] does,
+// and starts over where resuming is impossible.
+//
+// The file appears whole or not at all: the bytes go to a temporary file in the same directory, .vidu-<random>.part,
+// which is synced and renamed at the end and removed after an error. What a killed process leaves of it, a later
+// DownloadFile into that directory removes after a day. The file's mode is 0600. An existing file is kept and
+// [fs.ErrExist] returned, unless [WithOverwrite] is given; a symbolic link is then replaced, never followed.
 func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts ...DownloadOption) (int64, error) {
 	if err := c.ready(ctx); err != nil {
 		return 0, err
 	}
 	d := downloadOptions(opts)
-	if err := checkTarget(path, d.overwrite); err != nil {
-		return 0, fmt.Errorf("vidu: download: %w", err)
-	}
-	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
+	part, err := createPart(path, d.overwrite)
 	if err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
-	defer os.Remove(part.Name()) //nolint:errcheck // gone already after a success
-	n, err := c.download(ctx, task, part, d)
-	if err == nil {
-		err = part.Sync()
-	}
-	if err = errors.Join(err, part.Close()); err != nil {
+	defer func() { // also when the caller's progress function panics; after a success there is nothing to do
+		part.Close()           //nolint:errcheck // keep looks at it
+		os.Remove(part.Name()) //nolint:errcheck // keep has given it its name
+	}()
+	n, err := c.download(ctx, task, &transfer{w: part, file: part}, d)
+	if err != nil {
 		return 0, err
 	}
-	if err := moveInto(part.Name(), path, d.overwrite); err != nil {
+	if err := keepPart(part, path, d.overwrite); err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	return n, nil
 }
 
-// checkTarget fails before the download what would fail after it.
+// createPart opens the temporary file. What could keep the finished file from its place fails here, before the
+// download.
+func createPart(path string, overwrite bool) (*os.File, error) {
+	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
+		return nil, fmt.Errorf("%q is not the name of a file", path)
+	}
+	if err := checkTarget(path, overwrite); err != nil {
+		return nil, err
+	}
+	sweepParts(filepath.Dir(path))
+	return os.CreateTemp(filepath.Dir(path), ".vidu-*.part") // random, O_EXCL, 0600
+}
+
 func checkTarget(path string, overwrite bool) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -122,13 +159,54 @@ func checkTarget(path string, overwrite bool) error {
 	return nil
 }
 
-// moveInto gives the finished file its name. Without overwrite it is linked, which, unlike a rename, fails when the
-// name was taken meanwhile.
-func moveInto(part, path string, overwrite bool) error {
+var partName = regexp.MustCompile(`^\.vidu-\d+\.part$`)
+
+// sweepParts removes what processes that were killed left behind. A download that lives writes to its part more often
+// than once a day. A huge directory is not read to its end, for that would cost more than the part.
+func sweepParts(dir string) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return // creating the part will say why
+	}
+	defer d.Close()                   //nolint:errcheck // only read
+	entries, _ := d.ReadDir(maxSwept) // what could be read is enough
+	for _, entry := range entries {
+		if !partName.MatchString(entry.Name()) {
+			continue
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > partAge {
+			os.Remove(filepath.Join(dir, entry.Name())) //nolint:errcheck // another process may have been faster
+		}
+	}
+}
+
+// keepPart makes the part durable and gives it its name.
+func keepPart(part *os.File, path string, overwrite bool) error {
+	if err := errors.Join(part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	if err := movePart(part.Name(), path, overwrite); err != nil {
+		return err
+	}
+	// The file is there; syncing the directory only lets its name survive a power cut, and not every system can.
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		dir.Sync()  //nolint:errcheck // see above
+		dir.Close() //nolint:errcheck // only read
+	}
+	return nil
+}
+
+// movePart renames. Without overwrite the file is linked, which, unlike a rename, fails when the name was taken
+// meanwhile.
+func movePart(part, path string, overwrite bool) error {
 	if overwrite {
 		return os.Rename(part, path)
 	}
 	err := os.Link(part, path)
+	if err == nil {
+		os.Remove(part) //nolint:errcheck // removed again at the end
+	}
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -136,113 +214,4 @@ func moveInto(part, path string, overwrite bool) error {
 		return err
 	}
 	return os.Rename(part, path)
-}
-
-func (c *Client) download(ctx context.Context, task *Task, w io.Writer, d *downloadConfig) (int64, error) {
-	link, err := d.linkOf(task)
-	if err != nil {
-		return 0, err
-	}
-	n, err := c.fetch(ctx, link, w, d)
-	if err != nil {
-		return n, fmt.Errorf("vidu: download %s of task %s: %w", d.what, task.ID, err)
-	}
-	return n, nil
-}
-
-// linkOf finds the link, or says why there is none.
-func (d *downloadConfig) linkOf(task *Task) (string, error) {
-	switch {
-	case task == nil:
-		return "", errors.New("vidu: download: the task is nil")
-	case !task.Done():
-		return "", fmt.Errorf("vidu: download: task %s is %s, not finished", task.ID, oneLine(string(task.State), 40))
-	case task.State != StateSuccess:
-		return "", &TaskError{Task: task}
-	}
-	for _, creation := range task.Creations {
-		if link := d.link(creation); link != "" {
-			return link, nil
-		}
-	}
-	return "", fmt.Errorf("vidu: download: task %s has no link to a %s", task.ID, d.what)
-}
-
-// fetch copies what link refers to. Only the link itself is sent, byte for byte as it was received: its query is
-// signed.
-func (c *Client) fetch(ctx context.Context, link string, w io.Writer, d *downloadConfig) (int64, error) {
-	u, err := c.parseLink(link)
-	if err != nil {
-		return 0, err
-	}
-	client := *c.downloads
-	client.CheckRedirect = c.checkHop
-	resp, err := client.Do((&http.Request{
-		Method: http.MethodGet, URL: u, Host: u.Host,
-		Header: http.Header{"Accept-Encoding": c.encoding, "User-Agent": c.userAgent},
-	}).WithContext(ctx))
-	if err != nil {
-		return 0, transportError(ctx, err)
-	}
-	defer resp.Body.Close()
-	switch encoding := resp.Header.Get("Content-Encoding"); {
-	case resp.StatusCode != http.StatusOK:
-		return 0, fmt.Errorf("%s answered HTTP %d", redactURL(link), resp.StatusCode)
-	case encoding != "" && encoding != "identity":
-		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", oneLine(encoding, 20))
-	case resp.ContentLength > d.maxBytes:
-		return 0, fmt.Errorf("the file has %d bytes, more than the limit of %d", resp.ContentLength, d.maxBytes)
-	}
-	n, err := io.Copy(w, &progressReader{r: io.LimitReader(resp.Body, d.maxBytes+1), total: resp.ContentLength, report: d.progress})
-	switch {
-	case err != nil:
-		return n, fmt.Errorf("after %d bytes: %w", n, transportError(ctx, err))
-	case n > d.maxBytes:
-		return n, fmt.Errorf("the file has more than %d bytes", d.maxBytes)
-	case resp.ContentLength >= 0 && n != resp.ContentLength:
-		return n, fmt.Errorf("after %d of %d bytes: %w", n, resp.ContentLength, io.ErrUnexpectedEOF)
-	}
-	return n, nil
-}
-
-// parseLink refuses links that no result has. Plain http is for the loopback servers of tests.
-func (c *Client) parseLink(link string) (*url.URL, error) {
-	u, err := url.Parse(link)
-	if err != nil {
-		return nil, errors.New("the link is not a URL")
-	}
-	if err := c.checkScheme(u); err != nil {
-		return nil, err
-	}
-	return u, nil
-}
-
-func (c *Client) checkScheme(u *url.URL) error {
-	if u.Host == "" || u.User != nil || (u.Scheme != "https" && (u.Scheme != "http" || !c.insecureHTTP)) {
-		return fmt.Errorf("%s is not an https link", redactURL(u.String()))
-	}
-	return nil
-}
-
-func (c *Client) checkHop(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	req.Header.Del("Referer") // it would tell the signed query to the next host
-	return c.checkScheme(req.URL)
-}
-
-type progressReader struct {
-	r           io.Reader
-	done, total int64
-	report      func(done, total int64)
-}
-
-func (p *progressReader) Read(b []byte) (int, error) {
-	n, err := p.r.Read(b)
-	p.done += int64(n)
-	if p.report != nil && n > 0 {
-		p.report(p.done, p.total)
-	}
-	return n, err
 }

@@ -40,7 +40,7 @@ func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*h
 			return
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(clip)))
-		w.Write(clip) //nolint:errcheck // the test sees it
+		w.Write(clip)
 	}))
 	t.Cleanup(server.Close)
 	return server, &seen
@@ -150,7 +150,7 @@ func TestDownloadFailures(t *testing.T) {
 
 func cutShort(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(clip)))
-	w.Write(clip[:1000]) //nolint:errcheck // cut on purpose
+	w.Write(clip[:1000])
 }
 
 func endlessly(w http.ResponseWriter, r *http.Request) {
@@ -176,53 +176,6 @@ func TestDownloadFile(t *testing.T) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "no temporary file is left")
-}
-
-func TestDownloadFileKeepsWhatIsThere(t *testing.T) {
-	t.Parallel()
-	server, seen := fileServer(t, nil)
-	client := dial(t, server.URL)
-	path := filepath.Join(t.TempDir(), "v.mp4")
-	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	_, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
-	require.ErrorIs(t, err, fs.ErrExist)
-	assert.Empty(t, *seen, "found out before the download")
-	assertFile(t, path, []byte("old"))
-
-	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path, vidu.WithOverwrite())
-	require.NoError(t, err)
-	assertFile(t, path, clip)
-}
-
-// TestDownloadFileIsBeatenToTheName is the race that looking first cannot win.
-func TestDownloadFileIsBeatenToTheName(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "v.mp4")
-	server, _ := fileServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		assert.NoError(t, os.WriteFile(path, []byte("theirs"), 0o600))
-		w.Write(clip) //nolint:errcheck // the test sees it
-	})
-	_, err := dial(t, server.URL).DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
-	require.ErrorIs(t, err, fs.ErrExist)
-	assertFile(t, path, []byte("theirs"))
-}
-
-func TestDownloadFileReplacesALinkNotItsTarget(t *testing.T) {
-	t.Parallel()
-	server, _ := fileServer(t, nil)
-	dir := t.TempDir()
-	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
-	require.NoError(t, os.WriteFile(target, []byte("old"), 0o600))
-	require.NoError(t, os.Symlink(target, link))
-	client := dial(t, server.URL)
-	_, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), link, vidu.WithOverwrite())
-	require.NoError(t, err)
-	assertFile(t, target, []byte("old"))
-	assertFile(t, link, clip)
-	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), dir, vidu.WithOverwrite())
-	require.ErrorContains(t, err, "not a regular file")
-	_, err = client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), filepath.Join(dir, "none", "v.mp4"))
-	require.ErrorIs(t, err, fs.ErrNotExist)
 }
 
 func TestDownloadWriterFails(t *testing.T) {

@@ -97,6 +97,9 @@ func (c ErrorCode) outOfMoney() bool {
 		slices.ContainsFunc([]string{"credit", "quota", "balance", "fund"}, func(money string) bool { return strings.Contains(lower, money) })
 }
 
+// statusClientClosed is nginx's "client closed request", which the API documents as Canceled.
+const statusClientClosed = 499
+
 // codeOfStatus is the code that an answer stands for when its body names none.
 func codeOfStatus(status int) ErrorCode {
 	switch status {
@@ -114,7 +117,7 @@ func codeOfStatus(status int) ErrorCode {
 		return ErrConflict
 	case http.StatusTooManyRequests:
 		return ErrTooManyRequests
-	case 499: // nginx's "client closed request", which the API documents as Canceled
+	case statusClientClosed:
 		return ErrCanceled
 	case http.StatusInternalServerError:
 		return ErrInternalServiceFailure
@@ -196,6 +199,9 @@ type TaskError struct {
 
 // Error is one line: task id, state, code and message.
 func (e *TaskError) Error() string {
+	if e.Task == nil {
+		return "vidu: a task failed"
+	}
 	text := "vidu: task " + e.Task.ID + " " + oneLine(string(e.Task.State), 40)
 	if e.Task.ErrCode != "" {
 		text += ": " + e.Task.ErrCode.Error()
@@ -207,7 +213,12 @@ func (e *TaskError) Error() string {
 }
 
 // Unwrap returns the task's error code, so that errors.Is(err, [ErrImageDownloadFailure]) holds.
-func (e *TaskError) Unwrap() error { return e.Task.ErrCode.orNil() }
+func (e *TaskError) Unwrap() error {
+	if e.Task == nil {
+		return nil
+	}
+	return e.Task.ErrCode.orNil()
+}
 
 // FieldProblem is one thing that is wrong with a request.
 type FieldProblem struct {
@@ -240,7 +251,7 @@ func (e *ValidationError) Error() string {
 // alert a person.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
-	From, To   time.Time // when the call began and ended, by the local clock: the task's CreatedAt lies between
+	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none
 	TraceID    string    // of the answer; "" when it has none
 	Body       []byte    // of the answer, at most 64 KiB, with the API key masked; nil when there was none

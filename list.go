@@ -21,6 +21,8 @@ var ErrNotSupported = errors.New("vidu: the server does not offer this")
 const (
 	maxListReply = 64 << 20
 	maxListRaw   = 64 << 10 // of one listed task; a longer text is inline media
+	maxListed    = 1000     // tasks of one page; the server's own limit is 100
+	maxRemains   = 100
 	maxPages     = 50
 	maxPageSize  = 100
 )
@@ -32,8 +34,8 @@ type ListTasksRequest struct {
 	States      []State
 	Models      []Model
 	Resolutions []Resolution
-	Page        int    // counted from 0; for a way through all pages use PageToken
-	PageSize    int    // tasks a page: 0 is the server's default, 10; at most 100
+	Page        int    // counted from 0; ignored with a PageToken, which is the way through all pages
+	PageSize    int    // tasks a page: 0 is the server's default, 10; more than 100 is refused by the server
 	PageToken   string // the NextPageToken of the page before
 }
 
@@ -101,11 +103,18 @@ func decodePage(reply []byte) (*TaskPage, error) {
 	if inner := list.member("data"); inner.isObject() && list.member("tasks") == nil {
 		list = inner
 	}
+	tasks := list.member("tasks")
+	if !tasks.isArray() && !tasks.isNull() || tasks == nil && !isEmptyPage(list) {
+		return nil, fmt.Errorf("%w: it is no list of tasks", errBadReply)
+	}
 	page := &TaskPage{NextPageToken: list.member("next_page_token").str()}
-	for it := list.member("tasks").items(); it.next(); {
+	for it := tasks.items(); it.next(); {
 		d := readTask(it.value)
-		if d.task.ID == "" || d.twoIDs {
-			return nil, errNoTask
+		if d.task.ID == "" || d.twoIDs { // it must not hide the others
+			continue
+		}
+		if len(page.Tasks) == maxListed {
+			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
 		if d.task.raw = nil; len(it.value) <= maxListRaw {
 			d.task.raw = bytes.Clone(it.value) // a part of the page would keep the whole page alive
@@ -115,8 +124,20 @@ func decodePage(reply []byte) (*TaskPage, error) {
 	return page, nil
 }
 
-// AllTasks lists the tasks that req selects, page after page, and ends with an error after 5000: narrow the time then.
-// A zero PageSize means 100 here.
+// isEmptyPage tells a list of nothing, which some servers write without "tasks", from another object.
+func isEmptyPage(list value) bool {
+	for it := list.items(); it.next(); {
+		switch string(it.key) {
+		case "next_page_token", "total":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// AllTasks lists the tasks that req selects, page after page, and ends with an error after 50 pages: narrow the time then.
+// A zero PageSize means 100 here, so 5000 tasks.
 func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		next := ListTasksRequest{}
@@ -159,7 +180,7 @@ func unsupported(err error) error {
 	switch failure.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		text := ErrNotSupported.Error() + ": " + strings.TrimPrefix(err.Error(), "vidu: ")
-		return &callError{text: text, err: errors.Join(ErrNotSupported, err)}
+		return &callError{text: text, err: ErrNotSupported} // not err: its code would match ErrNotFound
 	}
 	return err
 }
@@ -176,4 +197,9 @@ func checkReply(reply []byte) error {
 		return fmt.Errorf("%w: it is no JSON object", errBadReply)
 	}
 	return nil
+}
+
+func isStatus(err error, status int) bool {
+	failure, ok := errors.AsType[*APIError](err)
+	return ok && failure.StatusCode == status
 }

@@ -95,6 +95,9 @@ type disk struct{}
 func (disk) Open(name string) (fs.File, error)     { return os.Open(name) }
 func (disk) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 
+// GoString is String, so that %#v does not print the data either.
+func (m Media) GoString() string { return "vidu.Media(" + m.String() + ")" }
+
 // mediaKind is what the API takes at one place of a request.
 type mediaKind struct {
 	formats  string   // for people

@@ -49,3 +49,16 @@ func TestReadmeProgramsAreCompiled(t *testing.T) {
 	}
 	assert.LessOrEqual(t, strings.Count(string(readme), "\n"), 200, "README stays short")
 }
+
+// TestDocsListTheWholePolicy keeps the table in docs equal to the one in the code, order included.
+func TestDocsListTheWholePolicy(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/never-pays-twice.md")
+	require.NoError(t, err)
+	words := map[vidu.Verdict]string{vidu.Refused: "refused", vidu.Again: "again", vidu.Ambiguous: "**ambiguous**"}
+	var table strings.Builder
+	for _, rule := range vidu.CreateRules() {
+		table.WriteString("| " + rule.Name + " | " + words[rule.Verdict] + " |\n")
+	}
+	assert.Contains(t, string(page), table.String())
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -44,13 +45,13 @@ func (e *DuplicateTasksError) Error() string {
 	return fmt.Sprintf("vidu: %d tasks have the payload %q: %s", len(e.IDs), oneLine(e.Payload, 64), oneLine(fmt.Sprint(e.IDs), 200))
 }
 
-// FindTask looks for the task with this payload among those created after since. It is what to do after a
-// [*MaybeCreatedError], with its Payload and From.
+// FindTask looks for the task with this payload among those created after since; the zero time is the server's default
+// window, 7 days. It is what to do after a [*MaybeCreatedError], with its Payload and From.
 //
-// The API lists tasks without their payload, so each candidate is queried, the 50 oldest at the most. Without a match
-// the error is [ErrNotFound]: the task was not seen, which is no proof that it was not created, since it may appear
-// later. Several matches return the oldest and a [*DuplicateTasksError]. On a server that lists no tasks the error is
-// [ErrNotSupported].
+// The API lists tasks without their payload, so candidates are queried, the 50 that are nearest to since. Without a
+// match the error is [ErrNotFound]: the task was not seen, which is no proof that it was not created, since it may
+// appear later. When there were more candidates than could be queried the error is another. Several matches return the
+// oldest and a [*DuplicateTasksError]. On a server that lists no tasks the error is [ErrNotSupported].
 func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) (*Task, error) {
 	if payload == "" {
 		return nil, &ValidationError{Problems: []FieldProblem{{Field: "payload", Reason: "is required"}}}
@@ -60,7 +61,7 @@ func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) 
 
 func (c *Client) find(ctx context.Context, payload string, since time.Time, isCandidate func(*Task) bool) (*Task, error) {
 	var matches, candidates []*Task
-	for task, err := range c.AllTasks(ctx, &ListTasksRequest{From: since.Add(-clockSkew), To: time.Now().Add(clockSkew)}) {
+	for task, err := range c.AllTasks(ctx, tasksSince(since)) {
 		switch {
 		case err != nil:
 			return nil, err
@@ -70,23 +71,40 @@ func (c *Client) find(ctx context.Context, payload string, since time.Time, isCa
 			candidates = append(candidates, task)
 		}
 	}
-	slices.SortStableFunc(candidates, byAge)
-	for _, candidate := range candidates[:min(len(candidates), maxCandidates)] {
+	slices.SortStableFunc(candidates, func(a, b *Task) int {
+		return cmp.Compare(a.CreatedAt.Sub(since).Abs(), b.CreatedAt.Sub(since).Abs())
+	})
+	queried := candidates[:min(len(candidates), maxCandidates)]
+	for _, candidate := range queried {
 		task, err := c.GetTask(ctx, candidate.ID)
-		if err != nil {
+		switch {
+		case isStatus(err, http.StatusNotFound): // usual just after a create
+		case err != nil:
 			return nil, err
-		}
-		if task.Payload == payload {
+		case task.Payload == payload:
+			task.CreatedAt = candidate.CreatedAt // a query does not say it
 			matches = append(matches, task)
 		}
 	}
-	return choose(payload, matches, len(candidates))
+	if len(matches) == 0 && len(queried) < len(candidates) {
+		return nil, fmt.Errorf("vidu: no task with the payload %q was seen among %d; %d more were not looked at",
+			oneLine(payload, 64), len(queried), len(candidates)-len(queried))
+	}
+	return choose(payload, matches, len(queried))
 }
 
-func choose(payload string, matches []*Task, candidates int) (*Task, error) {
+// tasksSince allows for a server whose clock is behind.
+func tasksSince(since time.Time) *ListTasksRequest {
+	if since.IsZero() {
+		return nil
+	}
+	return &ListTasksRequest{From: since.Add(-clockSkew)}
+}
+
+func choose(payload string, matches []*Task, queried int) (*Task, error) {
 	if len(matches) == 0 {
 		return nil, fmt.Errorf("vidu: no task with the payload %q was seen among %d, which does not prove that there is none: %w",
-			oneLine(payload, 64), candidates, ErrNotFound)
+			oneLine(payload, 64), queried, ErrNotFound)
 	}
 	slices.SortStableFunc(matches, byAge)
 	if len(matches) == 1 {
@@ -103,19 +121,22 @@ func byAge(a, b *Task) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 }
 
-// recover looks for the task of a create whose outcome is unknown. It returns nil when the doubt remains.
-func (c *Client) recover(ctx context.Context, doubt *MaybeCreatedError, prompt string) *Task {
+// lookUp looks for the task of a create whose outcome is unknown. It returns nil when the doubt remains; several tasks
+// are no answer either, but the doubt then names them.
+func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt string) *Task {
 	if c.recovery == 0 || doubt.Payload == "" || ctx.Err() != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
 	defer cancel()
+	sameWords := func(t *Task) bool { return t.Prompt == prompt || t.Prompt == "" } // fewer candidates to query
 	for pause := firstLook; ; pause *= 2 {
-		task, err := c.find(ctx, doubt.Payload, doubt.From, func(t *Task) bool { return t.Prompt == prompt || t.Prompt == "" })
-		if task != nil {
-			if err != nil {
-				task.Warnings = append(task.Warnings, err.Error())
-			}
+		task, err := c.find(ctx, doubt.Payload, doubt.From, sameWords)
+		if _, several := errors.AsType[*DuplicateTasksError](err); several {
+			doubt.Err = errors.Join(doubt.Err, err)
+			return nil
+		}
+		if err == nil {
 			return task
 		}
 		if errors.Is(err, ErrNotSupported) || !sleep(ctx, pause) {

@@ -120,7 +120,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 		return err
 	})
 	if doubt, ok := errors.AsType[*MaybeCreatedError](err); ok {
-		if found := c.recover(ctx, doubt, prompt); found != nil {
+		if found := c.lookUp(ctx, doubt, prompt); found != nil {
 			task, err = found, nil
 		}
 	}

@@ -10,6 +10,7 @@ import (
 // how long tasks take does better, so a client learns it, for each class of tasks. Each moment is then worth a poll as
 // much as the task is likely to end about then: the density of polls is √(hazard ÷ 2c), where the hazard is the chance
 // that a task which still runs ends within the next second, and c is how many seconds of lag one poll is worth.
+// docs/waiting.svg shows what that gains, and TestSchedule_Simulation measures it.
 
 const (
 	minGap        = time.Second
@@ -22,12 +23,15 @@ const (
 
 	callbackGap   = time.Minute // at least, while callbacks arrive
 	callbackFaith = time.Hour   // after one arrived
+	callbackLimit = 10          // times the longest gap without them
 
 	learnedDurations = 256  // of each class
 	learnedClasses   = 64   // the rest share one
 	rememberedTasks  = 1024 // that this client created
+	rememberedReply  = 4096 // bytes of the reply to a create
 	knownWell        = 8    // durations after which a class is trusted
 	priorWeight      = 3    // durations that the prior counts for
+	scoutsPerClass   = 4
 )
 
 // class is what the duration of a task depends on.
@@ -42,11 +46,12 @@ func classOf(t *Task) class {
 	return class{model: t.Model, duration: t.Duration, resolution: t.Resolution, offPeak: t.OffPeak}
 }
 
-// birth is what this client knows of a task that it created.
+// birth is what this client keeps of a task that it created.
 type birth struct {
-	task     Task // the reply to the create, without its text
+	class    class
 	at       time.Duration
-	callback bool // one was asked for
+	callback bool  // one was asked for
+	first    *Task // the reply to the create; nil when it is too long to keep, or says that the task has ended
 }
 
 // pacer knows how long tasks take and says when to ask for one. Its memory is bounded. Times are counted from epoch,
@@ -72,8 +77,12 @@ func (p *pacer) now() time.Duration { return time.Since(p.epoch) }
 
 // remember keeps what a create told.
 func (p *pacer) remember(task *Task, callback bool) {
-	b := &birth{task: *task, at: p.now(), callback: callback}
-	b.task.raw = nil
+	b := &birth{class: classOf(task), at: p.now(), callback: callback}
+	if len(task.raw) <= rememberedReply && !task.Done() {
+		first := *task
+		first.raw = nil
+		b.first = &first
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.born) < rememberedTasks {
@@ -93,15 +102,20 @@ func (p *pacer) hear() {
 	p.heard, p.deaf = p.now(), false
 }
 
+// trusts reports whether callbacks can be relied on.
+func (p *pacer) trusts(now time.Duration) bool { return !p.deaf && now-p.heard < callbackFaith }
+
 // pace is where one task stands, as far as the schedule cares. A program may wait for 100 000 tasks: keep it small.
 type pace struct {
 	record   *record       // of its class; nil until the class is known
 	began    time.Duration // the create or, for a task of unknown age, the wait
 	asked    time.Duration // the last query
-	working  time.Duration // about when processing began; 0 until it was seen
+	working  time.Duration // about when processing began; 0 when that was not seen
 	exact    bool          // began is the create
 	queueing bool          // the last state seen comes before processing
-	callback bool
+	callback bool          // one was asked for
+	woken    bool          // a callback has just come
+	scout    bool          // of a class of which nothing is known
 }
 
 // begin returns where a task stands that nobody has asked for yet, and the reply to its create where that can stand
@@ -114,38 +128,48 @@ func (p *pacer) begin(id string) (pace, *Task) {
 	if b == nil {
 		return pace{began: now, asked: now}, nil
 	}
-	r := p.recordOf(classOf(&b.task))
-	at := pace{record: r, began: b.at, asked: b.at, exact: true, callback: b.callback}
-	if len(r.total.logs) < knownWell || r.total.fit(r.prior()).quantile(0.02) < now-b.at+2*minGap {
+	at := pace{began: b.at, asked: b.at, exact: true, queueing: true, callback: b.callback}
+	p.enroll(&at, b.class)
+	total := &at.record.total
+	if b.first == nil || len(total.logs) < knownWell || total.fit(at.record.prior()).quantile(0.02) < now-b.at+2*minGap {
 		return at, nil
 	}
-	first := b.task
+	first := *b.first
 	return at, &first
 }
 
-// see takes in an answer, and learns from it when it is the last.
+// enroll puts a task into its class.
+func (p *pacer) enroll(at *pace, c class) {
+	r := p.recordOf(c)
+	at.record = r
+	if len(r.total.logs) == 0 && r.scouts < scoutsPerClass {
+		at.scout = true
+		r.scouts++
+	}
+}
+
+// see takes in an answer, and learns from it when it is the last. Only what happened between two queries that were not
+// far apart teaches anything, and only a success does: failures come early.
 func (p *pacer) see(at *pace, task *Task) {
 	now := p.now()
-	middle := at.asked + (now-at.asked)/2 // the best guess for when something happened that is new now
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at.record == nil {
-		at.record = p.recordOf(classOf(task))
+		p.enroll(at, classOf(task))
+	}
+	doubt := now - at.asked // what is new happened in that time or, after a callback, just now
+	if at.woken {
+		doubt = 0
+	}
+	when, sharp := now-doubt/2, doubt <= at.record.longestGap()*3/2
+	if at.queueing && sharp && task.State == StateProcessing {
+		at.working = max(when, 1)
+	}
+	if sharp && task.State == StateSuccess {
+		at.record.learn(at, when)
 	}
 	at.queueing = task.State == StateCreated || task.State == StateQueueing
-	if at.working == 0 && task.State == StateProcessing {
-		at.working = max(middle, 1)
-	}
-	at.asked = now
-	if !task.Done() {
-		return
-	}
-	if at.exact {
-		at.record.total.add(middle - at.began)
-	}
-	if at.working != 0 {
-		at.record.work.add(middle - at.working)
-	}
+	at.asked, at.woken = now, false
 }
 
 // gap is how long to wait before the next query.
@@ -154,16 +178,15 @@ func (p *pacer) gap(at *pace) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := at.record
-	if r == nil {
-		r = p.recordOf(class{})
+	if r == nil { // never answered
+		r = &record{}
+	}
+	d, longest := r.gap(at, now), r.longestGap()
+	if at.callback && p.trusts(now) { // queries are only the safety net
+		d, longest = r.safetyGap(now-at.began), callbackLimit*longest
 	}
 	spread := 1 + jitter*(2*p.randomly()-1)
-	if at.callback && !p.deaf && now-p.heard < callbackFaith { // queries are only the safety net
-		late := r.total.fit(r.prior()).quantile(0.99)
-		return time.Duration(spread * float64(max(late-(now-at.began), (now-at.began)/2, callbackGap)))
-	}
-	d := time.Duration(spread * float64(r.gap(at, now)))
-	return min(max(d, minGap), r.longestGap())
+	return min(max(time.Duration(spread*float64(d)), minGap), longest)
 }
 
 // recordOf finds what is known about a class. Beyond learnedClasses the rest share one.
@@ -180,8 +203,19 @@ func (p *pacer) recordOf(c class) *record {
 // record is what is known about one class.
 type record struct {
 	offPeak bool
+	scouts  int8   // tasks that were asked for often, because nothing was known
 	total   sample // created to ended
 	work    sample // processing to ended
+}
+
+// learn adds the durations of a task that ended at when.
+func (r *record) learn(at *pace, when time.Duration) {
+	if at.exact {
+		r.total.add(when - at.began)
+	}
+	if at.working != 0 {
+		r.work.add(when - at.working)
+	}
 }
 
 func (r *record) prior() lognormal {
@@ -208,36 +242,41 @@ func (r *record) cost() float64 {
 // gap is how long to wait before the next query, before jitter and bounds.
 func (r *record) gap(at *pace, now time.Duration) time.Duration {
 	total, work := r.total.fit(r.prior()), r.work.fit(r.prior())
-	known := len(r.total.logs)
+	cost, longest := r.cost(), r.longestGap()
+	known, age := len(r.total.logs), now-at.began
 	switch {
-	case known == 0 && !r.offPeak && now-at.began < maxGap:
-		return now - at.began // nothing is known: look after 1, 2, 4 … seconds, perhaps it is quick
-	case at.working != 0:
-		return work.gap(now-at.working, r.cost(), r.longestGap())
-	case at.queueing && 2*len(r.work.logs) >= max(known, 1):
-		return time.Duration(queueFactor * float64(work.quantile(0.05))) // it cannot end sooner than it works
+	case at.scout && known == 0 && !r.offPeak && age < maxGap:
+		return age // after 1, 2, 4 … seconds: perhaps such tasks are quick
+	case at.working != 0 && (!at.exact || work.deviation() < total.deviation()):
+		return work.gap(now-at.working, cost, longest)
+	case !at.exact: // it may be much older than the wait
+		return total.gap(max(age, total.quantile(0.5)), cost, longest)
+	case at.queueing && 2*len(r.work.logs) >= max(known, 1): // it cannot end sooner than it works
+		least := queueFactor * float64(work.quantile(0.05))
+		return max(time.Duration(least), total.gap(age, cost, longest))
 	}
-	return total.gap(now-at.began, r.cost(), r.longestGap())
+	return total.gap(age, cost, longest)
 }
 
-// sample keeps the logarithms of the last durations and their sums.
+// safetyGap is how long to wait for a callback before it must be taken for lost.
+func (r *record) safetyGap(age time.Duration) time.Duration {
+	return max(r.total.fit(r.prior()).quantile(0.99)-age, age/2, callbackGap)
+}
+
+// sample keeps the logarithms of the last durations, in seconds.
 type sample struct {
-	logs       []float64
-	next       int
-	sum, sumSq float64
+	logs []float64
+	next int // to be overwritten
 }
 
 func (s *sample) add(d time.Duration) {
 	x := math.Log(max(d.Seconds(), 0.05))
 	if len(s.logs) < learnedDurations {
 		s.logs = append(s.logs, x)
-	} else {
-		old := s.logs[s.next]
-		s.sum, s.sumSq = s.sum-old, s.sumSq-old*old
-		s.logs[s.next] = x
-		s.next = (s.next + 1) % learnedDurations
+		return
 	}
-	s.sum, s.sumSq = s.sum+x, s.sumSq+x*x
+	s.logs[s.next] = x
+	s.next = (s.next + 1) % learnedDurations
 }
 
 // lognormal is a distribution of durations in seconds: their logarithms are normal.
@@ -251,14 +290,25 @@ var (
 
 // fit is the distribution of the sample, drawn toward prior while there is little of it.
 func (s *sample) fit(prior lognormal) lognormal {
-	n := float64(len(s.logs))
-	mean := (priorWeight*prior.mu + s.sum) / (priorWeight + n)
-	if n >= 2*priorWeight { // the prior's place no longer matters
-		mean = s.sum / n
+	n, sum, spread := float64(len(s.logs)), 0.0, 0.0
+	for _, x := range s.logs {
+		sum += x
 	}
-	spread := s.sumSq - 2*mean*s.sum + n*mean*mean
+	mean := (priorWeight*prior.mu + sum) / (priorWeight + n)
+	if n >= 2*priorWeight { // the prior's place no longer matters
+		mean = sum / n
+	}
+	for _, x := range s.logs {
+		spread += (x - mean) * (x - mean)
+	}
 	variance := (prior.sigma*prior.sigma + spread) / (1 + n)
 	return lognormal{mu: mean, sigma: math.Sqrt(max(variance, 0.01))}
+}
+
+// deviation is the standard deviation in seconds.
+func (l lognormal) deviation() float64 {
+	variance := l.sigma * l.sigma
+	return math.Exp(l.mu+variance/2) * math.Sqrt(math.Expm1(variance))
 }
 
 // hazard is the chance a second that what has run for t seconds ends now.
@@ -281,15 +331,15 @@ func (l lognormal) quantile(p float64) time.Duration {
 
 // gap is how long to wait after elapsed: until the density of polls has added up to one.
 func (l lognormal) gap(elapsed time.Duration, cost float64, longest time.Duration) time.Duration {
-	const steps = 120
+	const steps = 60
 	step := longest.Seconds() / steps
 	due := 0.0
 	for i := range steps {
-		t := elapsed.Seconds() + (float64(i)+0.5)*step
-		due += step * math.Sqrt(l.hazard(t)/(2*cost))
-		if due >= 1 {
-			return seconds64(float64(i+1) * step)
+		more := step * math.Sqrt(l.hazard(elapsed.Seconds()+(float64(i)+0.5)*step)/(2*cost))
+		if due+more >= 1 {
+			return seconds64((float64(i) + (1-due)/more) * step)
 		}
+		due += more
 	}
 	return longest
 }

@@ -39,7 +39,9 @@ func checkID(id string) error {
 
 // CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise
 // the error is an [*APIError] with [ErrBadRequest]. Ask [Client.GetTask] for the outcome: the task ends as failed with
-// [ErrUserCancelled]. Part of the official API; elsewhere it fails with [ErrNotSupported].
+// [ErrUserCancelled]. After a lost answer the request is sent again, and the second answer may be a refusal although the
+// first one was not. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the cancel page of
+// platform.vidu.com.
 func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -65,13 +67,14 @@ type Credits struct {
 // CreditRemain is the balance of one kind of credits and the limit that goes with it.
 type CreditRemain struct {
 	Type               string // such as "test" or "normal"
-	CreditRemain       int    // credits
+	Credits            int    // what is left
 	ConcurrencyLimit   int    // tasks that may run at once
 	CurrentConcurrency int    // tasks that run
 	QueueCount         int    // tasks that wait
 }
 
-// GetCredits returns the balance. Part of the official API; elsewhere it fails with [ErrNotSupported].
+// GetCredits returns the balance. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the
+// credits page of platform.vidu.com.
 func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 	var credits *Credits
 	err := c.call(ctx, &request{method: http.MethodGet, path: "/credits", limit: maxReply},
@@ -93,7 +96,7 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	for it := value(reply).items(); it.next(); {
 		switch string(it.key) {
 		case "remains", "remaining_credits": // one page of the documentation prints the second
-			for remain := it.value.items(); remain.next(); {
+			for remain := it.value.items(); remain.next() && len(credits.Remains) < maxRemains; {
 				credits.Remains = append(credits.Remains, remain.value.creditRemain())
 			}
 		case "packages":
@@ -105,7 +108,7 @@ func decodeCredits(reply []byte) (*Credits, error) {
 
 func (v value) creditRemain() CreditRemain {
 	r := CreditRemain{Type: v.member("type").text()}
-	v.member("credit_remain").readInt(&r.CreditRemain)
+	v.member("credit_remain").readInt(&r.Credits)
 	v.member("concurrency_limit").readInt(&r.ConcurrencyLimit)
 	v.member("current_concurrency").readInt(&r.CurrentConcurrency)
 	v.member("queue_count").readInt(&r.QueueCount)

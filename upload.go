@@ -65,8 +65,11 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 		if id = value(reply).member("id").text(); !validID(id) {
 			return fmt.Errorf("%w: it names no upload", errBadReply)
 		}
-		link, err = c.parseLink(value(reply).member("put_url").str())
-		return err
+		var err error
+		if link, err = url.Parse(value(reply).member("put_url").str()); err != nil {
+			return fmt.Errorf("%w: its put_url is no URL", errBadReply) // the cause would quote it
+		}
+		return c.checkLink(link)
 	})
 	return id, link, err
 }

@@ -45,6 +45,8 @@ var createRules = []createRule{
 	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: refused},
 	{name: "2xx without a usable task", from: 200, to: 299, verdict: ambiguous},
 
+	{name: "3xx or 4xx that names a task", from: 300, to: 499, cause: namesTask, verdict: ambiguous},
+	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: beginnings, verdict: ambiguous},
 	{name: "redirect, never followed", from: 300, to: 399, verdict: refused},
 
 	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: again},
@@ -55,7 +57,6 @@ var createRules = []createRule{
 	{name: "425, not processed by definition", from: 425, to: 425, verdict: again},
 	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: refused},
 	{name: "429", from: 429, to: 429, verdict: again},
-	{name: "4xx whose code says that something may have begun", from: 400, to: 499, codes: beginnings, verdict: ambiguous},
 	{name: "4xx", from: 400, to: 499, verdict: refused},
 
 	{name: "5xx, request incomplete", from: 500, to: 599, incomplete: true, verdict: again},
@@ -113,7 +114,8 @@ func judgeRead(a *attempt) verdict {
 		return refused
 	case a.status == http.StatusNotImplemented:
 		return refused
-	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status >= 500:
+	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == http.StatusTooManyRequests,
+		a.status == statusClientClosed, a.status >= 500:
 		return again
 	default:
 		return refused
@@ -155,6 +157,12 @@ func isProxyAuth(a *attempt) bool {
 		}
 	}
 	return false
+}
+
+// namesTask tells an answer that says no and yet has the id of a task in it.
+func namesTask(a *attempt) bool {
+	d := readTask(a.body)
+	return d.taskID
 }
 
 func isOutOfMoney(a *attempt) bool { return codeOf(a.err).outOfMoney() }

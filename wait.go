@@ -58,7 +58,9 @@ func WithProgress(fn func(*Task)) WaitOption {
 }
 
 // Watch follows a task: it asks at once, yields the task whenever its state or progress has changed, and ends after a
-// terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it.
+// terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it. It does not ask at once
+// for a task that this client has just created and of whose kind it has learned that they take longer: then the reply
+// to the create is the first answer.
 //
 // Failures that may pass are ridden out for as long as ctx lasts: lost connections, 429, 5xx, and in the first minute
 // a 404; replies that make no sense, such as a success without a link, until there were five in a row. What is final is
@@ -81,19 +83,21 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 	wake, forget := c.waiters.add(id)
 	defer forget()
 	w := wait{id: id, started: c.pacer.now()}
-	for task, err := c.firstAnswer(ctx, &w); ; task, err = c.GetTask(ctx, id) {
-		if w.note(c.pacer, task, err) {
-			config.progress(w.last)
-			if !yield(w.last, nil) || w.last.Done() {
+	var last *Task
+	for task, failure := c.firstAnswer(ctx, &w); ; task, failure = c.ask(ctx, &w) {
+		last = cmp.Or(task, last)
+		if w.take(task, failure) {
+			config.progress(last)
+			if !yield(last, nil) || last.Done() {
 				return
 			}
 		}
-		err := w.over(c.pacer.now())
-		if err == nil && !sleepOn(ctx, wake, w.pause(config, c.pacer)) {
-			err = w.cutShort(ctx)
+		err := w.over(failure, c.pacer.now())
+		if err == nil && !w.sleep(ctx, wake, w.pause(config, c.pacer, failure)) {
+			err = w.cutShort(ctx, failure)
 		}
 		if err != nil {
-			yield(w.last, err)
+			yield(last, err)
 			return
 		}
 	}
@@ -105,7 +109,25 @@ func (c *Client) firstAnswer(ctx context.Context, w *wait) (*Task, error) {
 	if w.pace, first = c.pacer.begin(w.id); first != nil {
 		return first, nil
 	}
-	return c.GetTask(ctx, w.id)
+	return c.ask(ctx, w)
+}
+
+// ask asks for a task, and the client learns from the answer. The task may come with an error.
+func (c *Client) ask(ctx context.Context, w *wait) (*Task, error) {
+	task, err := c.GetTask(ctx, w.id)
+	if err != nil {
+		return nil, err
+	}
+	if task.State == StateSuccess && !hasVideo(task) {
+		return task, fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", w.id, errBadReply)
+	}
+	c.pacer.see(&w.pace, task)
+	return task, nil
+}
+
+func hasVideo(t *Task) bool {
+	_, ok := t.Video()
+	return ok
 }
 
 // Wait waits until the task has ended and returns it. The task as last seen comes back even with an error: a
@@ -119,127 +141,125 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 		}
 		last = task
 	}
-	if last.State != StateSuccess {
-		return last, &TaskError{Task: last}
-	}
-	return last, nil
+	return last, failureOf(last)
 }
 
-// wait is what is known about one task that is waited for.
+// failureOf is the error of a task that has ended, nil after success.
+func failureOf(task *Task) error {
+	if task.State == StateSuccess {
+		return nil
+	}
+	return &TaskError{Task: task}
+}
+
+// wait is what is known about one task that is waited for. A program may wait for 100 000: keep it small.
 type wait struct {
 	id      string
 	started time.Duration // on the pacer's clock
 	pace    pace
-	last    *Task // as last seen; nil before, and in a WaitAll always
-	seen    bool
 	state   State   // as last seen
-	percent float64 // as last seen
-	failure error   // of the last query; nil when it went well
-	odd     int8    // failures in a row that came with status 200
-
-	// In a WaitAll:
-	ended   bool // the caller has the result, or will
-	alone   bool // to be asked for without others
-	hurried bool // a callback came while it was being asked for
+	percent float32 // as last seen
+	seen    bool
+	odd     int8 // failures in a row that came with status 200
 }
 
-// note takes in the answer to a query. It returns true when the caller should hear of it: the task has changed or ended.
-func (w *wait) note(p *pacer, task *Task, err error) bool {
-	if err == nil && task.State == StateSuccess && !hasVideo(task) {
-		err = fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", w.id, errBadReply)
-	}
-	if task != nil {
-		w.last = task
-	}
-	w.failure = err
-	if isOdd(err) {
+// take takes in an answer. It returns true when the caller should hear of it: the task has changed or ended.
+func (w *wait) take(task *Task, failure error) bool {
+	if isOdd(failure) {
 		w.odd++
 	} else {
 		w.odd = 0
 	}
-	if err != nil {
+	if failure != nil {
 		return false
 	}
-	p.see(&w.pace, task)
-	changed := !w.seen || task.State != w.state || task.Progress != w.percent
-	w.seen, w.state, w.percent = true, task.State, task.Progress
+	percent := float32(task.Progress)
+	changed := !w.seen || task.State != w.state || percent != w.percent
+	w.seen, w.state, w.percent = true, task.State, percent
 	return changed || task.Done()
-}
-
-func hasVideo(t *Task) bool {
-	_, ok := t.Video()
-	return ok
 }
 
 // isOdd tells the failures inside an answer that says it is none: a success without a link, a web page, an error with
 // status 200. They pass when a server is being restarted or is not consistent yet.
-func isOdd(err error) bool {
-	failure, answered := errors.AsType[*APIError](err)
-	return errors.Is(err, errBadReply) || (answered && failure.StatusCode < 300)
+func isOdd(failure error) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
+	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
 }
 
-// over returns the error that ends the wait, nil while it goes on.
-func (w *wait) over(now time.Duration) error {
-	if w.failure == nil || w.mayPass(now-w.started) {
+// over returns the failure if it ends the wait, and nil while the wait goes on.
+func (w *wait) over(failure error, now time.Duration) error {
+	if failure == nil || w.mayPass(failure, now-w.started) {
 		return nil
 	}
-	return w.failure
+	return failure
 }
 
 // mayPass tells the failures that a wait survives. A wrong host or a wrong certificate is only survived once the task
 // was seen: before, it is a mistake of configuration rather than an outage.
-func (w *wait) mayPass(elapsed time.Duration) bool {
-	failure, answered := errors.AsType[*APIError](w.failure)
+func (w *wait) mayPass(failure error, elapsed time.Duration) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
 	switch {
 	case w.odd > 0:
 		return w.odd < maxOddReplies
-	case !answered:
-		return w.seen || judgeRead(&attempt{err: w.failure}) == again
-	case failure.StatusCode == http.StatusNotFound:
+	case answered && refusal.StatusCode == http.StatusNotFound:
 		return elapsed < unseenGrace
 	}
-	return judgeRead(&attempt{status: failure.StatusCode, err: failure}) == again
+	return (w.seen && !answered) || isTransient(failure)
+}
+
+// isTransient tells the failures of a query that may succeed when it is simply repeated.
+func isTransient(failure error) bool {
+	a := &attempt{err: failure}
+	if refusal, ok := errors.AsType[*APIError](failure); ok {
+		a.status = refusal.StatusCode
+	}
+	return judgeRead(a) == again
 }
 
 // pause is how long to wait before the next query.
-func (w *wait) pause(config *waitConfig, p *pacer) time.Duration {
+func (w *wait) pause(config *waitConfig, p *pacer, failure error) time.Duration {
 	var d time.Duration
-	if config.schedule != nil {
+	switch {
+	case config.schedule != nil:
 		d = max(config.schedule(p.now()-w.started), minPollPause)
-	} else {
+	case failure != nil:
+		d = min(max(p.gap(&w.pace), failureGap), maxGap) // an outage says nothing about how long the task takes
+	default:
 		d = p.gap(&w.pace)
 	}
-	if w.failure != nil && config.schedule == nil {
-		d = min(max(d, failureGap), maxGap) // an outage says nothing about how long the task takes
-	}
-	if failure, ok := errors.AsType[*APIError](w.failure); ok {
-		d = max(d, min(failure.RetryAfter, maxRetryAfter))
-	}
-	return d
+	return max(d, retryAfter(failure))
 }
 
-// sleepOn waits for d, a wake-up or the end of ctx, of which it reports false. Unlike sleep it uses up the whole
-// context: a wait has nothing better to do.
-func sleepOn(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
+// retryAfter is how long the server wants to be left alone.
+func retryAfter(failure error) time.Duration {
+	if refusal, ok := errors.AsType[*APIError](failure); ok {
+		return min(refusal.RetryAfter, maxRetryAfter)
+	}
+	return 0
+}
+
+// sleep waits for d, a wake-up or the end of ctx, of which it reports false. Unlike the one between retries it uses up
+// the whole context: a wait has nothing better to do.
+func (w *wait) sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-wake:
+		w.pace.woken = true
 	case <-timer.C:
 	}
-	return true
+	return ctx.Err() == nil
 }
 
-// cutShort is the error of a wait whose context ended.
-func (w *wait) cutShort(ctx context.Context) error {
+// cutShort is the error of a wait whose context ended, with the failure of the last query.
+func (w *wait) cutShort(ctx context.Context, failure error) error {
 	state, why := "not seen yet", ""
 	if w.seen {
 		state = "still " + oneLine(string(w.state), 40)
 	}
-	if w.failure != nil && !errors.Is(w.failure, ctx.Err()) {
-		why = ", last: " + oneLine(strings.TrimPrefix(w.failure.Error(), "vidu: "), 200)
+	if failure != nil && !errors.Is(failure, ctx.Err()) {
+		why = ", last: " + oneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
 	}
 	return fmt.Errorf("vidu: waiting for task %s, which is %s: %w%s", w.id, state, ctx.Err(), why)
 }

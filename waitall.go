@@ -1,11 +1,13 @@
 package vidu
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -13,12 +15,12 @@ import (
 
 const (
 	defaultPollRate = 20.0 // queries a second
-	pollWorkers     = 16
-	listFrom        = 8 // due tasks from which on one list request is cheaper
+	maxQueries      = 16   // at once
+	listFrom        = 8    // due tasks from which on one list request is cheaper
 )
 
-// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks. The default is
-// 20. Zero and less are ignored.
+// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
+// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
 func WithMaxPollRate(perSecond float64) WaitOption {
 	return func(w *waitConfig) {
 		if perSecond > 0 {
@@ -29,344 +31,364 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 
 // WaitAll waits for any number of tasks and yields each as it ends, in the order of ending: with a nil error after
 // success, a [*TaskError] after failure, and another error that names the id when the task can no longer be waited for.
-// There is exactly one result for each element of ids; one that fails does not end the others. When the context ends,
-// the rest is yielded with errors that wrap ctx.Err().
+// The failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
+// that wrap ctx.Err().
+//
+// There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
+// one that could not be followed to its end it has the ID and what was seen last of State and Progress.
 //
 // All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API many are asked
-// for in one request. A waiting task costs about 150 bytes. Whatever goroutines there are end with the loop.
+// for in one request. Nothing is asked while the caller is busy with a result. A waiting task costs about 120 bytes, and
+// whatever goroutines there are end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
 		if err := c.ready(ctx); err != nil {
-			yield(nil, err)
+			for _, id := range ids {
+				if !yield(&Task{ID: id}, err) {
+					return
+				}
+			}
 			return
 		}
 		newFleet(c, config, ids).run(ctx, yield)
 	}
 }
 
-// fleet is one WaitAll. Its tables belong to the goroutine of dispatch.
+// fleet is one WaitAll. It belongs to the caller's goroutine, except for two things: each query has a goroutine and,
+// until it is answered, the pace of its tasks; and callbacks leave the tasks that they name in woken.
 type fleet struct {
-	client *Client
-	config *waitConfig
-	waits  []wait
-	byID   []int32 // slots in the order of their ids, to find the one that a callback wakes
-	due    dueHeap // slots that are not being asked for
-	free   time.Duration
-	list   bool // the server lists tasks
-	news   []result
+	client  *Client
+	config  *waitConfig
+	tasks   []member      // sorted by id
+	left    int           // without a result
+	due     dueHeap       // tasks to be asked for at their time
+	urgent  []*member     // tasks to be asked for first, each alone
+	free    time.Duration // when the next query is allowed
+	list    bool          // the server lists tasks
+	trouble string        // of the last query that failed; one for each task would be too much
 
-	jobs    chan []int32 // slots to ask for, by one worker
-	answers chan answers
-	tell    chan result
-	woken   chan string
+	asking  int // queries under way
+	queries sync.WaitGroup
+	answers chan answer
+
+	bell  chan struct{} // rings when woken is not empty
+	mu    sync.Mutex
+	woken map[*member]struct{}
 }
 
-// result is news of one task for the caller: a change, or its end.
-type result struct {
-	task *Task
-	err  error
-	over bool
+// member is a task of a fleet.
+type member struct {
+	wait
+	at      time.Duration // when to ask for it
+	place   int32         // in the heap; -1 outside
+	times   int32         // that its id was given
+	ended   bool          // the caller has the result
+	failing bool          // the last query failed
+	again   bool          // a callback came while it was being asked for
 }
 
-// answers are those of one job, in the order of its slots. Neither task nor error: ask for it alone.
-type answers struct {
-	slots  []int32
-	tasks  []*Task
-	errs   []error
-	noList bool // the server does not list tasks after all
+// answer is that of one query. A task that a list did not tell of, or told of as ended, is nil: ask for it alone.
+type answer struct {
+	members []*member
+	tasks   []*Task // in the order of members
+	failure error   // for each of them
+	noList  bool    // the server does not list tasks after all
 }
 
 func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
+	single := *c
+	single.maxAttempts = 1 // the schedule asks again, at its rate
 	f := &fleet{
-		client: c, config: config, list: c.official,
-		waits: make([]wait, len(ids)), byID: make([]int32, len(ids)), due: make(dueHeap, len(ids)),
-		jobs: make(chan []int32), answers: make(chan answers), tell: make(chan result), woken: make(chan string, 64),
+		client: &single, config: config, list: c.official,
+		answers: make(chan answer, maxQueries), bell: make(chan struct{}, 1), woken: map[*member]struct{}{},
 	}
 	now := c.pacer.now()
-	for i, id := range ids {
-		slot := int32(i) //nolint:gosec // nobody waits for two billion tasks
-		w := &f.waits[i]
-		w.id, w.started = id, now
-		f.byID[i], f.due[i] = slot, dueSlot{at: now, slot: slot}
-		var first *Task
-		if w.pace, first = c.pacer.begin(id); first != nil {
-			w.note(c.pacer, first, nil)
-			w.last = nil
-			f.due[i].at += w.pause(config, c.pacer)
-		}
+	tasks := make([]member, len(ids))
+	for i, id := range ids { // in the order of ids, whatever becomes of the table
+		tasks[i] = member{wait: wait{id: id, started: now}, at: now + time.Duration(i), place: -1}
 	}
-	heap.Init(&f.due)
-	slices.SortFunc(f.byID, func(a, b int32) int { return strings.Compare(ids[a], ids[b]) })
+	slices.SortFunc(tasks, func(a, b member) int { return strings.Compare(a.id, b.id) })
+	f.tasks = tasks[:0]
+	for i := range tasks {
+		if n := len(f.tasks); n == 0 || f.tasks[n-1].id != tasks[i].id {
+			f.tasks = append(f.tasks, tasks[i])
+		}
+		f.tasks[len(f.tasks)-1].times++
+	}
+	f.left = len(f.tasks)
 	return f
 }
 
-// run starts what is needed and yields until every task has its result.
+// run waits for every task. The goroutines of its queries end with it, however it ends.
 func (f *fleet) run(ctx context.Context, yield func(*Task, error) bool) {
-	working, cancel := context.WithCancel(ctx)
-	var goroutines sync.WaitGroup
-	defer goroutines.Wait()
-	defer cancel()
 	defer f.client.waiters.addFleet(f)()
-	for range min(pollWorkers, len(f.waits)) {
-		goroutines.Go(func() { f.work(working) })
-	}
-	goroutines.Go(func() { f.dispatch(working) })
-	for left := len(f.waits); left > 0; {
-		select {
-		case r := <-f.tell:
-			if !f.report(r, yield) {
-				return
-			}
-			if r.over {
-				left--
-			}
-		case <-ctx.Done():
-			cancel()
-			goroutines.Wait()
-			f.reportRest(ctx, yield)
-			return
-		}
-	}
-}
-
-// report hands news to the caller, in the caller's goroutine. It returns false when the caller wants no more.
-func (f *fleet) report(r result, yield func(*Task, error) bool) bool {
-	if r.task != nil && r.err == nil || isTaskError(r.err) {
-		f.config.progress(r.task)
-	}
-	return !r.over || yield(r.task, r.err)
-}
-
-// reportRest hands over, once everything has stopped, what had ended and what is still waited for.
-func (f *fleet) reportRest(ctx context.Context, yield func(*Task, error) bool) {
-	for _, r := range f.news {
-		if !f.report(r, yield) {
-			return
-		}
-	}
-	for i := range f.waits {
-		if w := &f.waits[i]; !w.ended && !yield(nil, w.cutShort(ctx)) {
-			return
-		}
-	}
-}
-
-// wake makes a task due now. It does not block: when there are more wake-ups than can be taken in, the schedule will do.
-func (f *fleet) wake(id string) {
-	select {
-	case f.woken <- id:
-	default:
-	}
-}
-
-// dispatch hands out what is due, at the rate that is allowed, and takes in the answers.
-func (f *fleet) dispatch(ctx context.Context) {
+	asking, stop := context.WithCancel(ctx)
+	defer f.queries.Wait()
+	defer stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var job []int32
-	for {
-		if job == nil {
-			job = f.takeDue()
+	for more := f.begin(yield); more && f.left > 0; {
+		if ctx.Err() != nil {
+			f.queries.Wait()
+			f.finish(ctx, yield)
+			return
 		}
-		timer.Reset(f.untilDue(job))
-		var jobs chan<- []int32
-		if job != nil {
-			jobs = f.jobs
-		}
-		var tell chan<- result
-		var first result
-		if len(f.news) > 0 {
-			tell, first = f.tell, f.news[0]
-		}
+		timer.Reset(f.askDue(asking))
 		select {
 		case <-ctx.Done():
-			return
-		case jobs <- job:
-			job = nil
-			f.free = f.client.pacer.now() + time.Duration(float64(time.Second)/f.config.rate)
-		case tell <- first:
-			f.news = f.news[1:]
-		case got := <-f.answers:
-			f.take(ctx, got)
-		case id := <-f.woken:
-			f.hurry(id)
 		case <-timer.C:
+		case <-f.bell:
+			f.hurry()
+		case got := <-f.answers:
+			more = f.take(got, yield)
 		}
 	}
 }
 
-// takeDue takes what one worker should ask for now: one task or, where the server lists tasks, many.
-func (f *fleet) takeDue() []int32 {
-	now := f.client.pacer.now()
-	if now < f.free {
-		return nil
-	}
-	var job, alone []int32
-	for len(f.due) > 0 && f.due[0].at <= now && len(job) < maxPageSize && len(alone) == 0 {
-		slot := heap.Pop(&f.due).(dueSlot).slot //nolint:forcetypeassert // it is our own heap
-		if !f.list || f.waits[slot].alone {
-			alone = append(alone, slot)
+// begin makes every task due: at once, unless the reply to its create stands for the first answer. What is no id has
+// its result already. As every function that yields, it returns false when the caller wants no more.
+func (f *fleet) begin(yield func(*Task, error) bool) bool {
+	f.due = make(dueHeap, 0, len(f.tasks))
+	for i := range f.tasks {
+		m := &f.tasks[i]
+		if err := checkID(m.id); err != nil {
+			if !f.end(m, nil, err, yield) {
+				return false
+			}
 			continue
 		}
-		job = append(job, slot)
+		var first *Task
+		if m.pace, first = f.client.pacer.begin(m.id); first != nil {
+			f.note(m, first, nil)
+			m.at += m.pause(f.config, f.client.pacer, nil)
+		}
+		heap.Push(&f.due, m)
 	}
-	if len(job) < listFrom && len(job) > 0 {
-		alone = append(alone, job...)
-		job = nil
+	return true
+}
+
+// finish hands over what had been answered when the context ended, and says of the rest that it still runs.
+func (f *fleet) finish(ctx context.Context, yield func(*Task, error) bool) {
+	for len(f.answers) > 0 {
+		if got := <-f.answers; got.failure == nil && !f.take(got, yield) {
+			return
+		}
 	}
-	if job != nil {
-		f.putBack(alone, now)
+	for i := range f.tasks {
+		m := &f.tasks[i]
+		var failure error
+		if m.failing && f.trouble != "" {
+			failure = errors.New(f.trouble)
+		}
+		if !m.ended && !f.end(m, nil, m.cutShort(ctx, failure), yield) {
+			return
+		}
+	}
+}
+
+// askDue starts the queries that are due and allowed, and returns how long nothing else is.
+func (f *fleet) askDue(ctx context.Context) time.Duration {
+	for f.asking < maxQueries {
+		now := f.client.pacer.now()
+		next := f.nextDue()
+		if wait := max(next, f.free) - now; wait > 0 {
+			return wait
+		}
+		job := f.takeDue(now)
+		f.asking++
+		f.free = now + seconds64(1/f.config.rate)
+		f.queries.Go(func() { f.answers <- f.ask(ctx, job) })
+	}
+	return never
+}
+
+// never is far away, and no overflow.
+const never = 1000 * time.Hour
+
+func (f *fleet) nextDue() time.Duration {
+	switch {
+	case len(f.urgent) > 0:
+		return 0
+	case len(f.due) > 0:
+		return f.due[0].at
+	}
+	return f.client.pacer.now() + never
+}
+
+// takeDue takes what one query should ask for: one task or, where the server lists tasks, many.
+func (f *fleet) takeDue(now time.Duration) []*member {
+	if len(f.urgent) > 0 {
+		first := f.urgent[0]
+		f.urgent = f.urgent[1:]
+		return []*member{first}
+	}
+	most := 1
+	if f.list {
+		most = maxPageSize
+	}
+	var job []*member
+	for len(job) < most && len(f.due) > 0 && f.due[0].at <= now {
+		job = append(job, heap.Pop(&f.due).(*member)) //nolint:forcetypeassert // it is our own heap
+	}
+	if len(job) >= listFrom {
 		return job
 	}
-	if len(alone) == 0 {
-		return nil
+	for _, m := range job[1:] {
+		heap.Push(&f.due, m)
 	}
-	f.putBack(alone[1:], now)
-	return alone[:1]
+	return job[:1]
 }
 
-func (f *fleet) putBack(slots []int32, at time.Duration) {
-	for _, slot := range slots {
-		heap.Push(&f.due, dueSlot{at: at, slot: slot})
+// ask does one query, in a goroutine of its own.
+func (f *fleet) ask(ctx context.Context, job []*member) answer {
+	if len(job) > 1 {
+		return f.askList(ctx, job)
 	}
+	task, err := f.client.ask(ctx, &job[0].wait)
+	return answer{members: job, tasks: []*Task{task}, failure: err}
 }
 
-// untilDue is how long nothing needs to be done unless something happens.
-func (f *fleet) untilDue(job []int32) time.Duration {
-	if job != nil || len(f.due) == 0 {
-		return time.Hour
-	}
-	return max(f.due[0].at, f.free) - f.client.pacer.now()
-}
-
-// take takes in the answers to one job.
-func (f *fleet) take(ctx context.Context, got answers) {
-	now := f.client.pacer.now()
-	f.list = f.list && !got.noList
-	for i, slot := range got.slots {
-		w := &f.waits[slot]
-		if got.noList || (got.tasks[i] == nil && got.errs[i] == nil) {
-			w.alone = true
-			f.putBack([]int32{slot}, now)
-			continue
-		}
-		if r, isNews := f.answer(ctx, w, got.tasks[i], got.errs[i]); isNews {
-			f.news = append(f.news, r)
-		}
-		if w.last, w.alone = nil, false; w.ended {
-			continue
-		}
-		pause := w.pause(f.config, f.client.pacer)
-		if w.hurried {
-			pause, w.hurried = 0, false
-		}
-		f.putBack([]int32{slot}, now+pause)
-	}
-}
-
-// answer takes in one answer and says what the caller should hear of it.
-func (f *fleet) answer(ctx context.Context, w *wait, task *Task, err error) (result, bool) {
-	isNews := w.note(f.client.pacer, task, err)
-	if isNews && !task.Done() {
-		return result{task: task}, true
-	}
-	r := result{task: task, over: true}
-	switch {
-	case isNews && task.State != StateSuccess:
-		r.err = &TaskError{Task: task}
-	case isNews:
-	case ctx.Err() != nil:
-		return r, false // reportRest has the word
-	default:
-		if r.err = w.over(f.client.pacer.now()); r.err == nil {
-			return r, false
-		}
-	}
-	w.ended = true
-	return r, true
-}
-
-// hurry makes a task due now, or once more after the query that is under way.
-func (f *fleet) hurry(id string) {
-	first, _ := slices.BinarySearchFunc(f.byID, id, func(slot int32, id string) int { return strings.Compare(f.waits[slot].id, id) })
-	for _, slot := range f.byID[first:] {
-		if f.waits[slot].id != id {
-			return
-		}
-		i := slices.IndexFunc(f.due, func(d dueSlot) bool { return d.slot == slot })
-		if i < 0 {
-			f.waits[slot].hurried = true
-			continue
-		}
-		f.due[i].at = f.client.pacer.now()
-		heap.Fix(&f.due, i)
-	}
-}
-
-// work asks for tasks until ctx ends.
-func (f *fleet) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case slots := <-f.jobs:
-			got := f.ask(ctx, slots)
-			select {
-			case <-ctx.Done():
-				return
-			case f.answers <- got:
-			}
-		}
-	}
-}
-
-func (f *fleet) ask(ctx context.Context, slots []int32) answers {
-	got := answers{slots: slots, tasks: make([]*Task, len(slots)), errs: make([]error, len(slots))}
-	if len(slots) == 1 {
-		got.tasks[0], got.errs[0] = f.client.GetTask(ctx, f.waits[slots[0]].id)
-		return got
-	}
-	ids := make([]string, len(slots))
-	for i, slot := range slots {
-		ids[i] = f.waits[slot].id
+func (f *fleet) askList(ctx context.Context, job []*member) answer {
+	got := answer{members: job, tasks: make([]*Task, len(job))}
+	ids := make([]string, len(job))
+	for i, m := range job {
+		ids[i] = m.id
 	}
 	page, err := f.client.ListTasks(ctx, &ListTasksRequest{TaskIDs: ids, PageSize: maxPageSize})
 	if err != nil {
-		got.noList = errors.Is(err, ErrNotSupported)
-		for i := range got.errs {
-			got.errs[i] = err
-		}
+		got.failure, got.noList = err, isOdd(err) || !isTransient(err)
 		return got
 	}
 	for _, task := range page.Tasks {
-		if i := slices.Index(ids, task.ID); i >= 0 && !task.Done() { // one that has ended is asked for in full
+		if i := slices.Index(ids, task.ID); i >= 0 && !task.Done() {
+			f.client.pacer.see(&job[i].pace, task)
+			task.Progress = cmp.Or(task.Progress, float64(job[i].percent)) // lists do not tell it
 			got.tasks[i] = task
 		}
 	}
 	return got
 }
 
-// dueSlot is a task and when to ask for it.
-type dueSlot struct {
-	at   time.Duration
-	slot int32
+// take takes in the answer to one query.
+func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
+	f.asking--
+	if got.failure != nil {
+		f.trouble = cause(got.failure)
+		f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
+	}
+	f.list = f.list && !got.noList
+	for i, m := range got.members {
+		switch task := got.tasks[i]; {
+		case got.noList:
+			heap.Push(&f.due, m) // at its old time
+		case task == nil && got.failure == nil:
+			f.urgent = append(f.urgent, m)
+		case !f.takeOne(m, task, got.failure, yield):
+			return false
+		}
+	}
+	return true
+}
+
+// takeOne takes in what an answer says of one task: it has ended, or is due again later.
+func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, error) bool) bool {
+	f.note(m, task, failure)
+	now := f.client.pacer.now()
+	if err := m.over(failure, now); err != nil {
+		return f.end(m, task, err, yield)
+	}
+	if failure == nil && task.Done() {
+		return f.end(m, task, failureOf(task), yield)
+	}
+	if m.again {
+		f.hasten(m)
+		return true
+	}
+	m.at = now + m.pause(f.config, f.client.pacer, failure)
+	heap.Push(&f.due, m)
+	return true
+}
+
+// note tells the caller's progress function of a change.
+func (f *fleet) note(m *member, task *Task, failure error) {
+	m.failing = failure != nil
+	if m.take(task, failure) {
+		f.config.progress(task)
+	}
+}
+
+// end hands over the result of a task, as often as its id was given.
+func (f *fleet) end(m *member, task *Task, err error, yield func(*Task, error) bool) bool {
+	m.ended = true
+	f.left--
+	task = cmp.Or(task, &Task{ID: m.id, State: m.state, Progress: float64(m.percent)})
+	for range m.times {
+		if !yield(task, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// wake is called by the goroutine of a callback.
+func (f *fleet) wake(id string) {
+	i, found := sort.Find(len(f.tasks), func(i int) int { return strings.Compare(id, f.tasks[i].id) })
+	if !found {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.woken[&f.tasks[i]] = struct{}{}
+	ring(f.bell)
+}
+
+// hurry makes the tasks that callbacks have named the next to be asked for, once more if they are being asked for.
+func (f *fleet) hurry() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for m := range f.woken {
+		if m.place >= 0 {
+			heap.Remove(&f.due, int(m.place))
+			f.hasten(m)
+		} else {
+			m.again = !m.ended
+		}
+	}
+	clear(f.woken)
+}
+
+func (f *fleet) hasten(m *member) {
+	m.again, m.pace.woken = false, true
+	f.urgent = append(f.urgent, m)
+}
+
+// cause is the text of a failed query without the query.
+func cause(failure error) string {
+	_, text, _ := strings.Cut(strings.TrimPrefix(failure.Error(), "vidu: "), ": ")
+	return text
 }
 
 // dueHeap has the task that is due first at its root.
-type dueHeap []dueSlot
+type dueHeap []*member
 
 func (h dueHeap) Len() int           { return len(h) }
 func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *dueHeap) Push(x any)        { *h = append(*h, x.(dueSlot)) } //nolint:forcetypeassert // by heap only
-func (h *dueHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return last
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = int32(i), int32(j) //nolint:gosec // nobody waits for two billion tasks
 }
 
-func isTaskError(err error) bool {
-	_, ok := errors.AsType[*TaskError](err)
-	return ok
+func (h *dueHeap) Push(x any) {
+	m := x.(*member)         //nolint:forcetypeassert // by heap only
+	m.place = int32(len(*h)) //nolint:gosec // as above
+	*h = append(*h, m)
+}
+
+func (h *dueHeap) Pop() any {
+	last := (*h)[len(*h)-1]
+	last.place = -1
+	(*h)[len(*h)-1] = nil
+	*h = (*h)[:len(*h)-1]
+	return last
 }

@@ -5,30 +5,27 @@ import "sync"
 // waiters are the waits of this process that a callback can wake.
 type waiters struct {
 	mu     sync.Mutex
-	next   int
-	sleeps map[string]map[int]chan struct{} // by task id
+	sleeps map[string]map[chan struct{}]struct{} // by task id
 	fleets map[*fleet]struct{}
 }
 
 func newWaiters() *waiters {
-	return &waiters{sleeps: map[string]map[int]chan struct{}{}, fleets: map[*fleet]struct{}{}}
+	return &waiters{sleeps: map[string]map[chan struct{}]struct{}{}, fleets: map[*fleet]struct{}{}}
 }
 
 // add returns a channel that has something to receive once the task is worth a query, and what ends that.
-func (w *waiters) add(id string) (<-chan struct{}, func()) {
-	wake := make(chan struct{}, 1)
+func (w *waiters) add(id string) (wake <-chan struct{}, forget func()) {
+	sleep := make(chan struct{}, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.next++
-	n := w.next
 	if w.sleeps[id] == nil {
-		w.sleeps[id] = map[int]chan struct{}{}
+		w.sleeps[id] = map[chan struct{}]struct{}{}
 	}
-	w.sleeps[id][n] = wake
-	return wake, func() {
+	w.sleeps[id][sleep] = struct{}{}
+	return sleep, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if delete(w.sleeps[id], n); len(w.sleeps[id]) == 0 {
+		if delete(w.sleeps[id], sleep); len(w.sleeps[id]) == 0 {
 			delete(w.sleeps, id)
 		}
 	}
@@ -45,18 +42,23 @@ func (w *waiters) addFleet(f *fleet) (forget func()) {
 	}
 }
 
-// wake makes every wait for the task ask for it now.
+// wake makes every wait for the task ask for it now. It never blocks.
 func (w *waiters) wake(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, sleep := range w.sleeps[id] {
-		select {
-		case sleep <- struct{}{}:
-		default: // it has a wake-up already
-		}
+	for sleep := range w.sleeps[id] {
+		ring(sleep)
 	}
 	for f := range w.fleets {
 		f.wake(id)
+	}
+}
+
+// ring leaves one wake-up in a channel with room for one.
+func ring(bell chan<- struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default: // there is one already
 	}
 }
 

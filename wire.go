@@ -81,6 +81,7 @@ func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
 }
 
 func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
+	// The order counts: the media are put where their marks stand, in the order of the fields of wireRequest.
 	w := &wireRequest{
 		Model:             req.Model,
 		Images:            e.refs("images", req.Images, &imageKind),
@@ -207,6 +208,9 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know
 // land in Extra, their numbers as [json.Number].
 func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil // as encoding/json has it
+	}
 	var w wireRequest
 	if err := json.Unmarshal(data, &w); err != nil {
 		return err

@@ -13,7 +13,8 @@ const contentTypeJSON = "application/json"
 // answer is a whole reply.
 type answer struct {
 	status      int
-	contentType string
+	contentType string // "" without a body
+	etag        string // "" for none
 	body        []byte
 	accepted    bool // it says that a task was created
 }
@@ -59,7 +60,8 @@ func jsonAnswer(status int, v any) answer {
 
 // write sends the answer. With cut it promises the whole body, sends half of it and cuts the connection.
 func (a answer) write(w http.ResponseWriter, cut bool) {
-	w.Header().Set("Content-Type", a.contentType)
+	setHeader(w, "Content-Type", a.contentType)
+	setHeader(w, "ETag", a.etag)
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	if !cut {
@@ -69,6 +71,13 @@ func (a answer) write(w http.ResponseWriter, cut bool) {
 	_, _ = w.Write(a.body[:len(a.body)/2])
 	_ = http.NewResponseController(w).Flush() // else the half would go down with the connection
 	panic(http.ErrAbortHandler)               //nolint:forbidigo // net/http's way to cut a connection
+}
+
+// setHeader sets a field of the header, unless its value is empty.
+func setHeader(w http.ResponseWriter, name, value string) {
+	if value != "" {
+		w.Header().Set(name, value)
+	}
 }
 
 // randomHex returns n random bytes in hexadecimal.

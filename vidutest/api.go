@@ -2,29 +2,52 @@ package vidutest
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"mime"
 	"net/http"
 	"path"
-	"strings"
 	"time"
 )
 
 // maxBody is the largest request body, in bytes.
 const maxBody = 20 << 20
 
-const createPath = "/reference2video"
-
 // route is one endpoint. In its path, "*" stands for one element.
 type route struct {
-	path   string
-	method string
-	handle func(*Server, *http.Request, io.Reader) answer
+	path    string
+	method  string
+	handle  func(*Server, *call) answer
+	storage bool // it is no part of the API: it takes bytes, through a signed link instead of a key
 }
 
-var routes = []route{
-	{createPath, http.MethodPost, (*Server).create},
-	{"/tasks/*/creations", http.MethodGet, (*Server).query},
+// call is a request that found its route.
+type call struct {
+	*http.Request
+	body io.Reader
+	late time.Duration // how much later than now a task is to be created
+}
+
+const createPath = "/reference2video"
+
+// taskRoutes are the endpoints that every server has.
+func taskRoutes(prefix string) []route {
+	return []route{
+		{path: prefix + createPath, method: http.MethodPost, handle: (*Server).create},
+		{path: prefix + "/tasks/*/creations", method: http.MethodGet, handle: (*Server).query},
+	}
+}
+
+// officialRoutes are the endpoints that most gateways lack.
+func officialRoutes(prefix string) []route {
+	return []route{
+		{path: prefix + "/tasks/*/cancel", method: http.MethodPost, handle: (*Server).cancel},
+		{path: prefix + "/tasks", method: http.MethodGet, handle: (*Server).list},
+		{path: prefix + "/credits", method: http.MethodGet, handle: (*Server).credits},
+		{path: "/tools/v2/files/uploads", method: http.MethodPost, handle: (*Server).startUpload},
+		{path: "/tools/v2/files/uploads/*/finish", method: http.MethodPut, handle: (*Server).finishUpload},
+		{path: uploadPrefix + "*", method: http.MethodPut, handle: (*Server).putUpload, storage: true},
+	}
 }
 
 // serveAPI answers a request to the API: it notes it in the ledger, finds the answer, and hands the answer over in the
@@ -48,7 +71,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 // reply finds the answer to a request: the script's, when it has one.
 func (s *Server) reply(r *http.Request, body io.Reader, f fault) answer {
 	if f.instead == nil {
-		return s.act(r, body)
+		return s.act(&call{Request: r, body: body, late: f.late})
 	}
 	drain(body)
 	return *f.instead
@@ -56,32 +79,31 @@ func (s *Server) reply(r *http.Request, body io.Reader, f fault) answer {
 
 // act does what a request asks for, or refuses it. Whatever its header gives away is refused before the body is read,
 // so that a client which expects "100 Continue" keeps its body.
-func (s *Server) act(r *http.Request, body io.Reader) answer {
-	found := s.find(r)
+func (s *Server) act(c *call) answer {
+	found := s.find(c.URL.EscapedPath())
 	switch {
 	case found == nil:
-		return refuse(http.StatusNotFound, "NotFound", "there is nothing at "+r.URL.EscapedPath())
-	case r.Method != found.method:
+		return refuse(http.StatusNotFound, "NotFound", "there is nothing at "+c.URL.EscapedPath())
+	case c.Method != found.method:
 		return refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "the method must be "+found.method)
-	case r.Header.Get("Authorization") != s.dialect.scheme+" "+s.key:
+	case found.storage:
+		return found.handle(s, c)
+	case c.Header.Get("Authorization") != s.dialect.scheme+" "+s.key:
 		return refuse(http.StatusUnauthorized, "Unauthorized", "the API key is missing or wrong")
-	case s.wantsJSON(r) && !hasJSON(r):
+	case s.wantsJSON(c.Request) && !hasJSON(c.Request):
 		return refuse(http.StatusUnsupportedMediaType, "UnsupportedMediaType", "the Content-Type must be "+contentTypeJSON)
-	case r.ContentLength > maxBody:
+	case c.ContentLength > maxBody:
 		return tooLarge()
 	}
-	return found.handle(s, r, body)
+	return found.handle(s, c)
 }
 
-// find returns the route of a request's path, nil when there is none.
-func (s *Server) find(r *http.Request) *route {
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), s.dialect.prefix)
-	if !ok {
-		return nil
-	}
-	for i := range routes {
-		if matched, _ := path.Match(routes[i].path, rest); matched { // the patterns are constants, and well-formed
-			return &routes[i]
+// find returns the route of an escaped path, nil when there is none.
+func (s *Server) find(escapedPath string) *route {
+	for i := range s.dialect.routes {
+		r := &s.dialect.routes[i]
+		if matched, _ := path.Match(r.path, escapedPath); matched { // the patterns are constants, and well-formed
+			return r
 		}
 	}
 	return nil
@@ -92,7 +114,7 @@ func (s *Server) isCreate(r *http.Request) bool {
 }
 
 func (s *Server) wantsJSON(r *http.Request) bool {
-	return r.Method == http.MethodPost || s.dialect.strict
+	return r.Method != http.MethodGet || s.dialect.strict
 }
 
 func hasJSON(r *http.Request) bool {
@@ -120,4 +142,20 @@ func (s *Server) wait(ctx context.Context, d time.Duration) bool {
 // drain reads a body to its end. How the reading ended is the tee's business.
 func drain(body io.Reader) {
 	_, _ = io.Copy(io.Discard, body)
+}
+
+// maxSmallBody is how many bytes are read of a body that has a few short fields.
+const maxSmallBody = 64 << 10
+
+// decodeSmall reads such a body, or returns its refusal.
+func decodeSmall(body io.Reader, v any) *answer {
+	text, err := io.ReadAll(io.LimitReader(body, maxSmallBody))
+	drain(body)
+	if err == nil {
+		err = json.Unmarshal(text, v)
+	}
+	if err != nil {
+		return new(refuseBody(err))
+	}
+	return nil
 }

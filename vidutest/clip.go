@@ -1,52 +1,84 @@
 package vidutest
 
-import "io"
+import (
+	"bytes"
+	"io"
+	"strconv"
+)
 
-// clipLimit is how many bytes of a string in a JSON array get past a clipper: more than any link has, far less than an
-// inline image.
-const clipLimit = 4 << 10
+const (
+	// clipLimit is how many bytes of a string in a JSON array get past a clipper: more than any link has, far less than
+	// an inline image.
+	clipLimit = 4 << 10
+	// clipBuffer is how many bytes a clipper reads at once.
+	clipBuffer = 4 << 10
+)
 
 // clipper passes on a JSON text in which the long strings of arrays, that is the inline images, are cut short. A create
-// of 14 MB is so decoded within kilobytes, and the rest of the package need not know that images can be large.
+// of 14 MB is so decoded within kilobytes, and the rest of the package need not know that images can be large. What is
+// cut has been checked: a data URI in an array comes out with a verdict at its end, for verdict to read.
 //
 // It drops nothing but plain characters, so whatever makes a text wrong as JSON, be it a bad escape or a control
 // character, still reaches the decoder.
 type clipper struct {
 	src io.Reader
+	in  []byte
+	out bytes.Buffer
+	err error // of src
 
-	last   byte // outside strings: the last byte that is not white space
-	inside bool // within a string
-	whole  bool // this string is the value of a field and is not cut
-	escape int  // bytes left of the escape sequence under way
-	length int  // plain characters of this string so far, in bytes
+	open   []byte  // the braces and brackets that are open
+	last   byte    // outside strings: the last byte that is not white space
+	inside bool    // within a string
+	whole  bool    // this string is the value of a field and is not cut
+	escape []byte  // the escape sequence under way, without its backslash; nil when there is none
+	length int     // plain characters of this string so far, in bytes
+	item   *inline // the check of this string, nil when it is no item of an array
+}
+
+func newClipper(src io.Reader) *clipper {
+	return &clipper{src: src, in: make([]byte, clipBuffer)}
 }
 
 // Read implements [io.Reader].
 func (c *clipper) Read(p []byte) (int, error) {
-	for {
-		n, err := c.src.Read(p)
-		kept := c.clip(p[:n])
-		if kept > 0 || n == 0 || err != nil {
-			return kept, err
+	for c.out.Len() == 0 && c.err == nil {
+		n, err := c.src.Read(c.in)
+		c.clip(c.in[:n])
+		c.err = err
+	}
+	if c.out.Len() == 0 {
+		return 0, c.err
+	}
+	return c.out.Read(p)
+}
+
+func (c *clipper) clip(p []byte) {
+	for len(p) > 0 {
+		if n := c.run(p); n > 0 {
+			p = p[n:]
+			continue
 		}
+		c.note(p[0])
+		p = p[1:]
 	}
 }
 
-// clip moves what is kept of p to its front and returns how many bytes that is.
-func (c *clipper) clip(p []byte) int {
-	kept := 0
-	for i := 0; i < len(p); i++ {
-		if c.inside && c.escape == 0 && c.length >= clipLimit && !c.whole {
-			i += plain(p[i:]) // nearly all of a large body goes here
-			if i == len(p) {
-				break
-			}
-		}
-		c.note(p[i])
-		p[kept] = p[i]
-		kept++
+// run takes the plain characters that p begins with, within a string. Nearly all of a large body goes this way.
+func (c *clipper) run(p []byte) int {
+	if !c.inside || c.escape != nil {
+		return 0
 	}
-	return kept
+	n := plain(p)
+	kept := n
+	if !c.whole {
+		kept = min(n, max(clipLimit-c.length, 0))
+	}
+	c.out.Write(p[:kept])
+	c.length += n
+	if c.item != nil {
+		c.item.write(p[:n])
+	}
+	return n
 }
 
 // plain returns how many plain characters p begins with, in bytes.
@@ -59,23 +91,19 @@ func plain(p []byte) int {
 	return len(p)
 }
 
-// note takes note of a byte that is passed on.
+// note takes any other byte, which always gets through.
 func (c *clipper) note(b byte) {
 	switch {
 	case !c.inside:
 		c.outside(b)
-	case c.escape > 0:
-		c.escape--
-		if b == 'u' {
-			c.escape = 4
-		}
+	case c.escape != nil:
+		c.escaped(b)
 	case b == '\\':
-		c.escape = 1
+		c.escape = make([]byte, 0, 5)
 	case b == '"':
-		c.inside = false
-	default:
-		c.length++
+		c.close()
 	}
+	c.out.WriteByte(b)
 }
 
 // outside takes note of a byte between strings. A string behind a colon is the value of a field; any other is an item
@@ -83,10 +111,49 @@ func (c *clipper) note(b byte) {
 func (c *clipper) outside(b byte) {
 	switch b {
 	case ' ', '\t', '\r', '\n':
+		return
+	case '{', '[':
+		c.open = append(c.open, b)
+	case '}', ']':
+		c.open = c.open[:max(len(c.open)-1, 0)]
 	case '"':
-		c.inside, c.whole, c.length = true, c.last == ':', 0
-		c.last = b
-	default:
-		c.last = b
+		c.inside, c.whole, c.length, c.item = true, c.last == ':', 0, nil
+		if len(c.open) > 0 && c.open[len(c.open)-1] == '[' {
+			c.item = &inline{}
+		}
+	}
+	c.last = b
+}
+
+// escaped takes note of a byte of an escape sequence. The check of an item gets what the sequence stands for: encoders
+// are free to write "\/" and "\u002b".
+func (c *clipper) escaped(b byte) {
+	c.escape = append(c.escape, b)
+	if c.escape[0] == 'u' && len(c.escape) < 5 {
+		return
+	}
+	if c.item != nil {
+		c.item.write([]byte{unescape(c.escape)})
+	}
+	c.escape = nil
+}
+
+// unescape returns the character of an escape sequence. Zero stands for all that no data URI holds.
+func unescape(sequence []byte) byte {
+	if sequence[0] == '/' {
+		return '/'
+	}
+	code, err := strconv.ParseUint(string(sequence[1:]), 16, 7)
+	if err != nil {
+		return 0
+	}
+	return byte(code)
+}
+
+// close ends a string.
+func (c *clipper) close() {
+	c.inside = false
+	if c.item != nil {
+		c.out.WriteString(c.item.verdict())
 	}
 }

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// createRequest is the body of a create. What an array holds beyond clipLimit is missing.
+// createRequest is the body of a create. What an array holds beyond clipLimit is missing, and every data URI in one ends
+// in a verdict.
 type createRequest struct {
 	Model             string
 	Images            []string
@@ -34,6 +35,9 @@ type createRequest struct {
 	MetaData          string
 	CallbackURL       string
 }
+
+// taskType is what the published sample calls a task of this endpoint.
+const taskType = "img2video"
 
 // subject is one item of subjects. ID is what Name was called before 2026.
 type subject struct {
@@ -75,20 +79,41 @@ type createReply struct {
 var wmPositions = []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
 
 // create answers POST reference2video.
-func (s *Server) create(_ *http.Request, body io.Reader) answer {
-	values, err := readFields(body)
+func (s *Server) create(c *call) answer {
+	values, err := readFields(c.body)
 	if err != nil {
-		drain(body) // the whole request arrives, and then the answer is read
+		drain(c.body) // the whole request arrives, and then the answer is read
 		return refuseBody(err)
 	}
 	req, refused := s.dialect.decode(values)
+	if refused == nil {
+		refused = s.refuseMedia(req.items())
+	}
+	if refused == nil {
+		refused = s.refusing.refuse(req.Prompt)
+	}
 	if refused != nil {
 		return *refused
 	}
-	t := s.tasks.add(req, s.scripts.nextFailure())
+	t := s.tasks.add(req, c.late)
+	if t == nil {
+		return refuse(http.StatusTooManyRequests, "QuotaExceeded", "too many tasks have not ended")
+	}
+	s.announce(t)
 	reply := success(newCreateReply(t))
 	reply.accepted = true
 	return reply
+}
+
+// refuseMedia returns the refusal of the first image or video that is wrong, nil when there is none.
+func (s *Server) refuseMedia(items []item) *answer {
+	if refused := refuseInline(items); refused != nil {
+		return refused
+	}
+	if !s.dialect.uploads {
+		return nil
+	}
+	return s.uploads.refuseUnknown(items)
 }
 
 // refuseBody is the answer to a body that could not be read as a JSON object.
@@ -102,7 +127,7 @@ func refuseBody(err error) answer {
 // readFields reads one JSON object, with nothing behind it, and returns the values of the fields that this package
 // knows. It holds one value at a time in full and passes over those it does not know.
 func readFields(body io.Reader) (map[string]json.RawMessage, error) {
-	decoder := json.NewDecoder(&clipper{src: body})
+	decoder := json.NewDecoder(newClipper(body))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
 		return nil, notAnObject(err)
 	}
@@ -149,7 +174,7 @@ func newCreateReply(t *task) createReply {
 	req := &t.request
 	return createReply{
 		TaskID:            t.id,
-		Type:              "img2video",
+		Type:              taskType,
 		State:             stateCreated,
 		Model:             req.Model,
 		Style:             "general",
@@ -179,7 +204,7 @@ func (req *createRequest) links() []string {
 	}
 	links := []string{}
 	for _, image := range images {
-		if !strings.HasPrefix(image, "data:") {
+		if !strings.HasPrefix(image, dataScheme) {
 			links = append(links, image)
 		}
 	}

@@ -25,21 +25,34 @@
 //	POST {prefix}/reference2video
 //	GET  {prefix}/tasks/{id}/creations
 //
+// By default it speaks as the gateway that this module was written against. [WithOfficialAPI] changes that, and adds what
+// most gateways lack:
+//
+//	POST {prefix}/tasks/{id}/cancel
+//	GET  {prefix}/tasks
+//	GET  {prefix}/credits
+//	POST /tools/v2/files/uploads
+//	PUT  /tools/v2/files/uploads/{id}/finish
+//
 // A task runs through created, queueing, processing and then success or failed as time passes; [WithTiming] says how
-// fast. The result of a task is a real video, two seconds of H.264 in an MP4 of 9 kB, with a cover; both can be had
-// through links that are signed afresh with every query. As real ones, the links hold "%253A" and raw semicolons and
-// open only byte for byte as they were given. They support Range with a strong ETag, and they answer 400 to a request
-// that brings an Authorization or Cookie header, so that a key sent astray fails a test.
+// fast, [WithTaskLimit] how many at a time. The server knows no models: any name will do.
 //
-// By default the server speaks as the gateway that this module was written against; [WithOfficialAPI] changes that.
+// # Media
 //
-// It knows no models: any name will do. It does not look at images, nor fetch those given as links. Inline images pass
-// through without being held, so a create of 20 MB costs it kilobytes. It remembers every task and every request, with
-// bodies of up to 1 MiB, until it is garbage: a server is meant for one test.
+// Images and videos that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they must have a
+// media type, be whole base64 and begin as a file of a known format does. Nothing else about them is looked at, and links
+// are not fetched. The official API accepts references to uploads as well, but only to those that were finished there; the
+// upload links check what real ones check, and answer 400 to a request that brings the API key.
+//
+// The result of a task is a real video, two seconds of H.264 in an MP4 of 9 kB, with a cover; [WithVideoSize] makes it
+// larger. Both can be had through links that are signed afresh with every query. As real ones, the links hold "%253A" and
+// raw semicolons, open only byte for byte as they were given, and expire: [WithLinkLifetime]. They support Range with a
+// strong ETag unless [WithoutRanges] says otherwise, and they answer 400 to a request that brings an Authorization or
+// Cookie header, so that a key sent astray fails a test.
 //
 // # Time
 //
-// The server starts no timer and no goroutine for a task. Made with [InMemory] inside a testing/synctest bubble, a video
+// The server starts no timer and no goroutine for a task, [WithCallbacks] apart. Made with [InMemory] inside a testing/synctest bubble, a video
 // that takes two days is done in no time:
 //
 //	synctest.Test(t, func(t *testing.T) {
@@ -56,11 +69,23 @@
 // # Faults
 //
 // Each call of a script method queues one fault, and each request to the API uses up the oldest that can happen to it:
-// [Server.FailNext], [Server.DropReplyAfterCommit], [Server.DropMidBody] and [Server.Delay]. Downloads are left alone.
-// [Server.FailTask] has its own queue, which accepted creates use up.
+// [Server.FailNext], [Server.DropReplyAfterCommit], [Server.LateCommit], [Server.DropMidBody] and [Server.Delay]. Uploads
+// count as requests to the API. Two kinds of scripts have queues of their own: [Server.FailTask], which accepted creates
+// use up, and [Server.CutDownload] with [Server.ReplaceVideo], which downloads use up.
+//
+// What is to happen by content and not by turn is an option: [WithRefusedWord] and [WithFailingWord] play the moderation.
+// Together with LateCommit, [WithListDelay] is for tests of what looks a task up after its answer was lost.
+//
+// # Callbacks
+//
+// [Server.NewCallback] makes a signed callback about a task, genuine or not, and leaves it to the test to deliver it: to
+// a handler or through a client, late, twice, in the wrong order or never. [WithCallbacks] has the server deliver genuine
+// ones by itself.
 //
 // # Ledger
 //
 // [Server.Charged] counts the creates that were accepted, which is what a bill would count. [Server.Requests] lists what
-// arrived at the API, without keys.
+// arrived at the API, and [Server.Downloads] what arrived at result links, without keys; [Server.Received] counts the
+// bytes that came in. A server remembers every task and every request, with bodies of up to 1 MiB, until it is garbage: a
+// create of a few fields leaves about a kilobyte behind, so 100 000 of them are no trouble.
 package vidutest

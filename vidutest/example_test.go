@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"time"
 
@@ -27,13 +28,61 @@ const exampleBody = `{
 
 // post creates a task and returns the status and the body of the answer.
 func post(server *vidutest.Server, key string) (int, string, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL+"/vidu/v2/reference2video", strings.NewReader(exampleBody))
+	return send(server, http.MethodPost, "/vidu/v2/reference2video", "Bearer "+key, exampleBody)
+}
+
+// postBody creates a task from a body of its own.
+func postBody(server *vidutest.Server, body string) (int, string, error) {
+	return send(server, http.MethodPost, "/vidu/v2/reference2video", "Bearer "+vidutest.APIKey, body)
+}
+
+// official sends a request as the official API wants it.
+func official(server *vidutest.Server, method, path, body string) (int, string, error) {
+	return send(server, method, path, "Token "+vidutest.APIKey, body)
+}
+
+func send(server *vidutest.Server, method, path, authorization, body string) (int, string, error) {
+	req, err := http.NewRequestWithContext(context.Background(), method, server.URL+path, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
-	req.Header.Set("Authorization", "Bearer "+key)
+	req.Header.Set("Authorization", authorization)
 	req.Header.Set("Content-Type", "application/json")
 	return fetch(server, req)
+}
+
+// videoLink creates a task, which must be done at once, and returns the link to its video.
+func videoLink(server *vidutest.Server) string {
+	_, body, _ := post(server, vidutest.APIKey)
+	path := "/vidu/v2/tasks/" + taskID(body) + "/creations"
+	_, body, _ = send(server, http.MethodGet, path, "Bearer "+vidutest.APIKey, "")
+	var task struct {
+		Creations []struct {
+			URL string `json:"url"`
+		} `json:"creations"`
+	}
+	if err := json.Unmarshal([]byte(body), &task); err != nil || len(task.Creations) == 0 {
+		return ""
+	}
+	return task.Creations[0].URL
+}
+
+// downloadFrom reads a link from an offset on and returns how many bytes came.
+func downloadFrom(server *vidutest.Server, link string, offset int64) (int64, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, link, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	resp, err := server.Client().Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusBadRequest {
+		return 0, errors.New(resp.Status)
+	}
+	return io.Copy(io.Discard, resp.Body)
 }
 
 // get queries a task and returns its state.
@@ -127,12 +176,14 @@ func ExampleWithOfficialAPI() {
 	defer server.Close()
 
 	body := `{"model":"viduq2","images":["https://example.com/hero.png"],"prompt":"She waves."}`
-	req, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, server.URL+"/ent/v2/reference2video", strings.NewReader(body))
-	req.Header.Set("Authorization", "Token "+vidutest.APIKey)
-	req.Header.Set("Content-Type", "application/json")
-	status, _, err := fetch(server, req)
+	status, body, err := official(server, http.MethodPost, "/ent/v2/reference2video", body)
 	fmt.Println(status, err)
-	// Output: 200 <nil>
+	id := taskID(body)
+	status, body, err = official(server, http.MethodPost, "/ent/v2/tasks/"+id+"/cancel", `{"id":"`+id+`"}`)
+	fmt.Println(status, body, err)
+	// Output:
+	// 200 <nil>
+	// 200 {} <nil>
 }
 
 func ExampleServer_FailNext() {
@@ -152,6 +203,20 @@ func ExampleServer_FailNext() {
 	// 0
 }
 
+// A status of 2xx replays an answer that was captured, at this or at any other gateway.
+func ExampleServer_FailNext_replay() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	server.FailNext(http.StatusOK, `{"code":"success","data":{"task_id":"task_1"}}`)
+
+	status, body, err := post(server, vidutest.APIKey)
+	fmt.Println(status, body, err)
+	fmt.Println(server.Charged())
+	// Output:
+	// 200 {"code":"success","data":{"task_id":"task_1"}} <nil>
+	// 0
+}
+
 func ExampleServer_DropReplyAfterCommit() {
 	server := vidutest.NewServer()
 	defer server.Close()
@@ -162,6 +227,24 @@ func ExampleServer_DropReplyAfterCommit() {
 	fmt.Println(server.Charged()) // a client that tries again pays twice
 	// Output:
 	// true
+	// 1
+}
+
+func ExampleServer_LateCommit() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	server.LateCommit(50 * time.Millisecond)
+
+	_, _, err := post(server, vidutest.APIKey)
+	fmt.Println(errors.Is(err, io.EOF))
+	fmt.Println(server.Charged()) // as if it had never arrived
+	for server.Charged() == 0 {
+		runtime.Gosched()
+	}
+	fmt.Println(server.Charged())
+	// Output:
+	// true
+	// 0
 	// 1
 }
 
@@ -224,6 +307,217 @@ func ExampleServer_Requests() {
 	// Output:
 	// POST /vidu/v2/reference2video true true 200
 	// [removed]
+}
+
+func ExampleServer_Received() {
+	server := vidutest.NewServer()
+	defer server.Close()
+
+	_, _, _ = post(server, "wrong key") // refused before its body is read
+	_, _, _ = post(server, vidutest.APIKey)
+	fmt.Println(server.Received() == int64(len(exampleBody)))
+	// Output: true
+}
+
+func ExampleServer_Downloads() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	link := videoLink(server)
+	server.CutDownload(1000)
+
+	n, err := downloadFrom(server, link, 0)
+	fmt.Println(n, err)
+	n, err = downloadFrom(server, link, n)
+	fmt.Println(n, err)
+	for _, r := range server.Downloads() {
+		fmt.Println(r.Method, r.Header.Get("Range"), r.Status)
+	}
+	// Output:
+	// 1000 unexpected EOF
+	// 8096 <nil>
+	// GET bytes=0- 206
+	// GET bytes=1000- 206
+}
+
+func ExampleServer_CutDownload() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	server.CutDownload(1000)
+
+	n, err := downloadFrom(server, videoLink(server), 0)
+	fmt.Println(n, err)
+	// Output: 1000 unexpected EOF
+}
+
+func ExampleServer_ReplaceVideo() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	link := videoLink(server)
+	server.ReplaceVideo(1000)
+
+	_, err := downloadFrom(server, link, 0)
+	fmt.Println(err)
+	n, err := downloadFrom(server, link, 1000) // the rest of another video: If-Range would have told
+	fmt.Println(n, err)
+	// Output:
+	// unexpected EOF
+	// 8096 <nil>
+}
+
+func ExampleServer_NewCallback() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	_, body, _ := post(server, vidutest.APIKey)
+
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { // the one under test
+		text, _ := io.ReadAll(r.Body)
+		fmt.Println(r.Method, r.URL.Path, r.Header.Get("X-HMAC-ALGORITHM"), string(text))
+	})
+	forged := vidutest.Callback{
+		TaskID: taskID(body),
+		URL:    "https://example.com/hook",
+		Body:   `{"id":"1","state":"success"}`,
+	}
+	for range 2 { // the second is no repetition: it has another nonce
+		r, err := server.NewCallback(context.Background(), forged)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	// Output:
+	// POST /hook hmac-sha256 {"id":"1","state":"success"}
+	// POST /hook hmac-sha256 {"id":"1","state":"success"}
+}
+
+func ExampleCallback() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	_, body, _ := post(server, vidutest.APIKey)
+
+	genuine := vidutest.Callback{TaskID: taskID(body), URL: "https://example.com/hook"}
+	early, stale, foreign := genuine, genuine, genuine
+	early.State = "success" // long before it is one
+	stale.Date = time.Date(2025, 5, 6, 12, 9, 42, 0, time.UTC)
+	foreign.Key = "another-key"
+	for _, callback := range []vidutest.Callback{early, stale, foreign} {
+		r, err := server.NewCallback(context.Background(), callback)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var task struct {
+			State string `json:"state"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&task)
+		fmt.Println(task.State, r.Header.Get("Date") == "Tue, 06 May 2025 12:09:42 GMT")
+	}
+	// Output:
+	// success false
+	// created true
+	// created false
+}
+
+func ExampleWithCallbacks() {
+	states := make(chan string)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var task struct {
+			State string `json:"state"`
+		}
+		_ = json.NewDecoder(r.Body).Decode(&task)
+		states <- task.State
+	}))
+	defer hook.Close()
+	server := vidutest.NewServer(vidutest.WithCallbacks(hook.Client()), vidutest.WithTiming(0, 50*time.Millisecond))
+	defer server.Close()
+
+	_, _, err := postBody(server, strings.Replace(exampleBody, "{", `{"callback_url":"`+hook.URL+`",`, 1))
+	fmt.Println(err)
+	fmt.Println(<-states)
+	fmt.Println(<-states)
+	// Output:
+	// <nil>
+	// processing
+	// success
+}
+
+func ExampleWithListDelay() {
+	server := vidutest.NewServer(vidutest.WithOfficialAPI(), vidutest.WithListDelay(time.Hour))
+	defer server.Close()
+
+	_, _, _ = official(server, http.MethodPost, "/ent/v2/reference2video", exampleBody)
+	_, body, _ := official(server, http.MethodGet, "/ent/v2/tasks", "")
+	fmt.Println(server.Charged(), body)
+	// Output: 1 {"next_page_token":"","tasks":[]}
+}
+
+func ExampleWithTaskLimit() {
+	server := vidutest.NewServer(vidutest.WithTaskLimit(1))
+	defer server.Close()
+
+	for range 2 {
+		status, _, _ := post(server, vidutest.APIKey)
+		fmt.Println(status)
+	}
+	// Output:
+	// 200
+	// 429
+}
+
+func ExampleWithRefusedWord() {
+	server := vidutest.NewServer(vidutest.WithRefusedWord("astronaut", "TaskPromptPolicyViolation"))
+	defer server.Close()
+
+	status, _, _ := post(server, vidutest.APIKey)
+	fmt.Println(status, server.Charged())
+	// Output: 400 0
+}
+
+func ExampleWithFailingWord() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithFailingWord("astronaut", "CreationPolicyViolation"))
+	defer server.Close()
+
+	_, body, _ := post(server, vidutest.APIKey)
+	fmt.Println(get(server, taskID(body)))
+	// Output: failed CreationPolicyViolation
+}
+
+func ExampleWithLinkLifetime() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithLinkLifetime(0))
+	defer server.Close()
+
+	_, err := downloadFrom(server, videoLink(server), 0)
+	fmt.Println(err)
+	// Output: 403 Forbidden
+}
+
+func ExampleWithVideoSize() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithVideoSize(100<<20))
+	defer server.Close()
+
+	n, err := downloadFrom(server, videoLink(server), 0)
+	fmt.Println(n, err)
+	// Output: 104857600 <nil>
+}
+
+func ExampleWithoutRanges() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithoutRanges())
+	defer server.Close()
+
+	n, err := downloadFrom(server, videoLink(server), 1000)
+	fmt.Println(n, err)
+	// Output: 9096 <nil>
+}
+
+func ExampleWithoutContentLength() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithoutContentLength())
+	defer server.Close()
+	server.CutDownload(1000)
+
+	n, err := downloadFrom(server, videoLink(server), 0)
+	fmt.Println(n, err) // nothing tells that 8096 bytes are missing
+	// Output: 1000 <nil>
 }
 
 func ExampleServer_Client() {

@@ -4,5 +4,5 @@ import "io"
 
 // Clip gives the tests the reader that cuts long strings in arrays.
 func Clip(src io.Reader) io.Reader {
-	return &clipper{src: src}
+	return newClipper(src)
 }

@@ -1,8 +1,11 @@
 package vidutest
 
 import (
+	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,8 +14,8 @@ import (
 // maxKept is the largest request body, in bytes, that the ledger keeps.
 const maxKept = 1 << 20
 
-// Request is one request to the API as the server saw it. The entries of two calls of [Server.Requests] share Header
-// and Body: read them, do not change them.
+// Request is one request as the server saw it. Entries share Header and Body with each other: read them, do not change
+// them.
 type Request struct {
 	Method   string
 	Path     string      // escaped, as sent
@@ -25,6 +28,10 @@ type Request struct {
 	// BodySize is how many bytes of the body were read. A request that its header gives away (a wrong key, path,
 	// method or Content-Type, a length over 20 MiB) is refused before that, so its BodySize is 0.
 	BodySize int64
+
+	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It tells whether two large
+	// bodies are the same, or one is what the test meant to send.
+	BodySHA256 [sha256.Size]byte
 
 	// Complete says that the body was read to its end. It is true of a request without a body.
 	Complete bool
@@ -42,17 +49,32 @@ func (s *Server) Charged() int {
 }
 
 // Requests returns every request to the API so far, in the order of their arrival, those included that were refused,
-// scripted or cut. Downloads of result links are not among them.
+// scripted or cut. Uploads are among them; downloads are in [Server.Downloads].
 func (s *Server) Requests() []Request {
+	return s.ledger.list()
+}
+
+// Received returns how many bytes of request bodies the API has read so far: the sum of every [Request.BodySize].
+func (s *Server) Received() int64 {
 	s.ledger.mu.Lock()
 	defer s.ledger.mu.Unlock()
-	return slices.Clone(s.ledger.requests)
+	var total int64
+	for i := range s.ledger.requests {
+		total += s.ledger.requests[i].BodySize
+	}
+	return total
 }
 
 // ledger is the list of requests. An entry is named by its index.
 type ledger struct {
 	mu       sync.Mutex
 	requests []Request
+}
+
+func (l *ledger) list() []Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.requests)
 }
 
 // open enters a request that has just arrived.
@@ -63,6 +85,9 @@ func (l *ledger) open(r *http.Request) int {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if n := len(l.requests); n > 0 && maps.EqualFunc(l.requests[n-1].Header, header, slices.Equal[[]string]) {
+		header = l.requests[n-1].Header // the ledger is made of little else, and a client sends the same over and over
+	}
 	l.requests = append(l.requests, Request{
 		Method:   r.Method,
 		Path:     r.URL.EscapedPath(),
@@ -77,7 +102,7 @@ func (l *ledger) received(id int, body *tee) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	entry := &l.requests[id]
-	entry.Body, entry.BodySize, entry.Complete = body.kept, body.size, body.complete()
+	entry.Body, entry.BodySize, entry.BodySHA256, entry.Complete = body.kept, body.size, body.sum(), body.complete()
 }
 
 // answered enters the status that is about to be sent.
@@ -93,7 +118,8 @@ type tee struct {
 	keep bool
 	kept []byte
 	size int64
-	err  error // what ended the reading
+	hash hash.Hash // nil as long as nothing was read
+	err  error     // what ended the reading
 }
 
 // newTee returns a tee for a body of the given length, -1 when that is unknown. A body that is known to be too large
@@ -110,16 +136,36 @@ func newTee(src io.Reader, length int64) *tee {
 func (t *tee) Read(p []byte) (int, error) {
 	n, err := t.src.Read(p)
 	t.size += int64(n)
-	if t.size > maxKept {
-		t.keep, t.kept = false, nil
-	}
-	if t.keep {
-		t.kept = append(t.kept, p[:n]...)
-	}
+	t.note(p[:n])
 	if err != nil {
 		t.err = err
 	}
 	return n, err
+}
+
+// note takes note of what was read.
+func (t *tee) note(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if t.hash == nil {
+		t.hash = sha256.New()
+	}
+	t.hash.Write(p)
+	if t.size > maxKept {
+		t.keep, t.kept = false, nil
+	}
+	if t.keep {
+		t.kept = append(t.kept, p...)
+	}
+}
+
+// sum returns the SHA-256 of what was read, all zeros when that is nothing.
+func (t *tee) sum() (sum [sha256.Size]byte) {
+	if t.hash != nil {
+		t.hash.Sum(sum[:0])
+	}
+	return sum
 }
 
 // complete tells whether the body was read to its end.

@@ -3,9 +3,11 @@ package vidutest_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +42,7 @@ func TestServer_Requests(t *testing.T) {
 		assert.Equal(t, "/vidu/v2/tasks/a%2Fb/creations", got[1].Path)
 		assert.Equal(t, "x=%3A;y", got[1].RawQuery)
 		assert.Nil(t, got[1].Body)
+		assert.Zero(t, got[1].BodySHA256)
 		assert.True(t, got[1].Complete)
 		assert.Equal(t, http.StatusNotFound, got[1].Status)
 		assert.Equal(t, http.StatusOK, got[2].Status)
@@ -78,8 +81,33 @@ func TestServer_Requests_KeepsBodiesUpToOneMiB(t *testing.T) {
 			last := requests[len(requests)-1]
 			assert.Equal(t, size, last.BodySize)
 			assert.Equal(t, size <= 1<<20, last.Body != nil)
+
+			sum := sha256.New()
+			_, err := io.Copy(sum, largeCreate(size))
+			require.NoError(t, err)
+			assert.Equal(t, sum.Sum(nil), last.BodySHA256[:])
 		}
 	}
+	assert.EqualValues(t, 2*(1<<20)+2*(1<<20+1), s.Received())
+}
+
+// A create and its task leave behind little more than a kilobyte, so a server takes 100 000 of them.
+//
+//nolint:paralleltest // it measures what the process holds
+func TestServer_HoldsLittle(t *testing.T) {
+	const creates = 4000
+	s := vidutest.NewServer(vidutest.InMemory())
+	defer s.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range creates {
+		createTask(t, s, goodBody)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1400), "bytes held a create")
+	assert.Len(t, s.Requests(), creates)
 }
 
 // A client that goes away in the middle of its upload has created nothing, and was told nothing.

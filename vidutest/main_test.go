@@ -129,3 +129,10 @@ func assertRefused(t *testing.T, got reply, status int, reason, message string) 
 	assert.Contains(t, fields["message"], message)
 	assert.Regexp(t, "^[0-9a-f]{32}$", fields["metadata"].(map[string]any)["trace_id"])
 }
+
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return text
+}

@@ -1,6 +1,9 @@
 package vidutest
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // APIKey is the key that a [Server] accepts unless [WithAPIKey] names another. It opens nothing but a fake.
 const APIKey = "vidutest-key"
@@ -30,31 +33,100 @@ func WithAPIKey(key string) Option {
 
 // WithOfficialAPI makes the server speak as the official API does: paths begin with /ent/v2, the key comes as
 // "Authorization: Token KEY", a create needs only model, prompt and images or subjects, and a query needs no
-// Content-Type.
+// Content-Type. It adds the endpoints that most gateways lack: cancel, list, credits and uploads, with the rule that a
+// create may refer to an upload only if it was finished here.
+//
+// A task can be canceled as long as it queues, and ends as failed with UserCancelled. The list has the newest task first.
+// The account holds 1 000 000 credits at first and never runs out.
 //
 // The default is the gateway whose contract this module was written against: /vidu/v2, "Authorization: Bearer KEY",
 // all eight fields of its published contract, and "Content-Type: application/json" on queries too.
 func WithOfficialAPI() Option {
-	return func(s *Server) { s.dialect = official }
+	return func(s *Server) { s.dialect = official() }
 }
 
 // WithTiming sets how long every task queues and then works. Both may be zero, which ends a task at once; less than
 // zero is taken as zero. The defaults are 1 s and 2 s.
 func WithTiming(queue, work time.Duration) Option {
 	return func(s *Server) {
-		s.queue = max(queue, 0)
-		s.work = max(work, 0)
+		s.tasks.queue = max(queue, 0)
+		s.tasks.work = max(work, 0)
 	}
+}
+
+// WithListDelay has every task appear in the list of tasks only d after its creation, as it does where the list is made
+// of a copy that lags behind. A query finds the task at once. The default is 0.
+func WithListDelay(d time.Duration) Option {
+	return func(s *Server) { s.tasks.listDelay = d }
+}
+
+// WithCallbacks has the server send callbacks through client: for a task with a callback_url one when the work begins and
+// one when the task has ended, each signed with the API key. The second is repeated, the same in every byte, a second
+// after each answer that is not 2xx, until three were sent. A state that is over at once is not told.
+//
+// By default, and with a nil client, the server sends none, and tests make them with [Server.NewCallback]. In a
+// testing/synctest bubble client must not use sockets either.
+func WithCallbacks(client *http.Client) Option {
+	return func(s *Server) { s.callbacks = client }
+}
+
+// WithTaskLimit has a create refused with 429 QuotaExceeded while n tasks have not ended. The default, and any n below 1,
+// is no limit, which the endpoint for credits calls by the documented number, 5.
+func WithTaskLimit(n int) Option {
+	return func(s *Server) { s.tasks.limit = max(n, 0) }
+}
+
+// WithRefusedWord has a create refused with 400 and code as its reason, such as "TaskPromptPolicyViolation", when its
+// prompt contains word. It may be given for several words, of which the first that is found counts; so may
+// [WithFailingWord].
+func WithRefusedWord(word, code string) Option {
+	return func(s *Server) { s.refusing = append(s.refusing, rule{word, code}) }
+}
+
+// WithFailingWord has a task fail with code as its err_code, such as "CreationPolicyViolation", when its prompt contains
+// word. A script of [Server.FailTask] comes before that.
+func WithFailingWord(word, code string) Option {
+	return func(s *Server) { s.tasks.failing = append(s.tasks.failing, rule{word, code}) }
+}
+
+// WithLinkLifetime sets how long every result link opens; a new query gives new links. An expired one is refused with
+// 403 as storage does, with a body of XML. The default is what the real ones have: 24 h for videos and 1 h for covers.
+func WithLinkLifetime(d time.Duration) Option {
+	return func(s *Server) { s.downloads.videoLife, s.downloads.coverLife = d, d }
+}
+
+// WithVideoSize makes every video an MP4 of so many bytes: the embedded clip and behind it a "free" box, which players
+// pass over. Its bytes are made as they are sent. The default, and the least, is the clip alone, of 9 kB.
+func WithVideoSize(bytes int64) Option {
+	return func(s *Server) { s.downloads.videos = newVideo(bytes, 0) }
+}
+
+// WithoutRanges has downloads ignore Range: every answer is the whole file.
+func WithoutRanges() Option {
+	return func(s *Server) { s.downloads.whole = true }
+}
+
+// WithoutContentLength has downloads end with their connection, and no header say how long they are.
+func WithoutContentLength() Option {
+	return func(s *Server) { s.downloads.unsized = true }
 }
 
 // dialect is what the two servers that speak this API do differently.
 type dialect struct {
-	prefix string // what every path begins with
-	scheme string // the word before the key
-	strict bool   // wants every field of the published contract, and a Content-Type on a GET
+	prefix  string // what every path begins with
+	scheme  string // the word before the key
+	strict  bool   // wants every field of the published contract, and a Content-Type on a GET
+	uploads bool   // knows the references to uploads, and refuses any other
+	routes  []route
 }
 
-var (
-	gateway  = dialect{prefix: "/vidu/v2", scheme: "Bearer", strict: true}
-	official = dialect{prefix: "/ent/v2", scheme: "Token", strict: false}
-)
+func gateway() dialect {
+	const prefix = "/vidu/v2"
+	return dialect{prefix: prefix, scheme: "Bearer", strict: true, routes: taskRoutes(prefix)}
+}
+
+func official() dialect {
+	const prefix = "/ent/v2"
+	routes := append(taskRoutes(prefix), officialRoutes(prefix)...)
+	return dialect{prefix: prefix, scheme: "Token", uploads: true, routes: routes}
+}

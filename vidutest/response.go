@@ -34,6 +34,7 @@ func (w *responseWriter) WriteHeader(status int) {
 	w.wrote = true
 	header := w.header.Clone()
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	header.Del("Transfer-Encoding") // as net/http, which takes "identity" for an order
 	length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	if err != nil {
 		length = -1

@@ -11,8 +11,8 @@ import (
 // FailNext has the next request answered with status and body in place of the real answer. The request is read to its
 // end and otherwise has no effect: no task is created and nothing is charged.
 //
-// Status is 200 to 599. An empty body stands for the official error envelope of that status; a body that is not JSON
-// is sent with the Content-Type that it looks like.
+// Status is 200 to 599, so that any answer that was ever captured can be replayed. An empty body stands for the official
+// error envelope of that status; a body that is not JSON is sent with the Content-Type that it looks like.
 func (s *Server) FailNext(status int, body string) {
 	s.scripts.add(fault{instead: new(failure(status, body))})
 }
@@ -21,6 +21,13 @@ func (s *Server) FailNext(status int, body string) {
 // Other requests leave the script alone. A create that is refused is answered all the same, and uses the script up.
 func (s *Server) DropReplyAfterCommit() {
 	s.scripts.add(fault{dropReply: true})
+}
+
+// LateCommit has the next create cut off at once in place of an answer, and accepted and charged d later: until then no
+// query, no list and no [Server.Charged] knows of the task. This is what a look-up after a lost answer can miss. A create
+// that is refused is answered all the same, and uses the script up.
+func (s *Server) LateCommit(d time.Duration) {
+	s.scripts.add(fault{dropReply: true, late: max(d, 0)})
 }
 
 // DropMidBody has the connection cut in the middle of the next answer: its header promises the whole body, and half of
@@ -40,30 +47,60 @@ func (s *Server) Delay(d time.Duration) {
 // succeeded. An empty code changes nothing. These scripts queue by themselves: one goes with each accepted create,
 // whatever else happens to its request.
 func (s *Server) FailTask(code string) {
-	s.scripts.mu.Lock()
-	defer s.scripts.mu.Unlock()
-	s.scripts.failures = append(s.scripts.failures, code)
+	s.tasks.mu.Lock()
+	defer s.tasks.mu.Unlock()
+	s.tasks.failures = append(s.tasks.failures, code)
+}
+
+// CutDownload has the connection of the next download cut after so many bytes of its body. A shorter body is sent whole,
+// and uses the script up. With [WithoutContentLength] the cut body looks like a whole one.
+//
+// The scripts of downloads queue by themselves: each GET of a result link that is answered with content uses up one.
+func (s *Server) CutDownload(after int64) {
+	s.scripts.addCut(cut{after: max(after, 0)})
+}
+
+// ReplaceVideo cuts the next download as [Server.CutDownload] does, and puts another video in the place of every task's
+// at that moment: of the same size, with another ETag, and of noise where the first has pictures. A client that goes on
+// where it was cut off, instead of at the beginning, ends up with pieces of both.
+func (s *Server) ReplaceVideo(after int64) {
+	s.scripts.addCut(cut{after: max(after, 0), replace: true})
 }
 
 // fault is what happens to one request. The zero fault is none.
 type fault struct {
-	instead   *answer // given in place of the real one
-	dropReply bool    // once a create is accepted
+	instead   *answer       // given in place of the real one
+	dropReply bool          // once a create is accepted
+	late      time.Duration // after which an accepted create makes its task
 	cutBody   bool
 	delay     time.Duration
 }
 
+// cut is what happens to one download.
+type cut struct {
+	after   int64 // bytes of the body, noCut for none
+	replace bool  // the video is another from then on
+}
+
+const noCut = -1
+
 // scripts queues what the caller wants to go wrong.
 type scripts struct {
-	mu       sync.Mutex
-	faults   []fault
-	failures []string
+	mu     sync.Mutex
+	faults []fault
+	cuts   []cut // of downloads
 }
 
 func (q *scripts) add(f fault) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.faults = append(q.faults, f)
+}
+
+func (q *scripts) addCut(c cut) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.cuts = append(q.cuts, c)
 }
 
 // next takes the oldest fault that can happen to a request.
@@ -79,16 +116,16 @@ func (q *scripts) next(create bool) fault {
 	return f
 }
 
-// nextFailure takes the err_code for a task that is being accepted, "" when none is queued.
-func (q *scripts) nextFailure() string {
+// nextCut takes the oldest cut for a download that is about to be sent.
+func (q *scripts) nextCut() cut {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.failures) == 0 {
-		return ""
+	if len(q.cuts) == 0 {
+		return cut{after: noCut}
 	}
-	code := q.failures[0]
-	q.failures = q.failures[1:]
-	return code
+	c := q.cuts[0]
+	q.cuts = q.cuts[1:]
+	return c
 }
 
 // reasons are the words of the official envelope for the statuses that have one of their own.

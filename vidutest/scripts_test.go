@@ -74,6 +74,83 @@ func TestServer_DropReplyAfterCommit(t *testing.T) {
 	})
 }
 
+func TestServer_LateCommit(t *testing.T) {
+	t.Parallel()
+	inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {
+		t.Helper()
+		s.LateCommit(time.Minute)
+		s.LateCommit(time.Second)
+		start := time.Now()
+		for range 2 {
+			require.ErrorIs(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", officialBody).err, io.EOF)
+		}
+		assert.Equal(t, start, time.Now(), "the connection is cut at once")
+		assert.Zero(t, s.Charged())
+
+		pass(time.Second - 1)
+		ids, _ := listed(t, s, "")
+		assert.Empty(t, ids)
+		pass(1)
+		ids, _ = listed(t, s, "")
+		require.Len(t, ids, 1)
+		assert.Equal(t, 1, s.Charged())
+		assert.Equal(t, "created", queryOfficial(t, s, ids[0])["state"])
+		assert.Equal(t, "job 7", queryOfficial(t, s, ids[0])["payload"])
+
+		pass(58 * time.Second)
+		third := createOfficial(t, s)
+		assert.Equal(t, 2, s.Charged())
+		pass(time.Second)
+		assert.Equal(t, 3, s.Charged())
+		ids, _ = listed(t, s, "")
+		require.Len(t, ids, 3)
+		assert.Equal(t, third, ids[1], "the newest comes first, by its creation")
+		assert.Equal(t, "created", queryOfficial(t, s, ids[0])["state"])
+	})
+}
+
+// A late task takes its place among the others even if nobody looked in between.
+func TestServer_LateCommit_BeforeACreate(t *testing.T) {
+	t.Parallel()
+	inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {
+		t.Helper()
+		s.LateCommit(time.Second)
+		require.ErrorIs(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", officialBody).err, io.EOF)
+		pass(time.Minute)
+		second := createOfficial(t, s)
+		ids, _ := listed(t, s, "")
+		require.Len(t, ids, 2)
+		assert.Equal(t, second, ids[0])
+	})
+}
+
+// Whichever call comes first after a late commit, it finds the task.
+func TestServer_LateCommit_ShowsEverywhere(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		path string // of what is asked for first, "" for nothing
+		want string // in the answer
+	}{
+		"list":    {"/ent/v2/tasks", `"state":"created"`},
+		"credits": {"/ent/v2/credits", `"queue_count":1`},
+		"charged": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {
+				t.Helper()
+				s.LateCommit(time.Second)
+				require.ErrorIs(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", officialBody).err, io.EOF)
+				pass(time.Second)
+				if test.path != "" {
+					assert.Contains(t, ask(t, s, http.MethodGet, test.path, "").body, test.want)
+				}
+				assert.Equal(t, 1, s.Charged())
+			})
+		})
+	}
+}
+
 func TestServer_DropReplyAfterCommit_RefusedCreate(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory())

@@ -24,14 +24,19 @@ type Server struct {
 	// URL is the base URL for a client, without the API's path prefix and without a trailing slash.
 	URL string
 
-	dialect     dialect
-	key         string
-	queue, work time.Duration
-	inMemory    bool
+	dialect  dialect
+	key      string
+	inMemory bool
+	madeAt   time.Time
+
+	callbacks *http.Client // sends them; nil when nobody does
+	refusing  rules
+	downloads downloads
 
 	scripts scripts
 	ledger  ledger
 	tasks   tasks
+	uploads uploads
 	signer  signer
 
 	listening *http.Server // does nothing in memory
@@ -50,12 +55,13 @@ type Server struct {
 // loopback address to listen on.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
-		dialect: gateway,
-		key:     APIKey,
-		queue:   defaultQueue,
-		work:    defaultWork,
-		tasks:   newTasks(),
-		signer:  newSigner(),
+		dialect:   gateway(),
+		key:       APIKey,
+		madeAt:    time.Now().UTC(),
+		tasks:     newTasks(),
+		uploads:   uploads{byID: make(map[string]*upload)},
+		signer:    newSigner(),
+		downloads: downloads{videoLife: videoLife, coverLife: coverLife, videos: newVideo(0, 0)},
 	}
 	for _, opt := range opts {
 		opt(s)

@@ -1,10 +1,11 @@
 package vidutest
 
 import (
-	"io"
+	"cmp"
 	"math/rand/v2"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -19,44 +20,112 @@ const (
 	stateFailed     = "failed"
 )
 
-// task is a create that was accepted. It never changes: its state follows from its age.
+// task is a create that was accepted. It never changes unless it is canceled: its state follows from its age.
 type task struct {
-	id         string
-	creationID string
-	createdAt  time.Time
-	request    createRequest // its images are links alone
-	credits    int
-	failure    string // the err_code it ends with, "" for success
+	id          string
+	creationID  string
+	createdAt   time.Time
+	queue, work time.Duration
+	request     createRequest // its images are links alone
+	credits     int
+	failure     string        // the err_code it ends with, "" for success
+	canceled    chan struct{} // closed by a cancel
 }
 
 // tasks holds every task of a server.
 type tasks struct {
+	queue, work time.Duration // of every task
+	listDelay   time.Duration
+	limit       int // of tasks that have not ended, 0 for none
+	failing     rules
+
 	mu   sync.Mutex
+	all  []*task // the oldest first
+	late []*task // not created yet; the first to be created first
 	byID map[string]*task
 	next uint32
+
+	failures []string // the err_codes of the next tasks, "" for success
 }
 
 // newTasks starts the counter of ids anywhere, so that two servers that make a task in the same millisecond hardly ever
 // give it the same id.
 func newTasks() tasks {
 	return tasks{
-		byID: make(map[string]*task),
-		next: rand.Uint32(), //nolint:gosec // an id is no secret
+		queue: defaultQueue,
+		work:  defaultWork,
+		byID:  make(map[string]*task),
+		next:  rand.Uint32(), //nolint:gosec // an id is no secret
 	}
 }
 
-// add makes the task of an accepted request.
-func (ts *tasks) add(req *createRequest, failure string) *task {
+// add makes the task of an accepted request, by so much later than now. It returns nil when there are too many.
+func (ts *tasks) add(req *createRequest, late time.Duration) *task {
 	req.Images, req.Subjects = req.links(), nil
 	if req.Seed == 0 {
 		req.Seed = 1 + int(rand.Int32N(1<<31-1)) //nolint:gosec // a seed is no secret
 	}
-	t := &task{createdAt: time.Now().UTC(), request: *req, credits: price(req), failure: failure}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	ts.settle()
+	if ts.limit > 0 && ts.pending() >= ts.limit {
+		return nil
+	}
+	t := &task{
+		createdAt: time.Now().Add(late).UTC(),
+		queue:     ts.queue,
+		work:      ts.work,
+		request:   *req,
+		credits:   price(req),
+		failure:   ts.failure(req.Prompt),
+		canceled:  make(chan struct{}),
+	}
 	t.id, t.creationID = ts.newID(t.createdAt), ts.newID(t.createdAt)
-	ts.byID[t.id] = t
+	if late > 0 {
+		ts.late = append(ts.late, t)
+		slices.SortStableFunc(ts.late, func(a, b *task) int { return a.createdAt.Compare(b.createdAt) })
+		return t
+	}
+	ts.enter(t)
 	return t
+}
+
+// settle enters the late tasks whose time has come. The caller holds the lock, here and below.
+func (ts *tasks) settle() {
+	now := time.Now()
+	for len(ts.late) > 0 && !ts.late[0].createdAt.After(now) {
+		ts.enter(ts.late[0])
+		ts.late = ts.late[1:]
+	}
+}
+
+func (ts *tasks) enter(t *task) {
+	ts.all = append(ts.all, t)
+	ts.byID[t.id] = t
+}
+
+// failure returns the err_code for a task that is being accepted: the script's, or else that of its prompt.
+func (ts *tasks) failure(prompt string) string {
+	if len(ts.failures) == 0 {
+		return ts.failing.code(prompt)
+	}
+	code := ts.failures[0]
+	ts.failures = ts.failures[1:]
+	return cmp.Or(code, ts.failing.code(prompt))
+}
+
+// pending counts the tasks that have not ended. They are among the newest, for all take the same time.
+func (ts *tasks) pending() int {
+	n := 0
+	for _, t := range slices.Backward(ts.all) {
+		if time.Since(t.createdAt) >= t.queue+t.work {
+			break
+		}
+		if !t.isCanceled() {
+			n++
+		}
+	}
+	return n
 }
 
 // newID returns 18 or 19 digits: the time in milliseconds and a counter of 20 bits below it.
@@ -68,13 +137,27 @@ func (ts *tasks) newID(now time.Time) string {
 func (ts *tasks) get(id string) *task {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	ts.settle()
 	return ts.byID[id]
 }
 
 func (ts *tasks) count() int {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	return len(ts.byID)
+	ts.settle()
+	return len(ts.all)
+}
+
+// cancel cancels a task that queues. It returns the state of any other, which stays as it is.
+func (ts *tasks) cancel(t *task) (refused string) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	state, _ := t.state()
+	if state != stateCreated && state != stateQueueing {
+		return state
+	}
+	close(t.canceled)
+	return ""
 }
 
 // creditsPerSecond is the price of a second of video. Any other resolution costs as much as 720p.
@@ -111,45 +194,85 @@ type queryReply struct {
 }
 
 // query answers GET tasks/{id}/creations.
-func (s *Server) query(r *http.Request, _ io.Reader) answer {
-	t := s.tasks.get(path.Base(path.Dir(r.URL.Path)))
+func (s *Server) query(c *call) answer {
+	t := s.tasks.get(path.Base(path.Dir(c.URL.Path)))
 	if t == nil {
-		return refuse(http.StatusNotFound, "TaskNotFound", "there is no such task")
+		return noTask()
 	}
-	state, progress := s.state(t)
-	reply := queryReply{
+	return success(s.newQueryReply(t, ""))
+}
+
+// newQueryReply tells of a task in a state, by default its present one.
+func (s *Server) newQueryReply(t *task, state string) queryReply {
+	present, progress := t.state()
+	switch state {
+	case "", present:
+		state = present
+	case stateSuccess:
+		progress = 100
+	default:
+		progress = 0
+	}
+	return queryReply{
 		ID:        t.id,
 		State:     state,
-		Credits:   t.credits,
+		ErrCode:   t.errCode(state),
+		Credits:   t.charge(state),
 		Payload:   t.request.Payload,
 		BGM:       t.request.BGM,
 		OffPeak:   t.request.OffPeak,
 		Progress:  progress,
-		Creations: []creation{},
+		Creations: s.creations(t, state),
 	}
-	switch state {
-	case stateSuccess:
-		reply.Creations = append(reply.Creations, s.newCreation(t))
-	case stateFailed:
-		reply.ErrCode = t.failure
-		reply.Credits = 0 // given back
-	}
-	return success(reply)
+}
+
+func noTask() answer {
+	return refuse(http.StatusNotFound, "TaskNotFound", "there is no such task")
 }
 
 // state tells how far a task is by now, with its progress in percent. A task is created for the first tenth of the time
 // it queues.
-func (s *Server) state(t *task) (state string, progress int) {
+func (t *task) state() (state string, progress int) {
 	age := time.Since(t.createdAt)
-	switch worked := age - s.queue; {
-	case age < s.queue/10:
+	switch worked := age - t.queue; {
+	case t.isCanceled():
+		return stateFailed, 0
+	case age < t.queue/10:
 		return stateCreated, 0
 	case worked < 0:
 		return stateQueueing, 0
-	case worked < s.work:
-		return stateProcessing, int(100 * worked / s.work)
+	case worked < t.work:
+		return stateProcessing, int(100 * worked / t.work)
 	case t.failure != "":
 		return stateFailed, 0
 	}
 	return stateSuccess, 100
+}
+
+func (t *task) isCanceled() bool {
+	select {
+	case <-t.canceled:
+		return true
+	default:
+		return false
+	}
+}
+
+// errCode returns the err_code of a task in a state.
+func (t *task) errCode(state string) string {
+	switch {
+	case state != stateFailed:
+		return ""
+	case t.isCanceled():
+		return "UserCancelled"
+	}
+	return t.failure
+}
+
+// charge returns what a task costs in a state. One that fails is given back.
+func (t *task) charge(state string) int {
+	if state == stateFailed {
+		return 0
+	}
+	return t.credits
 }

@@ -132,9 +132,10 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	defer cancel()
 	id := j.taskID
 	if id == "" {
+		j.request.Payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
 		task, err := client.Reference2Video(ctx, &j.request)
 		if err != nil {
-			return explain(err, stderr)
+			return j.explain(err, stderr)
 		}
 		id = task.ID
 	}
@@ -142,7 +143,7 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	task, err := client.Wait(ctx, id, append(waiting, vidu.WithProgress(line.show))...)
 	line.stop()
 	if err != nil {
-		return explainWait(err, id, stderr)
+		return j.explainWait(err, id, stderr)
 	}
 	path := j.out
 	if path == "" {
@@ -151,7 +152,7 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	size, err := client.DownloadFile(ctx, task, path)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		fmt.Fprintf(stderr, "The video is made; fetch it with -task %s.\n", id)
+		fmt.Fprintln(stderr, "The video is made. To fetch it:", j.resume(id))
 		return exitMayExist
 	}
 	fmt.Fprintf(stdout, "%s (%d bytes)\n", path, size)
@@ -159,22 +160,34 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 }
 
 // explain tells what a failed create means for the purse.
-func explain(err error, stderr io.Writer) int {
+func (j *job) explain(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if !errors.Is(err, vidu.ErrMaybeCreated) {
 		fmt.Fprintln(stderr, "No task was created.")
 		return exitFailed
 	}
-	fmt.Fprintln(stderr, "A TASK MAY EXIST and may be charged. Look at the account's tasks before you run this again.")
+	fmt.Fprintln(stderr, "A TASK MAY EXIST and may be charged. Do not run this again before you have looked for it; its payload is", j.request.Payload)
 	return exitMayExist
 }
 
 // explainWait tells whether the task has ended.
-func explainWait(err error, id string, stderr io.Writer) int {
+func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if _, ended := errors.AsType[*vidu.TaskError](err); ended {
 		return exitFailed
 	}
-	fmt.Fprintf(stderr, "The task exists. To go on waiting: go run ./examples/reference2video -task %s\n", id)
+	fmt.Fprintln(stderr, "The task exists. To go on waiting:", j.resume(id))
 	return exitMayExist
+}
+
+// resume is the command that goes on with a task.
+func (j *job) resume(id string) string {
+	command := "go run ./examples/reference2video"
+	if j.official {
+		command += " -official"
+	}
+	if j.out != "" {
+		command += " -out " + j.out
+	}
+	return command + " -task " + id
 }

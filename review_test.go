@@ -1,0 +1,265 @@
+package vidu_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+)
+
+// resender is a RoundTripper as some programs have it: it keeps the body and sends it again after a 502.
+func resender(next http.RoundTripper, obeys bool) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		for {
+			ctx := r.Context()
+			if !obeys { // keeps the trace and loses the cancellation
+				ctx = context.WithoutCancel(ctx)
+			}
+			again := r.Clone(ctx)
+			again.Body = io.NopCloser(strings.NewReader(string(text)))
+			resp, err := next.RoundTrip(again)
+			if err != nil || resp.StatusCode != http.StatusBadGateway {
+				return resp, err
+			}
+			resp.Body.Close()
+		}
+	}
+}
+
+// TestGuard_Resender shows what is left to do about a transport that sends a create again by itself: the answer to the
+// second sending must not be taken for one to the first.
+func TestGuard_Resender(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		second int
+		obeys  bool
+		posts  int64 // at most
+	}{
+		"stopped at the second connection": {400, true, 1},
+		"not stoppable, then 400":          {400, false, 2},
+		"not stoppable, then 429":          {429, false, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var posts atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body) //nolint:errcheck // the test sees it
+				w.WriteHeader([]int{502, tt.second}[min(posts.Add(1)-1, 1)])
+			}))
+			defer server.Close()
+			transport := &http.Transport{DisableKeepAlives: true}
+			client := dial(t, server.URL, vidu.WithHTTPClient(&http.Client{Transport: resender(transport, tt.obeys)}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
+			require.ErrorContains(t, err, "by itself")
+			assert.LessOrEqual(t, posts.Load(), tt.posts)
+			assertHarmless(t, err)
+		})
+	}
+}
+
+// TestGuard_TokenFirst lets a transport fetch a token with the request's own context before it sends the create.
+func TestGuard_TokenFirst(t *testing.T) {
+	t.Parallel()
+	w := answering(t, 200, `{"task_id":"1","state":"created"}`)
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := dial(t, w.URL, through(func(r *http.Request) (*http.Response, error) {
+		token, err := http.NewRequestWithContext(r.Context(), http.MethodGet, w.URL+"/token", http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := transport.RoundTrip(token)
+		if err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		return transport.RoundTrip(r)
+	}))
+	_, err := client.Reference2Video(t.Context(), smallRequest())
+	require.NoError(t, err)
+}
+
+// TestLoggerThatPanics must not cost a paid task.
+func TestLoggerThatPanics(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), through(func(r *http.Request) (*http.Response, error) {
+		return reply(r, 200, `{"task_id":"1","state":"created"}`)
+	}))
+	task, err := client.Reference2Video(t.Context(), smallRequest())
+	require.NoError(t, err)
+	assert.Equal(t, "1", task.ID)
+}
+
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
+func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
+
+// TestExpectIsKept announces a large body at every attempt, so that a refusal by the header stays proof.
+func TestExpectIsKept(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		statuses []int
+		expects  []string
+	}{
+		"busy, then broken":      {[]int{429, 503, 503}, []string{"100-continue", "100-continue", "100-continue"}},
+		"does not understand it": {[]int{417, 200}, []string{"100-continue", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var expects []string
+			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+				status := tt.statuses[len(expects)]
+				expects = append(expects, r.Header.Get("Expect"))
+				if status == 200 {
+					return reply(r, 200, `{"task_id":"1"}`)
+				}
+				r.Body.Close() // unread: refused by the header
+				return reply(&http.Request{}, status, "")
+			}))
+			_, err := client.Reference2Video(t.Context(), bigRequest(t))
+			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+			assert.Equal(t, tt.expects, expects)
+		})
+	}
+}
+
+// TestSignedLinkIsNotQuoted covers a transport whose own errors quote the URL.
+func TestSignedLinkIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			return reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+		}
+		return nil, fmt.Errorf("Put %q: connection refused", r.URL.String())
+	}))
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 1000)))
+	require.Error(t, err)
+	for ; err != nil; err = errors.Unwrap(err) {
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
+// TestTraceIDIsMasked covers a server that answers with the Authorization header as its request id.
+func TestTraceIDIsMasked(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		resp, err := reply(r, 200, `{}`)
+		resp.Header.Set("X-Request-Id", strings.Repeat("x", 70)+r.Header.Get("Authorization"))
+		return resp, err
+	}))
+	_, err := client.Reference2Video(t.Context(), smallRequest())
+	doubt, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+	require.True(t, ok)
+	assert.NotContains(t, doubt.TraceID, "sentinel", "not even a part of the key")
+}
+
+func TestMedia_PrintsNoData(t *testing.T) {
+	t.Parallel()
+	req := smallRequest()
+	req.Images = []vidu.Media{vidu.URL("https://example.com/a.png?signature=hunter2"), vidu.Bytes([]byte("secret data"))}
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		text := fmt.Sprintf(verb, req)
+		assert.NotContains(t, text, "hunter2", verb)
+		assert.NotContains(t, text, "secret data", verb)
+		assert.NotContains(t, text, fmt.Sprintf("%d, ", 's'), verb)
+	}
+}
+
+// TestSlowMedium shows that a call ends with its context even when a file does not answer.
+func TestSlowMedium(t *testing.T) {
+	t.Parallel()
+	server := answering(t, 200, `{"task_id":"1"}`)
+	hang := make(chan struct{})
+	defer close(hang)
+	slow := &slowFS{data: bigPNG(t, 100<<10), hang: hang}
+	ctx, cancel := context.WithCancel(t.Context())
+	slow.read = cancel
+	req := smallRequest()
+	req.Images = []vidu.Media{vidu.FS(slow, "hero.png")}
+	returned := make(chan error, 1)
+	go func() {
+		_, err := dial(t, server.URL, through(func(r *http.Request) (*http.Response, error) {
+			go io.Copy(io.Discard, r.Body) //nolint:errcheck // as HTTP/2 does, which does not wait for its body
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})).Reference2Video(ctx, req)
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, vidu.ErrMaybeCreated, "the body never left whole")
+	case <-time.After(5 * time.Second):
+		t.Fatal("the call waits for the file")
+	}
+}
+
+// slowFS answers at once while the request is checked, and then not until hang is closed.
+type slowFS struct {
+	data  []byte
+	opens atomic.Int64
+	read  func()
+	hang  chan struct{}
+}
+
+func (s *slowFS) Open(name string) (fs.File, error) {
+	file, err := fstest.MapFS{name: {Data: s.data}}.Open(name)
+	if s.opens.Add(1) < 4 { // Stat and Open of the check, Stat of the sending
+		return file, err
+	}
+	return slowFile{file, s}, err
+}
+
+type slowFile struct {
+	fs.File
+	fs *slowFS
+}
+
+func (f slowFile) Read([]byte) (int, error) {
+	f.fs.read()
+	<-f.fs.hang
+	return 0, io.ErrClosedPipe
+}
+
+// TestWaitSurvives429WithAnyCode covers gateways whose code for "too fast" is a word of their own.
+func TestWaitSurvives429WithAnyCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		polls := 0
+		client := dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), through(func(r *http.Request) (*http.Response, error) {
+			if polls++; polls < 20 {
+				return reply(r, 429, `{"error":{"code":"rate_limit_exceeded","message":"slow down"}}`)
+			}
+			return reply(r, 200, `{"state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
+		}))
+		_, err := client.Wait(t.Context(), "1")
+		require.NoError(t, err)
+	})
+}
+
+func TestTaskErrorWithoutATask(t *testing.T) {
+	t.Parallel()
+	err := &vidu.TaskError{}
+	assert.Equal(t, "vidu: a task failed", err.Error())
+	assert.NoError(t, err.Unwrap())
+}

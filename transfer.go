@@ -1,0 +1,630 @@
+package vidu
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc64"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxRedirects   = 5
+	idleTimeout    = 30 * time.Second // without a byte; a download that moves may take as long as it needs
+	maxStuck       = 5                // tries in a row that bring nothing new
+	downloadBuffer = 256 << 10
+)
+
+// downloadError is any failure of a download. Its text is made when it happens: one line, one "vidu: ", no key.
+type downloadError struct {
+	text  string
+	cause error
+}
+
+func (e *downloadError) Error() string { return e.text }
+func (e *downloadError) Unwrap() error { return e.cause }
+
+// download fills in the rest of t, which has its writer, and runs it.
+func (c *Client) download(ctx context.Context, task *Task, t *transfer, d *downloadConfig) (int64, error) {
+	link, err := c.linkOf(task, d.kind)
+	if err != nil {
+		return 0, err
+	}
+	t.link = link
+	t.c, t.d, t.taskID, t.total = c, d, task.ID, -1
+	if err = t.run(ctx); err == nil {
+		return t.written, nil
+	}
+	after := ""
+	if t.written > 0 {
+		after = fmt.Sprintf("after %d bytes: ", t.written)
+	}
+	text := fmt.Sprintf("download %s of task %s: %s%v", d.kind.name, task.ID, after, err)
+	return t.written, &downloadError{"vidu: " + oneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), err}
+}
+
+// linkOf finds the link, or says why there is none.
+func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
+	switch {
+	case task == nil:
+		return nil, errors.New("vidu: download: the task is nil")
+	case !task.Done():
+		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished", oneLine(task.ID, 128), oneLine(string(task.State), 40))
+	case parseState(string(task.State)) != StateSuccess:
+		return nil, &TaskError{Task: task}
+	}
+	for _, creation := range task.Creations {
+		if link := kind.link(creation); link != "" {
+			return c.parseLink(link)
+		}
+	}
+	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", oneLine(task.ID, 128), kind.name)
+}
+
+// parseLink refuses links that no result has. Plain http is for clients that use it themselves.
+func (c *Client) parseLink(link string) (*url.URL, error) {
+	u, err := url.Parse(link)
+	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
+		err = errors.New("it has a space")
+	}
+	if err != nil {
+		return nil, errors.New("vidu: download: the link is not a URL")
+	}
+	if err := c.checkLink(u); err != nil {
+		return nil, fmt.Errorf("vidu: download: %w", err)
+	}
+	return u, nil
+}
+
+func (c *Client) checkLink(u *url.URL) error {
+	if u.Host == "" || u.User != nil || (u.Scheme != "https" && !c.allowsHTTP(u)) {
+		return fmt.Errorf("%s is not an https link", redactURL(u.String()))
+	}
+	return nil
+}
+
+// expired reports whether the link itself says that it is over. The signatures of S3, OSS and their like hold that in
+// the query, as a time or as a date and a number of seconds.
+func expired(u *url.URL, now time.Time) bool {
+	var signed time.Time
+	var lasts int64
+	for name, values := range u.Query() {
+		name = strings.ToLower(name)
+		seconds, err := strconv.ParseInt(values[0], 10, 64)
+		switch {
+		case name == "expires" && err == nil:
+			return now.Unix() >= seconds
+		case strings.HasSuffix(name, "-expires") && err == nil:
+			lasts = seconds
+		case strings.HasSuffix(name, "-date"):
+			signed, _ = time.Parse("20060102T150405Z", values[0]) // zero when it is no date
+		}
+	}
+	return lasts > 0 && !signed.IsZero() && now.Unix()-signed.Unix() >= lasts
+}
+
+// transfer is one download: what it shall fetch and what it knows so far.
+type transfer struct {
+	c       *Client
+	d       *downloadConfig
+	taskID  string
+	w       io.Writer
+	file    *os.File // w, where it may be started over; else nil
+	link    *url.URL
+	renewed bool  // the task was asked for a new link
+	noLink  error // why it gave none
+
+	written   int64
+	best      int64    // the most that was ever written
+	total     int64    // -1: unknown
+	validator string   // a strong ETag or a Last-Modified; "": the file cannot be told from another
+	sum       checksum // that the server promised
+	boxes     boxes
+	pastEnd   bool // a 416 was answered by starting over
+}
+
+// passingError is a failure after which another try may succeed.
+type passingError struct {
+	err   error
+	pause time.Duration // that the server asked for
+}
+
+func (e *passingError) Error() string { return e.err.Error() }
+func (e *passingError) Unwrap() error { return e.err }
+
+// statusError is an answer that is not the file.
+type statusError struct {
+	status int
+	host   string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("%s answered HTTP %d", e.host, e.status) }
+
+// expired is true for the statuses by which storage refuses a signature that is over, or a file that is gone.
+func (e *statusError) expired() bool {
+	return e.status == http.StatusForbidden || e.status == http.StatusNotFound || e.status == http.StatusGone
+}
+
+var (
+	errStalled   = fmt.Errorf("no byte came for %v", idleTimeout)
+	errOtherFile = errors.New("the file changed on the server, or the server cannot resume")
+)
+
+// run is the one loop: try after try, each from where the last one stopped, until the file is whole.
+func (t *transfer) run(ctx context.Context) error {
+	if expired(t.link, time.Now()) {
+		t.renew(ctx) // where that fails the old link gets its try: it may be our clock that is wrong
+	}
+	stuck := 0
+	for n := 1; ; n++ {
+		best := t.best
+		err := t.attempt(ctx, n)
+		if refusal, ok := errors.AsType[*statusError](err); ok && refusal.expired() {
+			if err := t.replaceLink(ctx, refusal); err != nil {
+				return err
+			}
+			continue
+		}
+		passing, ok := errors.AsType[*passingError](err)
+		if !ok {
+			return err
+		}
+		if stuck++; t.best > best {
+			stuck = 0
+		}
+		if stuck == maxStuck {
+			return passing.err
+		}
+		if err := t.rewindUnlessResumable(passing.err); err != nil {
+			return err
+		}
+		if !sleep(ctx, max(t.c.backoff(max(stuck, 1)), passing.pause)) {
+			if ended := ctx.Err(); ended != nil {
+				return fmt.Errorf("%w; %w while waiting to try again", passing.err, ended)
+			}
+			return passing.err
+		}
+	}
+}
+
+// renew asks the task for a new link.
+func (t *transfer) renew(ctx context.Context) {
+	t.renewed = true
+	task, err := t.c.GetTask(ctx, t.taskID)
+	var link *url.URL
+	if err == nil {
+		link, err = t.c.linkOf(task, t.d.kind)
+	}
+	if err != nil {
+		t.noLink = err
+		return
+	}
+	t.link = link
+}
+
+// replaceLink renews a link that was refused, unless that was done before.
+func (t *transfer) replaceLink(ctx context.Context, refusal *statusError) error {
+	again := t.renewed
+	if !again {
+		t.renew(ctx)
+	}
+	switch {
+	case t.noLink != nil:
+		return fmt.Errorf("the link has expired (%w) and could not be renewed: %w", refusal, t.noLink)
+	case again:
+		return fmt.Errorf("the link has expired and so has the new one: %w", refusal)
+	}
+	return nil
+}
+
+// attempt is one try, timed and logged.
+func (t *transfer) attempt(ctx context.Context, n int) error {
+	started, from := time.Now(), t.written
+	status, err := t.try(ctx)
+	if t.c.logger != nil {
+		t.c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: download",
+			slog.String("method", http.MethodGet), slog.String("url", redactURL(t.link.String())), slog.Int("status", status),
+			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.Int64("from", from), slog.Int64("to", t.written))
+	}
+	return err
+}
+
+// try asks for what is missing and copies it. nil means that the file is whole.
+func (t *transfer) try(ctx context.Context) (status int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	idle := time.AfterFunc(idleTimeout, func() { cancel(errStalled) })
+	defer idle.Stop()
+	resp, err := t.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	end, err := t.accept(resp)
+	if err != nil {
+		return resp.StatusCode, err
+	}
+	if err := t.copy(ctx, resp.Body, end, idle); err != nil {
+		return resp.StatusCode, err
+	}
+	return resp.StatusCode, t.finish()
+}
+
+// open sends the request and follows redirects by itself: net/http would tell the signed query to the next host, as the
+// Referer.
+func (t *transfer) open(ctx context.Context) (*http.Response, error) {
+	u := t.link
+	for hops := 0; ; hops++ {
+		resp, err := t.get(ctx, u)
+		if err != nil {
+			return nil, t.broken(ctx, err)
+		}
+		switch resp.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		default:
+			return resp, nil
+		}
+		drain(resp)
+		if hops == maxRedirects {
+			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		if u, err = t.c.follow(u, resp.Header.Get("Location")); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// get sends one request. Only the link itself goes out, byte for byte as it was received: its query is signed.
+func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) {
+	header := http.Header{"Accept-Encoding": t.c.encoding, "User-Agent": t.c.userAgent}
+	if t.written > 0 {
+		header["Range"] = []string{"bytes=" + strconv.FormatInt(t.written, 10) + "-"}
+		header["If-Range"] = []string{t.validator}
+	}
+	guarded, release := guard(ctx, false, nil)
+	resp, err := t.c.downloads.Do((&http.Request{
+		Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+	}).WithContext(guarded))
+	if err != nil {
+		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
+			err = errResent
+		}
+		release()
+		return nil, err
+	}
+	return resp, nil // ctx ends guarded
+}
+
+// follow finds out where a redirect leads. A link that was safe stays safe.
+func (c *Client) follow(from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if location == "" || err != nil {
+		return nil, fmt.Errorf("%s redirects to nowhere", redactURL(from.String()))
+	}
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", redactURL(from.String()), redactURL(to.String()))
+	}
+	return to, c.checkLink(to)
+}
+
+// drain reads what an answer has to say that is not the file, so that its connection can be used again.
+func drain(resp *http.Response) {
+	io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // only to be polite
+	resp.Body.Close()
+}
+
+// signedQuery finds what must not stand in an error. net/http quotes a Location that it cannot read, and a caller's
+// transport may quote anything.
+var signedQuery = regexp.MustCompile(`\?[^"]*`)
+
+// broken says whether another try may help after a failure of the network.
+func (t *transfer) broken(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errStalled { //nolint:errorlint // the very one
+		return &passingError{err: errStalled}
+	}
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	text := err.Error()
+	if masked := t.c.redact(signedQuery.ReplaceAllLiteralString(text, "?…")); masked != text {
+		err = errors.New(masked)
+	}
+	err = transportError(ctx, err)
+	if judgeRead(&attempt{err: err, ended: ctx.Err() != nil}) == again {
+		return &passingError{err: err}
+	}
+	return err
+}
+
+// accept decides whether the body of resp continues what is written, and where it ends; -1 is unknown.
+func (t *transfer) accept(resp *http.Response) (end int64, err error) {
+	encoding, asked := resp.Header.Get("Content-Encoding"), t.written > 0
+	switch {
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
+		return t.acceptEnd(resp)
+	case resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusPartialContent || !asked):
+		return 0, refusalOf(resp)
+	case encoding != "" && encoding != "identity":
+		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", oneLine(encoding, 20))
+	case resp.StatusCode == http.StatusPartialContent:
+		return t.acceptRest(resp)
+	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
+		return 0, fmt.Errorf("%s answered a web page, not a file", redactURL(resp.Request.URL.String()))
+	}
+	return t.acceptWhole(resp)
+}
+
+// refusalOf is the error of any other status.
+func refusalOf(resp *http.Response) error {
+	drain(resp)
+	refusal := &statusError{resp.StatusCode, redactURL(resp.Request.URL.String())}
+	switch code := resp.StatusCode; {
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests,
+		code >= 500 && code != http.StatusNotImplemented:
+		pause := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+		return &passingError{err: refusal, pause: min(pause, maxRetryAfter)}
+	}
+	return refusal
+}
+
+// acceptWhole takes a 200: the file from its beginning, asked for or not.
+func (t *transfer) acceptWhole(resp *http.Response) (end int64, err error) {
+	if err := t.rewind(errOtherFile); err != nil {
+		return 0, err
+	}
+	t.total, t.sum, t.validator = resp.ContentLength, promisedChecksum(resp.Header), resp.Header.Get("ETag")
+	if !strings.HasPrefix(t.validator, `"`) { // weak or absent; a date alone is weak, too
+		t.validator = ""
+		if t.total >= 0 {
+			t.validator = resp.Header.Get("Last-Modified")
+		}
+	}
+	return t.total, t.checkSize()
+}
+
+// acceptRest takes a 206, if it continues the same file at the right place; otherwise the file is begun again.
+func (t *transfer) acceptRest(resp *http.Response) (end int64, err error) {
+	first, last, total := contentRange(resp.Header.Get("Content-Range"))
+	if first != t.written || last >= total || (t.total >= 0 && total != t.total) || !t.isSame(resp.Header) {
+		t.validator = ""
+		return 0, &passingError{err: errOtherFile}
+	}
+	t.total = total
+	return last + 1, t.checkSize()
+}
+
+// acceptEnd takes a 416: nothing lies behind what is written. Either that is all, or the file is begun again, once.
+func (t *transfer) acceptEnd(resp *http.Response) (end int64, err error) {
+	drain(resp)
+	size, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes */"), 10, 64)
+	switch {
+	case err == nil && size == t.written && (t.total < 0 || t.total == size):
+		t.total = size
+		return size, nil
+	case t.pastEnd:
+		return 0, errOtherFile
+	}
+	t.pastEnd, t.validator = true, ""
+	return 0, &passingError{err: errOtherFile}
+}
+
+func (t *transfer) checkSize() error {
+	if t.total > t.d.maxBytes {
+		return fmt.Errorf("the file has %d bytes, more than the limit of %d", t.total, t.d.maxBytes)
+	}
+	return nil
+}
+
+// isSame looks for the validator in a 206, which must repeat an ETag and may leave a date out.
+func (t *transfer) isSame(header http.Header) bool {
+	if strings.HasPrefix(t.validator, `"`) {
+		return header.Get("ETag") == t.validator
+	}
+	modified := header.Get("Last-Modified")
+	return modified == "" || modified == t.validator
+}
+
+// contentRange reads "bytes 5-9/10". What is anything else, several ranges included, has first -1.
+func contentRange(text string) (first, last, total int64) {
+	text, isBytes := strings.CutPrefix(text, "bytes ")
+	bounds, size, _ := strings.Cut(text, "/")
+	from, to, _ := strings.Cut(bounds, "-")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	total, err3 := strconv.ParseInt(size, 10, 64)
+	if !isBytes || err1 != nil || err2 != nil || err3 != nil || last < first {
+		return -1, -1, -1
+	}
+	return first, last, total
+}
+
+// rewindUnlessResumable prepares for another try after cause.
+func (t *transfer) rewindUnlessResumable(cause error) error {
+	if t.validator != "" {
+		return nil
+	}
+	return t.rewind(cause)
+}
+
+// rewind forgets what is written. Only a file of ours can be cut; what a caller's writer has taken is gone.
+func (t *transfer) rewind(cause error) error {
+	if t.written == 0 {
+		return nil
+	}
+	if t.file == nil {
+		return fmt.Errorf("%w; it cannot be resumed, nor the writer started over", cause)
+	}
+	if err := t.file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	t.written, t.boxes = 0, boxes{} // acceptWhole sets the rest
+	return nil
+}
+
+// buffers are large, for fewer system calls, and shared, for a download then costs no memory worth counting.
+var buffers = sync.Pool{New: func() any { return new([downloadBuffer]byte) }}
+
+// copy writes body until it ends or end is reached. It is not io.Copy, which would let os.File read by itself, in
+// pieces of 32 KiB. Only the time spent reading counts as idle: the writer may take its own.
+func (t *transfer) copy(ctx context.Context, body io.Reader, end int64, idle *time.Timer) error {
+	buf, ok := buffers.Get().(*[downloadBuffer]byte)
+	if !ok {
+		buf = new([downloadBuffer]byte)
+	}
+	defer buffers.Put(buf)
+	for t.written != end {
+		piece := buf[:]
+		if end >= 0 {
+			piece = buf[:min(end-t.written, downloadBuffer)]
+		}
+		idle.Reset(idleTimeout)
+		n, err := body.Read(piece)
+		idle.Stop()
+		if err := t.write(piece[:n]); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return t.broken(ctx, err)
+		}
+	}
+	return nil
+}
+
+func (t *transfer) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if int64(len(p)) > t.d.maxBytes-t.written {
+		return fmt.Errorf("the file has more than %d bytes", t.d.maxBytes)
+	}
+	n, err := t.w.Write(p)
+	t.written += int64(n)
+	if err == nil && n != len(p) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return err
+	}
+	t.best = max(t.best, t.written)
+	t.boxes.feed(p)
+	if t.sum.hash != nil {
+		t.sum.hash.Write(p)
+	}
+	if t.d.progress != nil {
+		t.d.progress(t.written, t.total)
+	}
+	return nil
+}
+
+// finish looks at what there is when the body has ended as it should.
+func (t *transfer) finish() error {
+	whole := !t.d.kind.video || t.boxes.whole()
+	switch {
+	case t.written == 0, t.written < t.total:
+		return &passingError{err: fmt.Errorf("%d bytes are missing: %w", t.total-t.written, io.ErrUnexpectedEOF)}
+	case !whole && t.total < 0: // cut, where nobody said how long it is
+		return &passingError{err: fmt.Errorf("the MP4 is incomplete: %w", io.ErrUnexpectedEOF)}
+	case !whole:
+		return fmt.Errorf("the server's file is an incomplete MP4: %w", io.ErrUnexpectedEOF)
+	case t.sum.hash != nil && string(t.sum.hash.Sum(nil)) != t.sum.want:
+		return fmt.Errorf("what came does not match the server's checksum, %s", t.sum.name)
+	}
+	return nil
+}
+
+// checksum is one of the whole file, which the server promised in a header. The zero value is none.
+type checksum struct {
+	name string
+	hash hash.Hash
+	want string // bytes
+}
+
+var crcTable = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(crc64.ECMA) })
+
+// promisedChecksum knows what OSS sends and what RFC 9530 defines.
+func promisedChecksum(header http.Header) checksum {
+	const oss, digest = "x-oss-hash-crc64ecma", "Repr-Digest"
+	if crc, err := strconv.ParseUint(header.Get(oss), 10, 64); err == nil {
+		return checksum{oss, crc64.New(crcTable()), string(binary.BigEndian.AppendUint64(nil, crc))}
+	}
+	for member := range strings.SplitSeq(header.Get(digest), ",") {
+		text, isSHA256 := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:")
+		want, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(text, ":"))
+		if isSHA256 && err == nil && len(want) == sha256.Size {
+			return checksum{digest, sha256.New(), string(want)}
+		}
+	}
+	return checksum{}
+}
+
+// boxes walks the top-level boxes of an MP4 as it passes by, so that a file that ended early can be told although
+// nobody said how long it is. What does not begin like an MP4 is let through. Source: ISO/IEC 14496-12, 4.2.
+type boxes struct {
+	head [16]byte // of the box that begins
+	have int      // bytes of it
+	left int64    // bytes until the next box
+	mp4  bool     // it began with ftyp
+	moov bool     // the index was seen
+	mdat bool     // the media were seen
+	over bool     // there are no more boxes: not an MP4, or the last one reaches to the end
+}
+
+func (b *boxes) feed(p []byte) {
+	for len(p) > 0 && !b.over {
+		skip := min(b.left, int64(len(p)))
+		b.left, p = b.left-skip, p[skip:]
+		n := copy(b.head[b.have:b.headSize()], p)
+		b.have, p = b.have+n, p[n:]
+		if b.have == b.headSize() {
+			b.enter()
+		}
+	}
+}
+
+// headSize is 8: a size of 32 bits and a name. If that size is 1, the real one follows in 64 bits.
+func (b *boxes) headSize() int {
+	if b.have >= 8 && binary.BigEndian.Uint32(b.head[:]) == 1 {
+		return 16
+	}
+	return 8
+}
+
+// enter reads the head of a box. Size 0 says that the box is the last one.
+func (b *boxes) enter() {
+	size, used, name := uint64(binary.BigEndian.Uint32(b.head[:])), uint64(b.headSize()), string(b.head[4:8]) //nolint:gosec // 8 or 16
+	if size == 1 {
+		size = binary.BigEndian.Uint64(b.head[8:])
+	}
+	b.have = 0
+	if b.mp4 = b.mp4 || name == "ftyp"; b.mp4 {
+		b.moov, b.mdat = b.moov || name == "moov", b.mdat || name == "mdat"
+	}
+	if !b.mp4 || size < used || size > math.MaxInt64 { // 0, or what is no box, such as bytes behind the last one
+		b.over = true
+		return
+	}
+	b.left = int64(size - used)
+}
+
+// whole reports whether the file may end here.
+func (b *boxes) whole() bool { return !b.mp4 || (b.moov && b.mdat && b.left == 0) }

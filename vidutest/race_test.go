@@ -1,0 +1,5 @@
+//go:build race
+
+package vidutest_test
+
+func init() { raceDetector = true }

@@ -1,0 +1,67 @@
+package vidutest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"slices"
+)
+
+const (
+	// freeHeader is the size of the header of a "free" box that may have any size.
+	freeHeader = 16
+	// fillerSize is the length after which the content of the box repeats itself. It divides no buffer's size, so that
+	// bytes in the wrong place show.
+	fillerSize = 65521
+)
+
+// video is the content of a result file. It never changes.
+type video struct {
+	size       int64
+	generation byte
+	etag       string
+	head       []byte // the clip, and the header of the box behind it
+	filler     []byte // what is in the box, over and over
+}
+
+// newVideo makes a video of at least the clip's size. Generation 0 is the clip; every other is noise of its own.
+func newVideo(size int64, generation byte) *video {
+	noise := rand.NewChaCha8([32]byte{generation})
+	head := slices.Clone(videoMP4)
+	if generation > 0 {
+		_, _ = noise.Read(head[bytes.LastIndex(head, []byte("mdat"))+len("mdat"):]) // it never fails
+	}
+	v := &video{size: int64(len(head)), generation: generation, head: head}
+	if free := size - v.size; free >= freeHeader {
+		v.size = size
+		v.head = appendFreeHeader(head, uint64(free))
+		v.filler = make([]byte, fillerSize)
+		_, _ = noise.Read(v.filler)
+	}
+	v.etag = etag(sha256.Sum256(v.head))
+	return v
+}
+
+// appendFreeHeader begins a box of the given size, header included.
+func appendFreeHeader(head []byte, size uint64) []byte {
+	head = append(head, "\x00\x00\x00\x01free"...) // a size of 1 says that the real one follows
+	return binary.BigEndian.AppendUint64(head, size)
+}
+
+func (v *video) open() io.ReadSeeker {
+	return io.NewSectionReader(v, 0, v.size)
+}
+
+// ReadAt implements [io.ReaderAt] for the section that open makes of it, which knows the end.
+func (v *video) ReadAt(p []byte, off int64) (int, error) {
+	n := 0
+	if off < int64(len(v.head)) {
+		n = copy(p, v.head[off:])
+	}
+	for n < len(p) {
+		n += copy(p[n:], v.filler[(off+int64(n))%fillerSize:])
+	}
+	return n, nil
+}
