@@ -24,9 +24,13 @@
 // # Waiting
 //
 // A task takes about a minute, or up to 48 hours with OffPeak. [Client.Wait] returns it when it has ended;
-// [Client.Watch] is the loop beneath, for callers who want every change. Both last as long as their context and ride
-// out what may pass: lost connections, 429, 5xx. Ending a wait does not end the task, which can be waited for again by
-// its id, from another process, too.
+// [Client.Watch] is the loop beneath, for callers who want every change, and [Client.WaitAll] yields any number of
+// tasks as they end. All last as long as their context and ride out what may pass: lost connections, 429, 5xx. Ending a
+// wait does not end the task, which can be waited for again by its id, from another process, too.
+//
+// A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
+// likely to end: never more often than once a second, at least once in 30 seconds, or 30 minutes for off-peak tasks.
+// [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
 //
 // # Errors
 //
@@ -38,11 +42,14 @@
 //   - [*TaskError]: the task was accepted and then failed or was cancelled, which is not charged.
 //   - any other error: nothing was created; it wraps its cause.
 //
-// One question is enough:
+// One question to an error of Reference2Video is enough:
 //
 //	if errors.Is(err, vidu.ErrMaybeCreated) {
 //		// look for the task by its Payload, or tell a person
 //	}
+//
+// So give every request a Payload of its own ([NewMarker]) and store it before the call. On the official API
+// [Client.FindTask] looks for it, and [WithRecovery] does so inside the call; not to find it is no proof.
 //
 // Codes of the API match refused calls and failed tasks alike: errors.Is(err, [ErrCreditInsufficient]).
 //
@@ -53,8 +60,23 @@
 // every 5xx, timeout and lost answer, is a [*MaybeCreatedError]. Redirects are never followed. [WithMaxAttempts] and
 // [WithBackoff] change how often and when.
 //
+// # Callbacks
+//
+// [Client.CallbackHandler] is an [net/http.Handler] for a request's CallbackURL. The vendor signs callbacks with the API
+// key but does not sign their body, so the handler believes the id and nothing else: it asks the API for the task, wakes
+// the waits of this process and hands your function what the API said, once. Behind a gateway the key is not yours and
+// nothing can be verified: [WithUnverifiedCallbacks]. A callback may be lost; keep waiting as well.
+//
+// # Transports
+//
+// Without [WithHTTPClient] there are transports of our own: HTTP/1.1 and a fresh connection for every create, up to 64
+// connections with HTTP/2 for everything else, the proxy of the environment (HTTPS_PROXY, NO_PROXY), and a limit of time
+// on every step. With it the transport is yours, and so are its limits: a client without a Timeout has none but the
+// context.
+//
 // # Testing
 //
 // Package [github.com/vidu-go/vidu/vidutest] is a fake server that keeps tasks, serves a video, can be told to fail in
-// the ways that matter, and counts what was charged. It needs no key and no network.
+// the ways that matter, and counts what was charged. It needs no key and no network. With a transport of your own, read
+// the request's body before you answer: a create whose body nobody read counts as never sent, and is sent again.
 package vidu

@@ -18,7 +18,7 @@ import (
 
 func TestD17_WriterIsFull(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(text)))
+	store := newRawStore(t, always(wholeFile(plainFile)))
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
@@ -57,7 +57,7 @@ func TestD17_Helper(t *testing.T) { //nolint:paralleltest // alone in its proces
 	}
 	path := filepath.Join(dir, "v.mp4")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	big := strings.Repeat(text, 8) // 128 KiB
+	big := strings.Repeat(plainFile, 8) // 128 KiB
 	store := newRawStore(t, always(wholeFile(big)))
 	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?sig=secret"), path, vidu.WithOverwrite())
 	require.ErrorIs(t, err, syscall.ENOSPC)
@@ -66,7 +66,7 @@ func TestD17_Helper(t *testing.T) { //nolint:paralleltest // alone in its proces
 	assertOnly(t, dir, "v.mp4")
 	assert.Len(t, store.seen(), 1)
 
-	small := newRawStore(t, always(wholeFile(text)))
+	small := newRawStore(t, always(wholeFile(plainFile)))
 	_, err = dial(t, small.URL).DownloadFile(t.Context(), finished(small.URL+"/v?a"), path, vidu.WithOverwrite())
 	require.NoError(t, err, "the part is gone, so there is space again")
 }
@@ -74,7 +74,7 @@ func TestD17_Helper(t *testing.T) { //nolint:paralleltest // alone in its proces
 // TestD24_DirectoryMayNotBeWritten takes /proc, in which not even root can make files.
 func TestD24_DirectoryMayNotBeWritten(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(text)))
+	store := newRawStore(t, always(wholeFile(plainFile)))
 	client := dial(t, store.URL)
 	dirs := []string{"/proc"}
 	if os.Geteuid() != 0 {
@@ -102,7 +102,7 @@ func TestD21_Killed(t *testing.T) {
 			}))
 		t.FailNow()
 	}
-	store := newRawStore(t, always(wholeFile(text)))
+	store := newRawStore(t, always(wholeFile(plainFile)))
 	path := filepath.Join(t.TempDir(), "v.mp4")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestD21_Killed$")

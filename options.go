@@ -36,8 +36,9 @@ type config struct {
 // modified, and the copy follows no redirects. The default is a client of our own, made for paid calls: connections
 // that were idle are never used for a create, HTTP/2 only for reads, and there are timeouts on every step.
 //
-// A client with neither Transport nor Timeout still gets our transports. A Transport that sends requests again by
-// itself can make a create cost twice; take one that does not.
+// A client without a Transport still gets ours; one with a Transport and no Timeout has no limit of time but the
+// context. A Transport that sends requests again by itself can make a create cost twice: it is stopped at its second
+// connection if that comes in time. One that adds credentials sends them to the hosts of results and uploads, too.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) error {
 		if client == nil {
@@ -81,7 +82,8 @@ func WithOfficialAPI() Option {
 	}
 }
 
-// WithUserAgent appends the name of your program to the User-Agent header, vidu-go/<version> go/<version>.
+// WithUserAgent appends the name of your program to the User-Agent header, vidu-go/<version> go/<version>. The default,
+// "", appends nothing.
 func WithUserAgent(name string) Option {
 	return func(c *config) error {
 		if !isPrintableASCII(name) {
@@ -92,7 +94,8 @@ func WithUserAgent(name string) Option {
 	}
 }
 
-// WithInsecureHTTP allows a base URL with plain http to a host other than loopback, and plain-http links of results.
+// WithInsecureHTTP allows a base URL with plain http to a host other than loopback, and plain-http links of results and
+// uploads.
 // The key and the media then travel readable by anyone on the way.
 func WithInsecureHTTP() Option {
 	return func(c *config) error {

@@ -118,34 +118,34 @@ type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it
 	State             State             `json:"state"`
-	Model             Model             `json:"model,omitempty"` // may differ from the one that was asked for
-	Style             string            `json:"style,omitempty"`
-	Prompt            string            `json:"prompt,omitempty"`
-	Images            []string          `json:"images,omitempty"` // the reference images; nil when the echo holds inline media
-	Videos            []string          `json:"videos,omitempty"`
+	Model             Model             `json:"model,omitempty"`    // may differ from the one that was asked for
+	Style             string            `json:"style,omitempty"`    // not settable on this endpoint
+	Prompt            string            `json:"prompt,omitempty"`   // as in the request
+	Images            []string          `json:"images,omitempty"`   // the reference images, of subjects too; nil when the echo holds inline media
+	Videos            []string          `json:"videos,omitempty"`   // the reference videos
 	Duration          int               `json:"duration,omitempty"` // seconds
 	Seed              int               `json:"seed,omitempty"`     // the number really used
 	AspectRatio       AspectRatio       `json:"aspect_ratio,omitempty"`
 	Resolution        Resolution        `json:"resolution,omitempty"`
 	MovementAmplitude MovementAmplitude `json:"movement_amplitude,omitempty"`
-	Credits           int               `json:"credits"` // the price; 0 is a legal price and also "not said"
-	Payload           string            `json:"payload,omitempty"`
+	Credits           int               `json:"credits"`           // the price; 0 is a legal price and also "not said"
+	Payload           string            `json:"payload,omitempty"` // as in the request; missing from lists
 	Priority          int               `json:"cus_priority,omitempty"`
 	OffPeak           bool              `json:"off_peak,omitempty"`
-	Audio             bool              `json:"audio,omitempty"`
-	AudioType         AudioType         `json:"audio_type,omitempty"`
-	BGM               bool              `json:"bgm,omitempty"`
-	IsRec             bool              `json:"is_rec,omitempty"` // recommended prompt; not settable on this endpoint
+	Audio             bool              `json:"audio,omitempty"`      // as in the request or by default, as far as it is said
+	AudioType         AudioType         `json:"audio_type,omitempty"` // as Audio
+	BGM               bool              `json:"bgm,omitempty"`        // as Audio
+	IsRec             bool              `json:"is_rec,omitempty"`     // recommended prompt; not settable on this endpoint
 	Watermark         bool              `json:"watermark,omitempty"`
-	WatermarkPosition int               `json:"wm_position,omitempty"` // as in the request; 0 is unspecified
-	WatermarkURL      string            `json:"wm_url,omitempty"`
-	MetaData          string            `json:"meta_data,omitempty"`
-	ClientRequestID   string            `json:"client_request_id,omitempty"`
-	CreatedAt         time.Time         `json:"created_at,omitzero"`
-	ErrCode           ErrorCode         `json:"err_code,omitempty"` // why the task failed; may be "" even then
-	ErrMessage        string            `json:"err_msg,omitempty"`
-	Progress          float64           `json:"progress,omitempty"` // percent, 0–100; many servers never say
-	Creations         []Creation        `json:"creations,omitempty"`
+	WatermarkPosition int               `json:"wm_position,omitempty"`       // as in the request; 0 is unspecified
+	WatermarkURL      string            `json:"wm_url,omitempty"`            // as in the request
+	MetaData          string            `json:"meta_data,omitempty"`         // as in the request
+	ClientRequestID   string            `json:"client_request_id,omitempty"` // not settable on this endpoint
+	CreatedAt         time.Time         `json:"created_at,omitzero"`         // UTC, by the server's clock; zero in the reply to a query
+	ErrCode           ErrorCode         `json:"err_code,omitempty"`          // why the task failed; may be "" even then
+	ErrMessage        string            `json:"err_msg,omitempty"`           // the server's words for it; many never say
+	Progress          float64           `json:"progress,omitempty"`          // percent, 0–100; many servers never say
+	Creations         []Creation        `json:"creations,omitempty"`         // the results, one as a rule; nil until success
 
 	// Warnings names the fields that could not be read. They are zero; everything else is as the server said it.
 	Warnings []string `json:"-"`

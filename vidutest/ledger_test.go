@@ -98,16 +98,19 @@ func TestServer_HoldsLittle(t *testing.T) {
 	const creates = 4000
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
+	createTask(t, s, goodBody)
 	var before, after runtime.MemStats
 	runtime.GC()
+	runtime.GC() // what other tests left in pools goes with the second
 	runtime.ReadMemStats(&before)
 	for range creates {
 		createTask(t, s, goodBody)
 	}
 	runtime.GC()
+	runtime.GC()
 	runtime.ReadMemStats(&after)
 	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1400), "bytes held a create")
-	assert.Len(t, s.Requests(), creates)
+	assert.Len(t, s.Requests(), creates+1)
 }
 
 // A client that goes away in the middle of its upload has created nothing, and was told nothing.
