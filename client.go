@@ -356,7 +356,7 @@ func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took t
 	if c.logger == nil {
 		return
 	}
-	defer func() { _ = recover() }() //nolint:errcheck // there is nowhere to report it
+	defer func() { _ = recover() }() // there is nowhere to report it
 	c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", c.traceIDOf(a.header)))
