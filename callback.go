@@ -532,7 +532,7 @@ func (c *Client) CallbackHandler(secret string, fn func(context.Context, *Task) 
 	if cfg.nonces == nil {
 		h.nonces, h.tasks = newNonceMemory(), newNonceMemory()
 	}
-	return http.HandlerFunc(h.serve), nil // a function, because the secrets in a struct would show under %+v
+	return http.HandlerFunc(h.serve), nil // a function: whatever prints structs cannot reach the secrets
 }
 
 type callbackHandler struct {

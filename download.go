@@ -134,8 +134,8 @@ func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts
 // createPart opens the temporary file. What could keep the finished file from its place fails here, before the
 // download.
 func createPart(path string, overwrite bool) (*os.File, error) {
-	if path == "" || os.IsPathSeparator(path[len(path)-1]) {
-		return nil, fmt.Errorf("%q is not the name of a file", path)
+	if path == "" {
+		return nil, errors.New("the path is empty")
 	}
 	if err := checkTarget(path, overwrite); err != nil {
 		return nil, err

@@ -237,7 +237,7 @@ func mp4BigBox(name, content string) string {
 
 func TestD01_ExpiredLinkIsRenewedOnce(t *testing.T) {
 	t.Parallel()
-	for _, status := range []string{"403 Forbidden", "404 Not Found", "410 Gone"} {
+	for _, status := range []string{"403 Forbidden", "404 Not Found", "410 Gone", "400 Bad Request"} {
 		t.Run(status, func(t *testing.T) {
 			t.Parallel()
 			store := newRawStore(t, always(rawHTTP(status, "<Error>secret</Error>")), always(wholeFile(plainFile)))
@@ -485,13 +485,29 @@ func TestD05_D06_CutForEver(t *testing.T) {
 			n, err := dial(t, writer.URL).Download(t.Context(), finished(writer.URL+"/v?sig=secret"), &out)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			require.ErrorContains(t, err, "after 1000 bytes: ")
-			require.ErrorContains(t, err, "nor the writer started over")
+			require.ErrorContains(t, err, "a writer cannot be started over")
 			assertSecretFree(t, err)
 			assert.Equal(t, int64(1000), n)
 			assert.Equal(t, plainFile[:1000], out.String(), "nothing is appended blindly")
 			assert.Len(t, writer.seen(), 1)
 		})
 	}
+}
+
+// TestD05_StartingOverIsNoProgress: only what goes beyond the best try so far counts.
+func TestD05_StartingOverIsNoProgress(t *testing.T) {
+	t.Parallel()
+	tries := 0
+	store := newRawStore(t, func(*http.Request) string {
+		tries++
+		if tries == 1 {
+			return cutAfter(wholeFile(plainFile), 1000)
+		}
+		return cutAfter(wholeFile(plainFile), 100*tries)
+	})
+	_, err := store.fetch(t)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Len(t, store.seen(), 6)
 }
 
 // TestD05_ProgressCounts: any number of cuts is survived as long as every try brings something.
@@ -980,7 +996,7 @@ func TestD16_Pauses(t *testing.T) {
 func TestD16_Statuses(t *testing.T) {
 	t.Parallel()
 	for status, tries := range map[int]int{
-		204: 1, 206: 1, 300: 1, 304: 1, 400: 1, 401: 1, 405: 1, 408: 5, 416: 1, 425: 5, 429: 5, 451: 1, 500: 5, 501: 1, 502: 5, 503: 5, 504: 5,
+		204: 1, 206: 1, 300: 1, 304: 1, 401: 1, 405: 1, 408: 5, 416: 1, 425: 5, 429: 5, 451: 1, 500: 5, 501: 1, 502: 5, 503: 5, 504: 5,
 	} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
@@ -1067,8 +1083,10 @@ func TestD19_SymlinkIsReplaced(t *testing.T) {
 			require.NoError(t, os.WriteFile(target, []byte("old"), 0o600))
 		}
 		require.NoError(t, os.Symlink(target, link))
+		before := len(store.seen())
 		_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), link)
 		require.ErrorIs(t, err, fs.ErrExist, "a dangling link exists, too")
+		assert.Len(t, store.seen(), before)
 		_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), link, vidu.WithOverwrite())
 		require.NoError(t, err)
 		assertFile(t, link, []byte(plainFile))
@@ -1081,6 +1099,19 @@ func TestD19_SymlinkIsReplaced(t *testing.T) {
 			require.NoFileExists(t, target)
 		}
 	}
+}
+
+func TestD19_SymlinkToADirectoryIsReplaced(t *testing.T) {
+	t.Parallel()
+	store := newRawStore(t, always(wholeFile(plainFile)))
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	require.NoError(t, os.Mkdir(target, 0o700))
+	require.NoError(t, os.Symlink(target, link))
+	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), link, vidu.WithOverwrite())
+	require.NoError(t, err)
+	assertFile(t, link, []byte(plainFile))
+	assertOnly(t, target, "")
 }
 
 func TestD19_DirectoryAndDevice(t *testing.T) {
@@ -1231,7 +1262,7 @@ func TestD23_SignedQueryIsNeverTold(t *testing.T) {
 	for name, link := range map[string]string{
 		"nothing answers": dead.URL + "/v?sig=secret", "not a URL": "https://h/v?sig=secret\x7f", "space": "https://h/v?sig=secret x",
 		"refused": "http://127.0.0.1:1/v?sig=secret", "unknown host": "https://host.invalid/v?sig=secret#secret",
-		"user": "https://secret:secret@h/v", "not https": "ftp://h/v?secret", "the key": dead.URL + "/" + testKey + "?sig=secret",
+		"key, not https": "ftp://h/" + testKey, "user": "https://secret:secret@h/v", "not https": "ftp://h/v?secret", "the key": dead.URL + "/" + testKey + "?sig=secret",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

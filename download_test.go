@@ -184,7 +184,16 @@ func TestDownloadWriterFails(t *testing.T) {
 	full := errors.New("no space left")
 	_, err := dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), failingWriter{full})
 	require.ErrorIs(t, err, full)
+	_, err = dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), shortWriter{})
+	require.ErrorIs(t, err, io.ErrShortWrite)
+	_, err = dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), nil, nil)
+	require.ErrorContains(t, err, "the writer is nil")
 }
+
+// shortWriter breaks the contract of io.Writer.
+type shortWriter struct{}
+
+func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
 type failingWriter struct{ err error }
 

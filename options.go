@@ -129,7 +129,8 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 }
 
 // WithLogger writes one Debug record an attempt: method, path, status, duration, attempt and request id, never a body,
-// a key or a query string. nil, the default, writes nothing.
+// a key or a query string; and one a callback: Debug when it was taken, Warn with the reason when not, Error when the
+// function panicked. nil, the default, writes nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger

@@ -92,10 +92,13 @@ func (c *Client) parseLink(link string) (*url.URL, error) {
 
 func (c *Client) checkLink(u *url.URL) error {
 	if u.Host == "" || u.User != nil || (u.Scheme != "https" && !c.allowsHTTP(u)) {
-		return fmt.Errorf("%s is not an https link", redactURL(u.String()))
+		return fmt.Errorf("%s is not an https link", c.shown(u))
 	}
 	return nil
 }
+
+// shown is a link as it may stand in errors and logs.
+func (c *Client) shown(u *url.URL) string { return c.redact(redactURL(u.String())) }
 
 // expired reports whether the link itself says that it is over. The signatures of S3, OSS and their like hold that in
 // the query, as a time or as a date and a number of seconds.
@@ -154,9 +157,14 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s answered HTTP %d", e.host, e.status) }
 
-// expired is true for the statuses by which storage refuses a signature that is over, or a file that is gone.
+// expired is true for the statuses by which storage refuses a signature that is over, or a file that is gone. 400 is
+// what S3 says when the session that signed has ended before the link.
 func (e *statusError) expired() bool {
-	return e.status == http.StatusForbidden || e.status == http.StatusNotFound || e.status == http.StatusGone
+	switch e.status {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusBadRequest:
+		return true
+	}
+	return false
 }
 
 var (
@@ -237,7 +245,7 @@ func (t *transfer) attempt(ctx context.Context, n int) error {
 	status, err := t.try(ctx)
 	if t.c.logger != nil {
 		t.c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: download",
-			slog.String("method", http.MethodGet), slog.String("url", redactURL(t.link.String())), slog.Int("status", status),
+			slog.String("method", http.MethodGet), slog.String("url", t.c.shown(t.link)), slog.Int("status", status),
 			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.Int64("from", from), slog.Int64("to", t.written))
 	}
 	return err
@@ -296,9 +304,10 @@ func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 		header["If-Range"] = []string{t.validator}
 	}
 	guarded, release := guard(ctx, false, nil)
-	resp, err := t.c.downloads.Do((&http.Request{
+	req := (&http.Request{
 		Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-	}).WithContext(guarded))
+	}).WithContext(guarded)
+	resp, err := t.c.downloads.Do(req)
 	if err != nil {
 		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
 			err = errResent
@@ -306,17 +315,18 @@ func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 		release()
 		return nil, err
 	}
-	return resp, nil // ctx ends guarded
+	resp.Request = req // not every transport says so
+	return resp, nil   // ctx ends guarded
 }
 
 // follow finds out where a redirect leads. A link that was safe stays safe.
 func (c *Client) follow(from *url.URL, location string) (*url.URL, error) {
 	to, err := from.Parse(location)
 	if location == "" || err != nil {
-		return nil, fmt.Errorf("%s redirects to nowhere", redactURL(from.String()))
+		return nil, fmt.Errorf("%s redirects to nowhere", c.shown(from))
 	}
 	if from.Scheme == "https" && to.Scheme != "https" {
-		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", redactURL(from.String()), redactURL(to.String()))
+		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", c.shown(from), c.shown(to))
 	}
 	return to, c.checkLink(to)
 }
@@ -357,21 +367,21 @@ func (t *transfer) accept(resp *http.Response) (end int64, err error) {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
 		return t.acceptEnd(resp)
 	case resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusPartialContent || !asked):
-		return 0, refusalOf(resp)
+		return 0, t.refusal(resp)
 	case encoding != "" && encoding != "identity":
 		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", oneLine(encoding, 20))
 	case resp.StatusCode == http.StatusPartialContent:
 		return t.acceptRest(resp)
 	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
-		return 0, fmt.Errorf("%s answered a web page, not a file", redactURL(resp.Request.URL.String()))
+		return 0, fmt.Errorf("%s answered a web page, not a file", t.c.shown(resp.Request.URL))
 	}
 	return t.acceptWhole(resp)
 }
 
-// refusalOf is the error of any other status.
-func refusalOf(resp *http.Response) error {
+// refusal is the error of any other status.
+func (t *transfer) refusal(resp *http.Response) error {
 	drain(resp)
-	refusal := &statusError{resp.StatusCode, redactURL(resp.Request.URL.String())}
+	refusal := &statusError{resp.StatusCode, t.c.shown(resp.Request.URL)}
 	switch code := resp.StatusCode; {
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests,
 		code >= 500 && code != http.StatusNotImplemented:
@@ -466,7 +476,7 @@ func (t *transfer) rewind(cause error) error {
 		return nil
 	}
 	if t.file == nil {
-		return fmt.Errorf("%w; it cannot be resumed, nor the writer started over", cause)
+		return fmt.Errorf("%w; it cannot be resumed, and a writer cannot be started over", cause)
 	}
 	if err := t.file.Truncate(0); err != nil {
 		return err
@@ -540,7 +550,9 @@ func (t *transfer) write(p []byte) error {
 func (t *transfer) finish() error {
 	whole := !t.d.kind.video || t.boxes.whole()
 	switch {
-	case t.written == 0, t.written < t.total:
+	case t.written == 0:
+		return &passingError{err: fmt.Errorf("the file is empty: %w", io.ErrUnexpectedEOF)}
+	case t.written < t.total:
 		return &passingError{err: fmt.Errorf("%d bytes are missing: %w", t.total-t.written, io.ErrUnexpectedEOF)}
 	case !whole && t.total < 0: // cut, where nobody said how long it is
 		return &passingError{err: fmt.Errorf("the MP4 is incomplete: %w", io.ErrUnexpectedEOF)}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -175,8 +176,17 @@ func (w *wait) take(task *Task, failure error) bool {
 	}
 	percent := float32(task.Progress)
 	changed := !w.seen || task.State != w.state || percent != w.percent
-	w.seen, w.state, w.percent = true, task.State, percent
+	w.seen, w.state, w.percent = true, shared(task.State), percent
 	return changed || task.Done()
+}
+
+// shared is the same state without the text that came with the reply, which 100 000 tasks would keep.
+func shared(state State) State {
+	known := []State{StateCreated, StateQueueing, StateProcessing}
+	if i := slices.Index(known, state); i >= 0 {
+		return known[i]
+	}
+	return state
 }
 
 // isOdd tells the failures inside an answer that says it is none: a success without a link, a web page, an error with

@@ -40,13 +40,18 @@ type script func(r *http.Request, n int) (*http.Response, error)
 // polls plays a script and records when the API was asked, from the start of the test.
 type polls struct {
 	started time.Time
-	at      []time.Duration
 	answer  script
+
+	mu sync.Mutex
+	at []time.Duration
 }
 
 func (p *polls) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
 	p.at = append(p.at, time.Since(p.started))
-	return p.answer(r, len(p.at)-1)
+	n := len(p.at) - 1
+	p.mu.Unlock()
+	return p.answer(r, n)
 }
 
 // polled is a client without retries whose answers come from a script. It belongs into a synctest bubble.
@@ -467,6 +472,62 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	assert.Nil(t, task)
 }
 
+// A task that this client has just created is asked for at once, until it is known that such tasks take longer.
+func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		created := 0
+		var since time.Time
+		client, p := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
+			switch {
+			case r.Method == http.MethodPost:
+				created++
+				since = time.Now()
+				return reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
+			case time.Since(since) < 20*time.Second:
+				return reply(r, http.StatusOK, processing)
+			}
+			return reply(r, http.StatusOK, succeeded)
+		})
+		for n := range 10 {
+			task, err := client.Reference2Video(t.Context(), smallRequest())
+			require.NoError(t, err)
+			asked := len(p.at)
+			var states []vidu.State
+			for task, err := range client.Watch(t.Context(), task.ID) {
+				require.NoError(t, err)
+				if states = append(states, task.State); task.State == vidu.StateCreated {
+					assert.Equal(t, "p", task.Payload)
+					assert.Len(t, p.at, asked, "nothing was asked for it")
+				}
+			}
+			want := []vidu.State{vidu.StateProcessing, vidu.StateSuccess}
+			if n >= 8 {
+				want = append([]vidu.State{vidu.StateCreated}, want...)
+			}
+			assert.Equal(t, want, states)
+			assert.Equal(t, n >= 8, p.at[asked]-p.at[asked-1] > time.Second, "asked at once")
+		}
+	})
+}
+
+func TestWait_PanicsPass(t *testing.T) {
+	t.Parallel()
+	for name, opt := range map[string]vidu.WaitOption{
+		"progress": vidu.WithProgress(func(*vidu.Task) { panic("hook") }),                      //nolint:forbidigo // that is the test
+		"schedule": vidu.WithPollSchedule(func(time.Duration) time.Duration { panic("hook") }), //nolint:forbidigo // that is the test
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for name, wait := range waits {
+				client := answered(t, http.StatusOK, processing)
+				assert.PanicsWithValue(t, "hook", func() { _ = wait(t.Context(), client, opt) }, name)
+				assert.Zero(t, client.Waiting())
+			}
+		})
+	}
+}
+
 // C03: a storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
 func TestWait_ThousandAreCancelled(t *testing.T) {
 	t.Parallel()
@@ -484,7 +545,7 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 		for i := range errs {
 			waits.Go(func() { _, errs[i] = client.Wait(ctx, []string{"even", "odd"}[i%2]) })
 		}
-		time.Sleep(10*time.Minute + time.Second) //nolint:forbidigo // in virtual time
+		pass(time.Minute + time.Second)
 		cancelled := time.Now()
 		cancel()
 		waits.Wait()

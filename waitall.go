@@ -105,8 +105,8 @@ func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
 	}
 	now := c.pacer.now()
 	tasks := make([]member, len(ids))
-	for i, id := range ids { // in the order of ids, whatever becomes of the table
-		tasks[i] = member{wait: wait{id: id, started: now}, at: now + time.Duration(i), place: -1}
+	for i, id := range ids { // due in the order of ids, whatever becomes of the table
+		tasks[i] = member{wait: wait{id: id, started: now}, at: now + time.Duration(i-len(ids)), place: -1}
 	}
 	slices.SortFunc(tasks, func(a, b member) int { return strings.Compare(a.id, b.id) })
 	f.tasks = tasks[:0]

@@ -1,0 +1,358 @@
+package vidu_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Canaries: how net/http behaves where this package's promises depend on it. Nothing here tests the package. When a
+// new release of Go fails one of them, the policy for creates has to be thought through again; see createRules.
+
+// closesUsed is a server that answers the first request on each connection, reads every further one to its end, and
+// closes. That is what a server does whose idle timeout ends as a request arrives.
+func closesUsed(t *testing.T) (w *wire, posts *atomic.Int64) {
+	t.Helper()
+	posts = new(atomic.Int64)
+	return newWire(t, nil, func(w *wire, conn net.Conn) {
+		in := bufio.NewReader(conn)
+		for n := 1; n <= 2; n++ {
+			req, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body) //nolint:errcheck // a small one
+			if req.Method == http.MethodPost {
+				posts.Add(1)
+			}
+			if n == 1 {
+				say(conn, "200 OK", "{}")
+			}
+		}
+	}), posts
+}
+
+// postOnUsed posts on a connection that has served a request before.
+func postOnUsed(t *testing.T, url, header string, body io.Reader) error {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	warm, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	require.NoError(t, drained(client.Do(warm)))
+	post, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
+	require.NoError(t, err)
+	if header != "" {
+		post.Header[header] = []string{""} // an empty value is enough
+	}
+	return drained(client.Do(post))
+}
+
+func drained(resp *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	return err
+}
+
+// opaque hides the type of a reader, so that net/http finds no GetBody for it.
+type opaque struct{ io.Reader }
+
+// Fact 1: a POST with an idempotency key is sent again, silently, when its idle connection turns out to be dead; and
+// over HTTP/2 any POST with GetBody is, when its stream is refused or breaks the peer's protocol.
+func TestCanary1_NetHTTPSendsPostsAgain(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string]int64{"": 1, "Idempotency-Key": 2, "X-Idempotency-Key": 2} {
+		t.Run("header "+header, func(t *testing.T) {
+			t.Parallel()
+			w, posts := closesUsed(t)
+			err := postOnUsed(t, w.URL, header, strings.NewReader("{}"))
+			assert.Equal(t, want, posts.Load())
+			assert.Equal(t, want == 1, err != nil, "%v", err)
+		})
+	}
+	for _, name := range []string{"REFUSED_STREAM", "PROTOCOL_ERROR", "GOAWAY before the stream"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.GreaterOrEqual(t, sentOverHTTP2(t, refusals2[name], strings.NewReader("{}")), int64(2))
+		})
+	}
+}
+
+// sentOverHTTP2 posts body to a server that does harm to every request, and counts how often it was sent until the
+// client gave up, or until it was too often.
+func sentOverHTTP2(t *testing.T, do harm, body io.Reader) int64 {
+	t.Helper()
+	config, pool := identity(t, inThisCentury, "gateway.example.com")
+	config.NextProtos = []string{"h2"}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := newWire(t, config, func(w *wire, conn net.Conn) {
+		serve2(w, conn, func(s session, stream uint32, whole bool) {
+			if w.requests.Load() >= 2 {
+				cancel() // or it would go on and on
+			}
+			do(s, stream, whole)
+		})
+	})
+	_, address, _ := strings.Cut(w.URL, "://")
+	transport := &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, someHost, body)
+	require.NoError(t, err)
+	require.Error(t, drained((&http.Client{Transport: transport}).Do(post)))
+	return w.requests.Load()
+}
+
+// Fact 2: without GetBody, and with a body of a type that net/http does not know, nothing is sent again: not on a dead
+// connection, not over HTTP/2, not after a 307 or 308.
+func TestCanary2_OneShotBodiesAreSentOnce(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"", "Idempotency-Key", "X-Idempotency-Key"} {
+		t.Run("header "+header, func(t *testing.T) {
+			t.Parallel()
+			w, posts := closesUsed(t)
+			require.Error(t, postOnUsed(t, w.URL, header, opaque{strings.NewReader("{}")}))
+			assert.Equal(t, int64(1), posts.Load())
+		})
+	}
+	for name, do := range refusals2 {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, int64(1), sentOverHTTP2(t, do, opaque{strings.NewReader("{}")}))
+		})
+	}
+	for _, status := range []int{307, 308} {
+		for name, want := range map[string]int64{"known": 2, "opaque": 1} {
+			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
+				t.Parallel()
+				var posts atomic.Int64
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if posts.Add(1) == 1 {
+						http.Redirect(w, r, "/again", status)
+					}
+				}))
+				defer server.Close()
+				var body io.Reader = strings.NewReader("{}")
+				if name == "opaque" {
+					body = opaque{body}
+				}
+				post, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, body)
+				require.NoError(t, err)
+				require.NoError(t, drained(server.Client().Do(post)))
+				assert.Equal(t, want, posts.Load())
+			})
+		}
+	}
+}
+
+// watched is a body that knows whether its last byte was handed out, and hands out nothing once it is sealed.
+type watched struct {
+	mu     sync.Mutex
+	left   []byte
+	sealed bool
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.sealed:
+		return 0, errors.New("sealed")
+	case len(b.left) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, b.left[:min(len(b.left), 1000)])
+	b.left = b.left[n:]
+	return n, nil
+}
+
+func (b *watched) seal() (incomplete bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sealed = true
+	return len(b.left) > 0
+}
+
+// cancelledPosts sends posts and cancels each after a moment. For those that failed it tells, by number, whether the
+// last byte of the body was still to be handed out; and which the server has got whole.
+func cancelledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *sync.Map) {
+	t.Helper()
+	arrived, incomplete = new(sync.Map), map[int]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); n == r.ContentLength {
+			arrived.Store(r.Header.Get("Number"), true)
+		}
+		time.Sleep(time.Millisecond) //nolint:forbidigo // works
+	}))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for n := range posts {
+		body := &watched{left: make([]byte, 50_000)}
+		ctx, cancel := context.WithTimeout(t.Context(), rand.N(1500*time.Microsecond))
+		post, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, opaque{body})
+		require.NoError(t, err)
+		post.ContentLength = int64(len(body.left))
+		post.Header.Set("Number", strconv.Itoa(n))
+		err = drained(client.Do(post))
+		if sealed := body.seal(); err != nil {
+			incomplete[n] = sealed
+		}
+		cancel()
+	}
+	server.Close() // when every request has been dealt with
+	return incomplete, arrived
+}
+
+// Fact 3: a body whose last byte was not handed out before it was sealed does not arrive whole. What
+// httptrace.WroteRequest says is no such proof, in either direction.
+func TestCanary3_TheSealIsTheProof(t *testing.T) {
+	t.Parallel()
+	incomplete, arrived := cancelledPosts(t, 400)
+	proven := 0
+	for n, isProof := range incomplete {
+		if isProof {
+			proven++
+			_, whole := arrived.Load(strconv.Itoa(n))
+			assert.False(t, whole, "post %d", n)
+		}
+	}
+	t.Logf("%d of %d failed posts provably did not arrive", proven, len(incomplete))
+	assert.Positive(t, proven)
+
+	t.Run("written but not sent", func(t *testing.T) {
+		t.Parallel()
+		whole, wrote := tracedPost(t, func(net.Conn, []byte) error { return nil })
+		require.NoError(t, wrote)
+		assert.Zero(t, whole)
+	})
+	t.Run("sent but not written", func(t *testing.T) {
+		t.Parallel()
+		whole, wrote := tracedPost(t, func(conn net.Conn, p []byte) error {
+			if _, err := conn.Write(p); err != nil || !bytes.HasSuffix(p, []byte("{}")) {
+				return err
+			}
+			return syscall.EPIPE // all of it is out
+		})
+		require.Error(t, wrote)
+		assert.Equal(t, int64(1), whole)
+	})
+}
+
+// tracedPost posts through connections that write as write does. It returns how many requests arrived whole, and
+// what WroteRequest says.
+func tracedPost(t *testing.T, write func(conn net.Conn, p []byte) error) (whole int64, wrote error) {
+	t.Helper()
+	read := make(chan bool, 1)
+	w := newWire(t, nil, func(w *wire, conn net.Conn) {
+		conn.SetDeadline(time.Now().Add(200 * time.Millisecond)) //nolint:errcheck // then it takes longer
+		read <- w.readRequest(conn)
+	})
+	wrote = errors.New("not told")
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote = info.Err },
+	})
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &writeConn{Conn: conn, write: write}, err
+	}}
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL, opaque{strings.NewReader("{}")})
+	require.NoError(t, err)
+	post.ContentLength = 2
+	require.Error(t, drained((&http.Client{Transport: transport}).Do(post)))
+	<-read
+	return w.complete.Load(), wrote
+}
+
+type writeConn struct {
+	net.Conn
+	write func(conn net.Conn, p []byte) error
+}
+
+func (c *writeConn) Write(p []byte) (int, error) {
+	if err := c.write(c.Conn, p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// Fact 4: the default client takes the Authorization header along from https to http, on the same host and to its
+// subdomains.
+func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]bool{
+		"http://gateway.example.com/": true, "http://sub.gateway.example.com/": true, "http://other.example.com/": false,
+	} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			got := make(chan string, 1)
+			plain := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Authorization") }))
+			defer plain.Close()
+			config, pool := identity(t, inThisCentury, "gateway.example.com")
+			secure := httptest.NewUnstartedServer(http.RedirectHandler(target, http.StatusTemporaryRedirect))
+			secure.TLS = config
+			secure.StartTLS()
+			defer secure.Close()
+			transport := &http.Transport{
+				TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool},
+				DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+					to := plain.Listener.Addr()
+					if strings.HasSuffix(address, ":443") {
+						to = secure.Listener.Addr()
+					}
+					return new(net.Dialer).DialContext(ctx, network, to.String())
+				},
+			}
+			defer transport.CloseIdleConnections()
+			get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, someHost, http.NoBody)
+			require.NoError(t, err)
+			get.Header.Set("Authorization", "Bearer "+testKey)
+			require.NoError(t, drained((&http.Client{Transport: transport}).Do(get)))
+			assert.Equal(t, want, strings.Contains(<-got, testKey))
+		})
+	}
+}
+
+// Fact 5: cancelling is not un-creating. Of the cancelled posts whose last byte was handed out, nearly all arrived.
+func TestCanary5_CancellingIsNotUncreating(t *testing.T) {
+	t.Parallel()
+	incomplete, arrived := cancelledPosts(t, 400)
+	handedOut, whole := 0, 0
+	for n, isProof := range incomplete {
+		if isProof {
+			continue
+		}
+		handedOut++
+		if _, ok := arrived.Load(strconv.Itoa(n)); ok {
+			whole++
+		}
+	}
+	t.Logf("%d of %d cancelled posts arrived nevertheless", whole, handedOut)
+	assert.Positive(t, whole)
+	assert.GreaterOrEqual(t, whole, handedOut/2)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/vidu-go/vidu"
+)
+
+// maxLine is the longest line, in bytes: a request with inline media may have 20 MB.
+const maxLine = 32 << 20
+
+// phase is where a job stands in this run.
+type phase int
+
+const (
+	toCreate phase = iota
+	toWait
+	settled // nothing more will be done about it in this run
+)
+
+// job is one video.
+type job struct {
+	key     string                       // the same in every run
+	name    string                       // for people
+	request *vidu.Reference2VideoRequest // nil when the input no longer has it: it is never created
+	phase   phase
+	id      string // of its task
+}
+
+// readJobs reads the input and reports everything that is wrong with it.
+func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	var jobs []*job
+	var problems []error
+	seen := map[[sha256.Size]byte]int{}
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, maxLine)
+	for number := 1; lines.Scan(); number++ {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 || line[0] == '#' {
+			continue
+		}
+		request, err := readRequest(line, defaults)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s:%d: %w", path, number, err))
+			continue
+		}
+		hash := sha256.Sum256(line)
+		seen[hash]++
+		jobs = append(jobs, &job{
+			key:     fmt.Sprintf("%x-%d", hash[:8], seen[hash]), // lines may be moved and added between runs
+			name:    fmt.Sprintf("line %d", number),
+			request: request,
+		})
+	}
+	if err := lines.Err(); err != nil {
+		problems = append(problems, fmt.Errorf("%s: %w", path, err))
+	}
+	if len(jobs) == 0 && problems == nil {
+		problems = append(problems, fmt.Errorf("%s: no prompts", path))
+	}
+	return jobs, errors.Join(problems...)
+}
+
+// readRequest makes a request of a line and the defaults.
+func readRequest(line []byte, defaults *vidu.Reference2VideoRequest) (*vidu.Reference2VideoRequest, error) {
+	request := *defaults
+	if line[0] != '{' {
+		request.Prompt = string(line)
+		return &request, request.Validate()
+	}
+	request = vidu.Reference2VideoRequest{}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	if request.Payload != "" {
+		return nil, errors.New("payload is set by this program, to know its tasks by")
+	}
+	if request.Model == "" {
+		request.Model = defaults.Model
+	}
+	if request.Duration == 0 {
+		request.Duration = defaults.Duration
+	}
+	if request.Resolution == "" {
+		request.Resolution = defaults.Resolution
+	}
+	if request.Images == nil && request.Subjects == nil {
+		request.Images = defaults.Images
+	}
+	return &request, request.Validate()
+}

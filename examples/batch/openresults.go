@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/gofrs/flock"
+)
+
+// openResults opens the results of earlier runs, or begins a file.
+func openResults(path, server string, stderr io.Writer) (_ *results, err error) {
+	r := &results{lock: flock.New(path + ".lock"), last: map[string]record{}}
+	locked, err := r.lock.TryLock() // two runs would not know of each other's creates
+	if err != nil {
+		return nil, err
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s: another run is using it", path)
+	}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	whole, err := r.read(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if whole > 0 && r.server != server {
+		return nil, fmt.Errorf("%s: its tasks belong to %s, not to %s; take another -out", path, r.server, server)
+	}
+	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, err
+	}
+	if tail := data[whole:]; len(tail) > 0 {
+		fmt.Fprintf(stderr, "%s: cutting off what a killed run left of a line: %.300q\n", path, tail)
+	}
+	r.size = int64(whole)
+	if err := r.repair(data[:whole]); err != nil {
+		return nil, err
+	}
+	if whole == 0 {
+		return r, errors.Join(r.add(record{State: stateBatch, Server: server}), syncFolder(path))
+	}
+	return r, nil
+}
+
+// read takes in the records and returns how many bytes of data they are. Only the last line can be damaged by a kill or
+// a power failure, for each is synced before the next is written. It may be dropped: if it was a "creating", nothing
+// was sent yet, and if not, the line before it about the same job is the safer one to go by.
+func (r *results) read(data []byte) (whole int, err error) {
+	for number := 1; whole < len(data); number++ {
+		line, rest, _ := bytes.Cut(data[whole:], []byte("\n"))
+		var rec record
+		err := json.Unmarshal(line, &rec)
+		switch {
+		case err != nil || rec.State == "" || (rec.Job == "") != (rec.State == stateBatch):
+			if len(bytes.TrimSpace(rest)) > 0 {
+				return 0, fmt.Errorf("line %d cannot be read, and may stand for a paid task: repair it by hand", number)
+			}
+			return whole, nil
+		case (number == 1) != (rec.State == stateBatch):
+			return 0, fmt.Errorf("line %d: the first line, and no other, names the server", number)
+		case number == 1:
+			r.server = rec.Server
+		default:
+			r.last[rec.Job] = rec
+		}
+		whole = len(data) - len(rest)
+	}
+	return whole, nil
+}
+
+// repair leaves the file with whole lines only.
+func (r *results) repair(data []byte) error {
+	err := r.file.Truncate(r.size)
+	if err == nil && len(data) > 0 && data[len(data)-1] != '\n' {
+		_, err = r.file.WriteAt([]byte("\n"), r.size)
+		r.size++
+	}
+	return errors.Join(err, r.file.Sync())
+}
+
+// syncFolder makes the name of a new file last. Windows can not, and need not.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
+}

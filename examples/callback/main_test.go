@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+// against points the program at server, nil for none, and runs it in a folder of its own.
+func against(t *testing.T, ctx context.Context, server *vidutest.Server, args ...string) (int, string) { //nolint:revive // t comes first
+	t.Helper()
+	t.Setenv("VIDU_BASE_URL", "")
+	t.Setenv("VIDU_API_KEY", "")
+	if server != nil {
+		t.Setenv("VIDU_BASE_URL", server.URL)
+		t.Setenv("VIDU_API_KEY", vidutest.APIKey)
+	}
+	t.Chdir(t.TempDir())
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, args, &stdout, &stderr)
+	said := stdout.String() + stderr.String()
+	assert.NotContains(t, said, vidutest.APIKey)
+	return code, said
+}
+
+func TestIsCalledBackWithoutAKey(t *testing.T) { //nolint:paralleltest // the environment and the folder are shared
+	code, said := against(t, t.Context(), nil, "-out", "hero.mp4")
+	require.Equal(t, exitDone, code, said)
+	assert.Regexp(t, `the callback for task \d+ came after [3-5]\.\d s: success`, said)
+	assert.Contains(t, said, "hero.mp4 (9096 bytes)")
+	video, err := os.ReadFile("hero.mp4")
+	require.NoError(t, err)
+	assert.Equal(t, "ftyp", string(video[4:8]))
+}
+
+// freeAddress is one on which nothing listens, for the moment.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
+	tests := map[string]struct {
+		script func(*vidutest.Server)
+		mute   bool
+		args   []string
+		code   int
+		says   string
+	}{
+		"called back":    {code: exitDone, says: "the callback for task"},
+		"unverified":     {args: []string{"-unverified"}, code: exitDone, says: "the callback for task"},
+		"a lost one":     {mute: true, args: []string{"-grace", "10ms"}, code: exitDone, says: "no callback came"},
+		"refused":        {script: func(s *vidutest.Server) { s.FailNext(400, "") }, code: exitFailed, says: "No task was created."},
+		"unknown":        {script: (*vidutest.Server).DropReplyAfterCommit, code: exitMayExist, says: "A TASK MAY EXIST"},
+		"failed":         {script: func(s *vidutest.Server) { s.FailTask("AuditFailed") }, code: exitFailed, says: ": failed"},
+		"timed out":      {args: []string{"-timeout", "30ms"}, code: exitMayExist, says: "The task exists."},
+		"help":           {args: []string{"-h"}, code: exitDone, says: "-callback-url"},
+		"an argument":    {args: []string{"hero.png"}, code: exitUsage, says: "hero.png"},
+		"no way to here": {args: []string{"-callback-url", ""}, code: exitUsage, says: "-callback-url"},
+		"no listener":    {args: []string{"-listen", "256.0.0.1:1"}, code: exitUsage, says: "256.0.0.1"},
+	}
+	for name, tt := range tests { //nolint:paralleltest // as above
+		t.Run(name, func(t *testing.T) {
+			opts := []vidutest.Option{vidutest.WithTiming(0, 100*time.Millisecond)}
+			if !tt.mute {
+				opts = append(opts, vidutest.WithCallbacks(newSender()))
+			}
+			server := vidutest.NewServer(opts...)
+			defer server.Close()
+			if tt.script != nil {
+				tt.script(server)
+			}
+			here := freeAddress(t)
+			args := append([]string{"-listen", here, "-callback-url", "http://" + here + "/hook?tenant=7"}, tt.args...)
+			code, said := against(t, t.Context(), server, args...)
+			assert.Equal(t, tt.code, code, said)
+			assert.Contains(t, said, tt.says)
+			if tt.code == exitUsage {
+				assert.Zero(t, server.Charged())
+			}
+		})
+	}
+}
+
+func TestUsageWithoutAKey(t *testing.T) { //nolint:paralleltest // as above
+	code, said := against(t, t.Context(), nil, "-callback-url", "https://example.com/vidu")
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, said, "VIDU_API_KEY")
+}
+
+// TestStrangers get nothing from the server, and slow ones are cut off.
+func TestStrangers(t *testing.T) {
+	t.Setenv("VIDU_BASE_URL", "")
+	t.Setenv("VIDU_API_KEY", "")
+	j, err := parse(nil, &bytes.Buffer{})
+	require.NoError(t, err)
+	closeFake, err := j.connect(&bytes.Buffer{})
+	require.NoError(t, err)
+	defer closeFake()
+	s, err := j.serve(t.Context())
+	require.NoError(t, err)
+	var said bytes.Buffer
+	post := func(url string) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"id":"1","state":"success"}`))
+		require.NoError(t, err)
+		return newSender().Do(req)
+	}
+	for url, status := range map[string]int{
+		s.callbackURL:               http.StatusUnauthorized, // not signed
+		s.callbackURL + "/../admin": http.StatusNotFound,
+	} {
+		resp, err := post(url)
+		require.NoError(t, err)
+		assert.NoError(t, resp.Body.Close())
+		assert.Equal(t, status, resp.StatusCode, url)
+	}
+	assert.Positive(t, s.http.ReadHeaderTimeout)
+	assert.Positive(t, s.http.ReadTimeout)
+	assert.Positive(t, s.http.IdleTimeout)
+	assert.Positive(t, s.http.MaxHeaderBytes)
+	s.shutdown(t.Context(), &said)
+	assert.Empty(t, said.String())
+	_, err = post(s.callbackURL) //nolint:bodyclose // there is none
+	require.Error(t, err)
+}

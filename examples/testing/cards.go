@@ -1,0 +1,80 @@
+// Package cards is a tiny service that makes one video for each order of a greeting card. It shows the careful way with
+// a paid API that has no idempotency, and its test how vidutest proves that no order is paid twice.
+package cards
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vidu-go/vidu"
+)
+
+// Service makes cards. Each order has a record in Dir, which exists before its task does.
+type Service struct {
+	Client *vidu.Client
+	Dir    string
+	Motif  vidu.Media
+}
+
+// Card makes the video of an order, once. After any error it may be called again and goes on where it stopped. When
+// [vidu.ErrMaybeCreated] stays, a person has to look for the task. A failed task is not charged and stays failed.
+func (s *Service) Card(ctx context.Context, order, greeting string) (string, error) {
+	path := filepath.Join(s.Dir, url.PathEscape(order)) // no order leads out of the folder
+	id, err := s.begin(ctx, path+".task", order, greeting)
+	if errors.Is(err, fs.ErrExist) {
+		id, err = s.recall(ctx, path+".task", order)
+	}
+	if err != nil {
+		return "", fmt.Errorf("order %q: %w", order, err)
+	}
+	task, err := s.Client.Wait(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("order %q: %w", order, err)
+	}
+	if _, err := s.Client.DownloadFile(ctx, task, path+".mp4"); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("order %q: %w", order, err)
+	}
+	return path + ".mp4", nil
+}
+
+// begin creates the task of a new order. The order's id is on the disk before the call and comes back as its payload.
+func (s *Service) begin(ctx context.Context, record, order, greeting string) (string, error) {
+	file, err := os.OpenFile(record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close() //nolint:errcheck // Sync has reported what matters
+	req := &vidu.Reference2VideoRequest{Model: vidu.ModelQ2Pro, Images: []vidu.Media{s.Motif}, Prompt: greeting, Payload: order}
+	var task *vidu.Task
+	if err = file.Sync(); err == nil {
+		task, err = s.Client.Reference2Video(ctx, req)
+	}
+	switch {
+	case errors.Is(err, vidu.ErrMaybeCreated):
+		return "", err // the record stays, so that nobody creates again
+	case err != nil:
+		return "", errors.Join(err, os.Remove(record)) // nothing was created: the next call may begin again
+	}
+	_, err = file.WriteString(task.ID + "\n")
+	return task.ID, errors.Join(err, file.Sync())
+}
+
+// recall finds the task of an order that was begun. It never creates one.
+func (s *Service) recall(ctx context.Context, record, order string) (string, error) {
+	line, err := os.ReadFile(record) // a line without its end was cut by a crash
+	if id, whole := strings.CutSuffix(string(line), "\n"); whole || err != nil {
+		return id, err
+	}
+	task, err := s.Client.FindTask(ctx, order, time.Time{})
+	if err != nil { // most gateways list no tasks: a person has to look
+		return "", fmt.Errorf("%w: %w", vidu.ErrMaybeCreated, err)
+	}
+	return task.ID, nil
+}

@@ -1,0 +1,412 @@
+package vidu_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+// listed is a task of an archive.
+type listed struct {
+	id, payload, prompt string
+	age                 time.Duration // before the test began
+}
+
+// archive answers lists without payloads, as the API does, and queries with them.
+func archive(tasks ...listed) func(req *http.Request) (int, string) {
+	began := time.Now()
+	return func(req *http.Request) (int, string) {
+		if strings.HasSuffix(req.URL.Path, "/tasks") {
+			items := make([]string, len(tasks))
+			for i, task := range tasks {
+				items[i] = fmt.Sprintf(`{"id":%q,"state":"processing","prompt":%q,"created_at":%q}`,
+					task.id, task.prompt, began.Add(-task.age).UTC().Format(time.RFC3339Nano))
+			}
+			return 200, `{"tasks":[` + strings.Join(items, ",") + `]}`
+		}
+		for _, task := range tasks {
+			if strings.Contains(req.URL.Path, "/tasks/"+task.id+"/") {
+				return 200, fmt.Sprintf(`{"id":%q,"state":"processing","payload":%q}`, task.id, task.payload)
+			}
+		}
+		return 404, `{"code":404,"reason":"TaskNotFound","message":"no such task"}`
+	}
+}
+
+func TestFindTask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		tasks   []listed
+		found   string
+		queries int
+	}{
+		"the only one":        {[]listed{{"1", "job-42", "p", 0}}, "1", 1},
+		"among others":        {[]listed{{"1", "job-41", "p", 3}, {"2", "job-42", "p", 2}, {"3", "", "p", 1}}, "2", 3},
+		"payload in the list": {nil, "9", 0},
+		"wrapped":             {nil, "8", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := archive(tt.tasks...)
+			switch name {
+			case "payload in the list":
+				answer = steadily(200, `{"tasks":[{"id":"7","payload":"job-4"},{"id":"9","state":"processing","payload":"job-42"}]}`)
+			case "wrapped":
+				answer = func(req *http.Request) (int, string) {
+					if strings.HasSuffix(req.URL.Path, "/tasks") {
+						return 200, `{"code":0,"data":{"tasks":[{"task_id":8}]}}`
+					}
+					return 200, `{"code":0,"data":{"task_id":8,"state":"processing","payload":"job-42"}}`
+				}
+			}
+			client, rec := recorded(t, answer)
+			task, err := client.FindTask(t.Context(), "job-42", time.Now())
+			require.NoError(t, err)
+			assert.Equal(t, tt.found, task.ID)
+			assert.Equal(t, "job-42", task.Payload)
+			assert.Equal(t, vidu.StateProcessing, task.State)
+			assert.Len(t, rec.asked, 1+tt.queries)
+			assertNothingCreated(t, rec)
+		})
+	}
+}
+
+// assertNothingCreated checks that whatever was asked, nothing was sent that costs.
+func assertNothingCreated(t *testing.T, rec *recorder) {
+	t.Helper()
+	for _, asked := range rec.asked {
+		assert.True(t, strings.HasPrefix(asked, "GET "), asked)
+	}
+}
+
+// Not seen is not the same as not created, and the error says so.
+func TestFindTask_NotSeen(t *testing.T) {
+	t.Parallel()
+	for name, tasks := range map[string][]listed{
+		"none": nil, "others": {{"1", "job-41", "p", 0}, {"2", "job-421", "p", 0}, {"3", "", "p", 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, rec := recorded(t, archive(tasks...))
+			task, err := client.FindTask(t.Context(), "job-42", time.Now())
+			assertNotCreated(t, err)
+			require.ErrorIs(t, err, vidu.ErrNotFound)
+			require.ErrorContains(t, err, "does not prove that there is none")
+			assert.Nil(t, task)
+			assertNothingCreated(t, rec)
+		})
+	}
+}
+
+func TestFindTask_Window(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	client, rec := recorded(t, steadily(200, `{"tasks":[]}`))
+	_, err := client.FindTask(t.Context(), "job-42", since)
+	require.ErrorIs(t, err, vidu.ErrNotFound)
+	_, err = client.FindTask(t.Context(), "job-42", time.Time{})
+	require.ErrorIs(t, err, vidu.ErrNotFound)
+	assert.Equal(t, []string{
+		"GET /ent/v2/tasks?created_at.from=2026-11-22T09:55:00Z&pager.pagesz=100", // the server's clock may be behind
+		"GET /ent/v2/tasks?pager.pagesz=100",
+	}, rec.asked)
+}
+
+func TestFindTask_Several(t *testing.T) {
+	t.Parallel()
+	client, _ := recorded(t, archive(
+		listed{"3", "job-42", "p", time.Second}, listed{"20", "job-42", "p", time.Hour}, listed{"1", "job-41", "p", 2 * time.Hour}))
+	task, err := client.FindTask(t.Context(), "job-42", time.Now())
+	several, ok := errors.AsType[*vidu.DuplicateTasksError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, &vidu.DuplicateTasksError{Payload: "job-42", IDs: []string{"20", "3"}}, several)
+	require.EqualError(t, err, `vidu: 2 tasks have the payload "job-42": [20 3]`)
+	assertHarmless(t, err)
+	require.NotNil(t, task)
+	assert.Equal(t, "20", task.ID, "the oldest")
+}
+
+func TestDuplicateTasksError_IsOneShortLine(t *testing.T) {
+	t.Parallel()
+	ids := make([]string, 100)
+	for i := range ids {
+		ids[i] = strings.Repeat("9", 128)
+	}
+	assertHarmless(t, &vidu.DuplicateTasksError{Payload: "a\nb" + strings.Repeat("世", 1000), IDs: ids})
+}
+
+// A server that knows many tasks is not asked for each, and then nobody says that the task was not seen.
+func TestFindTask_TooManyCandidates(t *testing.T) {
+	t.Parallel()
+	many := make([]listed, 99)
+	for i := range many {
+		many[i] = listed{strconv.Itoa(1000 + i), "job-" + strconv.Itoa(i), "p", time.Duration(i) * time.Minute}
+	}
+	client, rec := recorded(t, archive(many...))
+	_, err := client.FindTask(t.Context(), "job-200", time.Now())
+	assertNotCreated(t, err)
+	require.NotErrorIs(t, err, vidu.ErrNotFound)
+	require.ErrorContains(t, err, "49 more were not looked at")
+	assert.Len(t, rec.asked, 51)
+
+	task, err := client.FindTask(t.Context(), "job-42", time.Now()) // within the 50 that are nearest to since
+	require.NoError(t, err)
+	assert.Equal(t, "1042", task.ID)
+}
+
+func TestFindTask_QueriesFail(t *testing.T) {
+	t.Parallel()
+	for status, tt := range map[int]struct{ found bool }{404: {true}, 500: {false}, 401: {false}} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			inner := archive(listed{"1", "job-41", "p", 0}, listed{"2", "job-42", "p", time.Second})
+			client, _ := recorded(t, func(req *http.Request) (int, string) {
+				if strings.Contains(req.URL.Path, "/tasks/1/") {
+					return status, ""
+				}
+				return inner(req)
+			})
+			task, err := client.FindTask(t.Context(), "job-42", time.Now())
+			if tt.found { // usual just after a create
+				require.NoError(t, err)
+				assert.Equal(t, "2", task.ID)
+				return
+			}
+			assertNotCreated(t, err)
+			require.NotErrorIs(t, err, vidu.ErrNotFound, "it was not looked at")
+		})
+	}
+}
+
+func TestFindTask_Arguments(t *testing.T) {
+	t.Parallel()
+	client, rec := recorded(t, steadily(200, `{"tasks":[]}`))
+	_, err := client.FindTask(t.Context(), "", time.Now())
+	assert.Equal(t, []string{"payload"}, fieldsOf(t, err))
+	_, err = client.FindTask(nil, "job-42", time.Now()) //nolint:staticcheck // a nil context is the point
+	require.ErrorContains(t, err, "context is nil")
+	_, err = client.FindTask(ended(t), "job-42", time.Now())
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Empty(t, rec.asked)
+}
+
+func TestFindTask_Official(t *testing.T) {
+	t.Parallel()
+	fake, r := official(t, nil)
+	var want string
+	for i := range 5 {
+		req := smallRequest()
+		req.Payload = "job-" + strconv.Itoa(40+i)
+		task, err := r.Reference2Video(t.Context(), req)
+		require.NoError(t, err)
+		if req.Payload == "job-42" {
+			want = task.ID
+		}
+	}
+	task, err := r.FindTask(t.Context(), "job-42", time.Now())
+	require.NoError(t, err)
+	assert.Equal(t, want, task.ID)
+	assert.Equal(t, vidu.StateSuccess, task.State)
+	assert.Equal(t, 5, fake.Charged())
+}
+
+func TestWithRecovery_Option(t *testing.T) {
+	t.Parallel()
+	_, err := vidu.NewClient(someHost, testKey, vidu.WithRecovery(-time.Second))
+	require.ErrorContains(t, err, "WithRecovery: the budget -1s is negative")
+}
+
+// Whatever the doubt, what is found is the task that was paid for, and the create was sent once.
+func TestWithRecovery_Finds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		server []vidutest.Option
+		fault  func(*vidutest.Server)
+	}{
+		"reply lost":           {nil, (*vidutest.Server).DropReplyAfterCommit},
+		"list lags":            {[]vidutest.Option{vidutest.WithListDelay(10 * time.Second)}, (*vidutest.Server).DropReplyAfterCommit},
+		"late commit":          {nil, func(s *vidutest.Server) { s.LateCommit(5 * time.Second) }},
+		"late, and list lags":  {[]vidutest.Option{vidutest.WithListDelay(5 * time.Second)}, func(s *vidutest.Server) { s.LateCommit(5 * time.Second) }},
+		"list fails at first":  {nil, func(s *vidutest.Server) { s.DropReplyAfterCommit(); s.FailNext(500, ""); s.FailNext(503, "<html>") }},
+		"list is a page first": {nil, func(s *vidutest.Server) { s.DropReplyAfterCommit(); s.FailNext(200, "<html>Sign in</html>") }},
+		"query fails at first": {nil, func(s *vidutest.Server) { s.DropReplyAfterCommit(); s.FailNext(502, "") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				fake, r := official(t, tt.server, vidu.WithRecovery(time.Minute), vidu.WithMaxAttempts(1))
+				other := smallRequest()
+				other.Payload = "job-41"
+				_, err := r.Reference2Video(t.Context(), other)
+				require.NoError(t, err)
+				tt.fault(fake)
+				started := time.Now()
+				task, err := r.create(t)
+				require.NoError(t, err)
+				assert.Equal(t, "job-42", task.Payload)
+				assert.LessOrEqual(t, time.Since(started), time.Minute)
+				assert.Equal(t, 2, creates(fake), "nothing is sent again")
+				assert.Equal(t, 2, fake.Charged())
+
+				waited, err := r.Wait(t.Context(), task.ID)
+				require.NoError(t, err)
+				assert.Equal(t, task.ID, waited.ID)
+			})
+		})
+	}
+}
+
+// creates counts the POSTs to the paid endpoint.
+func creates(fake *vidutest.Server) int {
+	n := 0
+	for _, req := range fake.Requests() {
+		if req.Method == http.MethodPost && strings.HasSuffix(req.Path, "/reference2video") {
+			n++
+		}
+	}
+	return n
+}
+
+// When nothing is found the doubt remains, however long was looked; and nothing is ever sent again.
+func TestWithRecovery_DoubtRemains(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		budget time.Duration
+		answer func(req *http.Request) (int, string) // to everything but the create
+		took   time.Duration                         // at most
+		says   string
+	}{
+		"off":                  {0, archive(), 0, ""},
+		"nothing is listed":    {30 * time.Second, archive(), 30 * time.Second, ""},
+		"another prompt":       {30 * time.Second, archive(listed{"1", "job-42", "another", 0}), 30 * time.Second, ""},
+		"no list":              {time.Hour, steadily(404, "<html>404</html>"), 0, ""},
+		"method not allowed":   {time.Hour, steadily(405, ""), 0, ""},
+		"not implemented":      {time.Hour, steadily(501, ""), 0, ""},
+		"list forbidden":       {10 * time.Second, steadily(403, ""), 10 * time.Second, ""},
+		"list broken":          {10 * time.Second, steadily(500, ""), 10 * time.Second, ""},
+		"list is a page":       {10 * time.Second, steadily(200, "<html>Sign in</html>"), 10 * time.Second, ""},
+		"token repeated":       {10 * time.Second, steadily(200, `{"tasks":[],"next_page_token":"a"}`), 10 * time.Second, ""},
+		"several, one is ours": {time.Hour, archive(listed{"1", "job-42", "", 0}, listed{"2", "job-42", "", time.Second}), 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				posts := 0
+				client, rec := recorded(t, func(req *http.Request) (int, string) {
+					if req.Method == http.MethodPost {
+						posts++
+						return 502, "<html>Bad Gateway</html>"
+					}
+					return tt.answer(req)
+				}, vidu.WithRecovery(tt.budget))
+				started := time.Now()
+				task, err := client.Reference2Video(t.Context(), smallRequest())
+				assertDoubt(t, err)
+				assert.Nil(t, task)
+				assert.LessOrEqual(t, time.Since(started), tt.took)
+				assert.Equal(t, 1, posts)
+				assert.Equal(t, tt.budget == 0, len(rec.asked) == 1, "%v", rec.asked)
+				_, several := errors.AsType[*vidu.DuplicateTasksError](err)
+				assert.Equal(t, name == "several, one is ours", several, "the doubt names the tasks")
+			})
+		})
+	}
+}
+
+// A request without payload has nothing to be found by, and a context that is over leaves no time to look.
+func TestWithRecovery_DoesNotLook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		payload string
+		cancel  bool
+	}{"no payload": {"", false}, "context over": {"job-42", true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			asked := 0
+			r := newRig(t, someHost, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Hour), through(func(req *http.Request) (*http.Response, error) {
+				asked++
+				if tt.cancel {
+					cancel()
+				}
+				_, _ = reply(req, 200, "") // the request is read, the answer lost
+				return nil, syscall.ECONNRESET
+			}))
+			req := smallRequest()
+			req.Payload = tt.payload
+			_, err := r.Reference2Video(ctx, req)
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
+			assert.Equal(t, tt.payload, doubtOf(t, err).Payload)
+			assert.Equal(t, 1, asked)
+		})
+	}
+}
+
+// Failures that are no doubt are not looked up.
+func TestWithRecovery_LooksOnlyWhenInDoubt(t *testing.T) {
+	t.Parallel()
+	for status, posts := range map[int]int{400: 1, 401: 1, 307: 1, 429: 3, 425: 3} {
+		fake, r := official(t, nil, vidu.WithRecovery(time.Hour))
+		for range 3 {
+			fake.FailNext(status, "")
+		}
+		_, err := r.create(t)
+		assertNotCreated(t, err)
+		assert.Len(t, fake.Requests(), posts, "%d", status)
+		assert.Equal(t, 0, fake.Charged())
+	}
+}
+
+// The caller's deadline holds for the look-up, too.
+func TestWithRecovery_EndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fake, r := official(t, nil, vidu.WithRecovery(time.Hour))
+		fake.LateCommit(2 * time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		started := time.Now()
+		_, err := r.Reference2Video(ctx, smallRequest())
+		assertDoubt(t, err)
+		assert.LessOrEqual(t, time.Since(started), 10*time.Second)
+		assert.Equal(t, 1, creates(fake))
+
+		_, err = r.FindTask(t.Context(), "job-42", doubtOf(t, err).From)
+		require.ErrorIs(t, err, vidu.ErrNotFound)
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // in virtual time
+		task, err := r.FindTask(t.Context(), "job-42", started)
+		require.NoError(t, err, "not seen was not the same as not created")
+		assert.Equal(t, "job-42", task.Payload)
+		assert.Equal(t, 1, fake.Charged())
+	})
+}
+
+// A gateway that sends one request on twice is outside what a client can prevent, but it shows.
+func TestWithRecovery_TwinsAreNamed(t *testing.T) {
+	t.Parallel()
+	fake, r := official(t, nil)
+	for range 2 {
+		_, err := r.create(t)
+		require.NoError(t, err)
+	}
+	task, err := r.FindTask(t.Context(), "job-42", time.Now())
+	twins, ok := errors.AsType[*vidu.DuplicateTasksError](err)
+	require.True(t, ok, "%v", err)
+	assert.Len(t, twins.IDs, 2)
+	assert.Equal(t, twins.IDs[0], task.ID)
+	assert.Equal(t, 2, fake.Charged())
+}

@@ -1,0 +1,144 @@
+package main
+
+// mutations are the guards that keep a paid call from being made twice or lost, a key from getting out, and a hostile
+// server from doing harm, each with what it looks like when it is gone.
+var mutations = []mutation{
+	{
+		"one-shot body: net/http can rewind it", "client.go",
+		"		req.Body, req.ContentLength = sent, rq.body.size\n",
+		"		req.Body, req.ContentLength = sent, rq.body.size\n		req.GetBody = func() (io.ReadCloser, error) { return rq.body.open(), nil }\n",
+		"TestN21_|TestRequestHeaders",
+	},
+	{
+		"seal: everything counts as incomplete", "body.go",
+		"	o.sealed = true\n	return o.left > 0\n", "	o.sealed = true\n	return true\n",
+		"TestN12_|TestN13_|TestC02_",
+	},
+	{
+		"seal: nothing is frozen", "body.go",
+		"	o.sealed = true\n	return o.left > 0\n", "	return o.left > 0\n",
+		"TestSeal|TestC02_",
+	},
+	{
+		"create rules: 5xx is sent again", "verdict.go",
+		`{name: "5xx", from: 500, to: 599, verdict: ambiguous}`, `{name: "5xx", from: 500, to: 599, verdict: again}`,
+		"TestH14_",
+	},
+	{
+		"create rules: no answer is sent again", "verdict.go",
+		`{name: "no answer, request may have arrived", verdict: ambiguous}`, `{name: "no answer, request may have arrived", verdict: again}`,
+		"TestN12_|TestN13_",
+	},
+	{
+		"create rules: a twin is sent again", "verdict.go",
+		`{name: "409, a twin may exist", from: 409, to: 409, verdict: ambiguous}`, `{name: "409, a twin may exist", from: 409, to: 409, verdict: again}`,
+		"TestH11_",
+	},
+	{
+		"create rules: a certificate is tried again", "verdict.go",
+		"	return errors.As(a.err, &certificate) ||", "	return false && errors.As(a.err, &certificate) ||",
+		"TestN05_|TestN06_",
+	},
+	{
+		"wire guard: the transport may repeat for ever", "client.go",
+		"		g.cancel(errResent)\n", "		_ = errResent\n",
+		"TestN20_",
+	},
+	{
+		"create transport: keeps connections alive", "client.go",
+		"	t.DisableKeepAlives = true\n", "",
+		"TestN15_|TestOwnTransports",
+	},
+	{
+		"create transport: speaks HTTP/2", "client.go",
+		"	t.Protocols.SetHTTP1(true)\n	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}\n",
+		"	t.Protocols.SetHTTP1(true)\n	t.Protocols.SetHTTP2(true)\n	t.ForceAttemptHTTP2 = true\n	t.TLSNextProto = nil\n",
+		"TestCreatesSpeakHTTP1|TestOwnTransports",
+	},
+	{
+		"recovery: the create is sent again", "reference2video.go",
+		"			task, err = found, nil\n		}\n",
+		"			task, err = found, nil\n		} else if c.recovery > 0 {\n			return c.Reference2Video(ctx, req)\n		}\n",
+		"TestWithRecovery_DoubtRemains",
+	},
+	{
+		"recovery: looks though the context is over", "recovery.go",
+		` || doubt.Payload == "" || ctx.Err() != nil {`, ` || doubt.Payload == "" {`,
+		"TestWithRecovery_DoesNotLook",
+	},
+	{
+		"recovery: not seen is taken for one of many", "recovery.go",
+		"len(matches) == 0 && len(queried) < len(candidates)", "false",
+		"TestFindTask_TooManyCandidates",
+	},
+	{
+		"lists: a repeated page token is followed", "list.go",
+		"			case next.PageToken:\n", "			case \"\\x00\":\n",
+		"TestR24_",
+	},
+	{
+		"lists: an unknown task passes for no endpoint", "list.go",
+		" || failure.Code == ErrTaskNotFound {", " {",
+		"TestErrNotSupported",
+	},
+	{
+		"redirects: are followed", "client.go",
+		"		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }\n", "		c.CheckRedirect = nil\n",
+		"TestH16_",
+	},
+	{
+		"read limits: of bodies", "client.go",
+		"		case int64(len(buf)) > limit:\n", "		case limit < 0:\n",
+		"TestErrorBodyIsBounded|TestAnswersThatCannotBeUsed",
+	},
+	{
+		"read limits: of headers", "client.go",
+		"	t.MaxResponseHeaderBytes = maxHeader\n", "",
+		"TestH21_",
+	},
+	{
+		"content encoding: is not looked at", "client.go",
+		`	case encoding != "" && encoding != "identity":`, `	case encoding == "never":`,
+		"TestH24_",
+	},
+	{
+		"decoding: the last of two ids wins", "decode.go",
+		"		d.twoIDs = true\n", "		d.task.ID = id\n",
+		"TestR03_",
+	},
+	{
+		"ids: anything goes into a path", "client.go",
+		"		default:\n			return false\n		}\n	}\n	return 0 < len(id) && len(id) <= 128\n", "		}\n	}\n	return 0 < len(id) && len(id) <= 128\n",
+		"TestU01_",
+	},
+	{
+		"key check: any character", "client.go",
+		`	case !isPrintableASCII(key) || strings.Contains(key, " "):`, `	case key == "\x00":`,
+		"TestU05_",
+	},
+	{
+		"key check: a line break at its end", "client.go",
+		`	case strings.TrimRight(key, "\r\n") != key:`, `	case key == "\x00":`,
+		"TestU05_",
+	},
+	{
+		"key: plain http to anywhere", "client.go",
+		"	case u.Scheme == \"http\" && !insecureHTTP && !isLoopback(u.Hostname()):\n", "	case u.Scheme == \"http\" && !insecureHTTP && u.Hostname() == \"\":\n",
+		"TestU04_",
+	},
+	{
+		"key: what servers echo is not masked", "client.go",
+		`	return func(s string) string { return strings.ReplaceAll(s, key, "[redacted]") }`, "	return func(s string) string { return s }",
+		"TestU06_|TestH01_",
+	},
+	{
+		"Retry-After: has no cap", "retry.go",
+		"	return max(delay, min(failure.RetryAfter, maxRetryAfter))\n", "	return max(delay, failure.RetryAfter)\n",
+		"TestH13_|TestRetryDelay",
+	},
+	{
+		"retry budget: has no end", "retry.go",
+		"	if b.spent+1 > retryTokens {\n", "	if b.spent < 0 {\n",
+		"TestC08_",
+	},
+}
