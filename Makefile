@@ -1,4 +1,4 @@
-.PHONY: test lint fuzz bench
+.PHONY: test lint fuzz bench mutate
 
 test:
 	go test -race -shuffle=on ./...
@@ -12,3 +12,6 @@ fuzz:
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...
+
+mutate:
+	go run ./scripts/mutate

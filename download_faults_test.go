@@ -560,6 +560,15 @@ func TestD07_SilentlyShortMP4(t *testing.T) {
 	}
 }
 
+// TestD07_BetweenTwoBoxes: an MP4 without its index or its media has not ended.
+func TestD07_BetweenTwoBoxes(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{mp4Box("ftyp", "") + mp4Box("mdat", plainFile), mp4Box("ftyp", "") + mp4Box("moov", "m")} {
+		_, err := newRawStore(t, always(inChunks(content, true))).fetch(t)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
+}
+
 func TestD07_UnknownLengthIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{

@@ -119,6 +119,24 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
+func FuzzListPage(f *testing.F) {
+	for _, body := range hostileReplies {
+		f.Add(body)
+		f.Add(`{"tasks":[` + body + `],"next_page_token":"x"}`)
+	}
+	f.Add(`{"code":0,"data":{"tasks":[{"id":"7"},{"id":"../x"},{"id":"8","images":["data:"]}],"total":3}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		page, err := answered(t, http.StatusOK, body).ListTasks(t.Context(), nil)
+		if err != nil {
+			assertHarmless(t, err)
+			return
+		}
+		for _, task := range page.Tasks {
+			assertTask(t, task)
+		}
+	})
+}
+
 // FuzzWalk holds the reader of JSON against encoding/json.
 func FuzzWalk(f *testing.F) {
 	for _, body := range hostileReplies {

@@ -138,15 +138,19 @@ func answersAfterCommit(t *testing.T, status int) (*rig, *vidutest.Server) {
 
 func TestH11_Conflict(t *testing.T) {
 	t.Parallel()
-	t.Run("doubt", func(t *testing.T) {
-		t.Parallel()
-		w := answering(t, 409, envelope(409, vidu.ErrConflict))
-		_, err := newRig(t, w.URL).create(t)
-		assertDoubt(t, err)
-		assert.Equal(t, 409, doubtOf(t, err).StatusCode)
-		assert.Equal(t, "4bf92f35", doubtOf(t, err).TraceID)
-		assert.Equal(t, int64(1), w.requests.Load())
-	})
+	for name, body := range map[string]string{
+		"documented": envelope(409, vidu.ErrConflict), "another word": envelope(409, "DuplicateRequest"), "empty": "",
+	} {
+		t.Run("doubt, "+name, func(t *testing.T) {
+			t.Parallel()
+			w := answering(t, 409, body)
+			_, err := newRig(t, w.URL).create(t)
+			assertDoubt(t, err)
+			assert.Equal(t, 409, doubtOf(t, err).StatusCode)
+			assert.Equal(t, body != "", doubtOf(t, err).TraceID == "4bf92f35")
+			assert.Equal(t, int64(1), w.requests.Load())
+		})
+	}
 	t.Run("look-up", func(t *testing.T) {
 		t.Parallel()
 		r, backend := answersAfterCommit(t, 409)
@@ -206,7 +210,8 @@ func TestH14_ServerErrorsOnCreate(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{499, 500, 502, 503, 504, 520, 524} {
 		for name, body := range map[string]string{
-			"": "", " envelope": envelope(status, vidu.ErrInternalServiceFailure), " page": "<html><h1>Bad Gateway, " + testKey + "</h1></html>",
+			"": "", " envelope": envelope(status, vidu.ErrInternalServiceFailure), " another word": envelope(status, "UpstreamError"),
+			" page": "<html><h1>Bad Gateway, " + testKey + "</h1></html>",
 		} {
 			t.Run(strconv.Itoa(status)+name, func(t *testing.T) {
 				t.Parallel()

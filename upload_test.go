@@ -181,6 +181,7 @@ func TestUploadImageThatChanges(t *testing.T) {
 	_, err := client.UploadImage(t.Context(), vidu.File(path))
 	require.ErrorContains(t, err, "image (")
 	require.ErrorContains(t, err, "changed since it was checked")
+	s.store.Close() // its handler may still be at work
 	assert.Zero(t, s.sum, "nothing whole was stored")
 	assert.Less(t, len(s.steps), 3, "it was not tried again, and not finished")
 }

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 func TestShortForm(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
-		"faults":  {"-creates", "300", "-lanes", "16"},
-		"cancels": {"-cancels", "1500", "-lanes", "16"},
+		"faults":  {"-creates", "200", "-lanes", "16"},
+		"cancels": {"-cancels", "1000", "-lanes", "16"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -35,7 +35,7 @@ func TestShortForm(t *testing.T) {
 
 func TestHalfOfTheCreatesMeetAnAmbiguousFault(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		assert.GreaterOrEqual(t, chaos.Ambiguous(10_000, seed), 5000, "seed %d", seed)
 	}
 }
@@ -43,14 +43,14 @@ func TestHalfOfTheCreatesMeetAnAmbiguousFault(t *testing.T) {
 // TestJudgeIsNotBlind: clients that do wrong are seen to do wrong.
 func TestJudgeIsNotBlind(t *testing.T) {
 	t.Parallel()
-	twice, lost, err := chaos.PlayRetrying(t.Context(), 100)
+	twice, lost, err := chaos.PlayRetrying(t.Context(), 80)
 	require.NoError(t, err)
 	assert.Greater(t, twice, 10)
-	assert.Greater(t, lost, 5)
-	twice, lost, err = chaos.PlayNaive(t.Context(), 200)
+	assert.Greater(t, lost, 3)
+	twice, lost, err = chaos.PlayNaive(t.Context(), 100)
 	require.NoError(t, err)
 	assert.Zero(t, twice)
-	assert.Greater(t, lost, 50)
+	assert.Greater(t, lost, 25)
 }
 
 func TestJudge(t *testing.T) {

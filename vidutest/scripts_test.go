@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -198,7 +199,12 @@ func TestServer_Delay_ClientGivesUp(t *testing.T) {
 		s := newServer()
 		s.Delay(time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(50*time.Millisecond, cancel)
+		go func() {
+			for s.Charged() == 0 && t.Context().Err() == nil {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
 		req := newRequest(t, http.MethodPost, s.URL+createPath, strings.NewReader(goodBody))
 
 		require.ErrorIs(t, do(s, req.WithContext(ctx)).err, context.Canceled)

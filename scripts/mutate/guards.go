@@ -88,7 +88,7 @@ var mutations = []mutation{
 	},
 	{
 		"read limits: of bodies", "client.go",
-		"		case int64(len(buf)) > limit:\n", "		case limit < 0:\n",
+		"readBounded(resp.Body, resp.ContentLength, limit)", "readBounded(resp.Body, resp.ContentLength, 100*limit)",
 		"TestErrorBodyIsBounded|TestAnswersThatCannotBeUsed",
 	},
 	{
