@@ -1,0 +1,53 @@
+// Package viduworkflow makes videos on Temporal (https://temporal.io): thousands at once, with waits of up to 48 hours
+// and workers that come and go. A worker may be killed at any moment; nothing is lost, and nothing is paid for twice
+// unless the caller chose to risk it.
+//
+// A worker is Temporal's own, with [Register] and [RegisterSubmit]:
+//
+//	a := &viduworkflow.Activities{Client: vc, Store: viduworkflow.Dir("videos")}
+//	w := worker.New(tc, viduworkflow.TaskQueue, worker.Options{})
+//	viduworkflow.Register(w, a)
+//
+// and anything with a Temporal client starts generations, under an id of its own:
+//
+//	run, err := viduworkflow.Start(ctx, tc, "order-4711", viduworkflow.Input{Request: vidu.Reference2VideoRequest{…}})
+//
+// This package dials nothing and starts no server; README.md has both programs in full.
+//
+// # What is safe
+//
+// The API has no idempotency, so the create, [Activities.Submit], runs at most once: Temporal is told not to retry it,
+// and what may be repeated is decided by the verdict of package vidu. A create that was refused ends the workflow. One
+// that provably created nothing is sent again after a pause, for up to a day. One whose outcome nobody knows, because the
+// answer was lost or the worker died, is what [OnUnknown] is about: report it ([Fail], the default), look for the task
+// ([Reconcile]), or accept that it may be paid for twice ([Resubmit]).
+//
+// Everything else costs nothing to repeat, and Temporal repeats it: a wrong key or a full disk in one deployment ends no
+// generation.
+//
+// Starting an id twice is harmless, be it while the first run lasts or after. Resetting a workflow to a point before its
+// create is not: that pays again.
+//
+// # Errors
+//
+// [ErrorOf] finds the reason in the error of a workflow. As with a [vidu.Client], one question is enough:
+//
+//	if errors.Is(viduworkflow.ErrorOf(err), vidu.ErrMaybeCreated) {
+//		// look for the task by its payload, the workflow's id, or tell a person
+//	}
+//
+// # Waiting
+//
+// Between two queries a wait costs nothing but a row in Temporal's database, and no more history the longer it takes: 23
+// events a generation. Callbacks, see [CallbackHandler], end it at once; they are optional and only speed things up.
+//
+// # What Temporal sees
+//
+// [Input] and [Output] are stored in the history, which everybody with access to the namespace can read: prompts and
+// links are in it. The API key and the videos are not. Media must be given by URL, or uploaded before.
+//
+// # Changes
+//
+// A workflow may live for days, so it meets newer versions of this package. Every release replays the histories that
+// earlier ones recorded (testdata); what changes the order of a workflow's steps goes behind workflow.GetVersion.
+package viduworkflow

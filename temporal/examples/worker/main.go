@@ -1,0 +1,71 @@
+// Command worker makes the videos that are asked for in the task queue "vidu". It needs a Temporal server, on
+// localhost:7233 or at TEMPORAL_ADDRESS, and either the account in VIDU_BASE_URL and VIDU_API_KEY or, for trying it out,
+// -fake:
+//
+//	temporal server start-dev
+//	go run ./examples/worker -fake
+//	go run ./examples/starter -id order-4711
+package main
+
+import (
+	"flag"
+	"log"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/vidu-go/vidu"
+	viduworkflow "github.com/vidu-go/vidu/temporal"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+func main() {
+	fake := flag.Bool("fake", false, "make videos with the fake server of package vidutest, free and within seconds")
+	out := flag.String("out", "videos", "directory for the videos")
+	rate := flag.Float64("rate", 2, "creates a second, of all workers together")
+	flag.Parse()
+	if err := run(*fake, *out, *rate); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(fake bool, out string, rate float64) error {
+	vc, closeAPI, err := newClient(fake)
+	if err != nil {
+		return err
+	}
+	defer closeAPI()
+	tc, err := client.Dial(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS")})
+	if err != nil {
+		return err
+	}
+	defer tc.Close()
+
+	a := &viduworkflow.Activities{Client: vc, Store: viduworkflow.Dir(out)}
+	w := worker.New(tc, viduworkflow.TaskQueue, worker.Options{})
+	viduworkflow.Register(w, a)
+	submits := worker.New(tc, viduworkflow.SubmitQueue(viduworkflow.TaskQueue), worker.Options{
+		DisableWorkflowWorker:        true,
+		TaskQueueActivitiesPerSecond: rate,
+		WorkerStopTimeout:            3 * time.Minute, // a create that is under way gets its answer
+	})
+	viduworkflow.RegisterSubmit(submits, a)
+	if err := submits.Start(); err != nil {
+		return err
+	}
+	defer submits.Stop()
+	return w.Run(worker.InterruptCh())
+}
+
+// newClient returns a client for the account in the environment, or for a fake that lives in this process.
+func newClient(fake bool) (*vidu.Client, func(), error) {
+	if !fake {
+		vc, err := vidu.NewClientFromEnv()
+		return vc, func() {}, err
+	}
+	server := vidutest.NewServer(vidutest.WithOfficialAPI(), vidutest.WithTiming(time.Second, 5*time.Second))
+	vc, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithOfficialAPI())
+	return vc, server.Close, err
+}

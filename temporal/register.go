@@ -1,0 +1,146 @@
+package viduworkflow
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/vidu-go/vidu"
+)
+
+// TaskQueue is the queue that [Start] uses unless the input names another: one for each account, say.
+const TaskQueue = "vidu"
+
+// maxInput is what Temporal takes for a payload without a warning.
+const maxInput = 512 << 10
+
+// SubmitQueue is the queue of the creates that belongs to a queue. They have one of their own because the API limits how
+// many tasks run at once: waiting creates then hold up no polls and no downloads.
+func SubmitQueue(queue string) string { return queue + "-submit" }
+
+// Register adds the workflow and all it does but the creates to a worker of [TaskQueue]. Without a second worker, see
+// [RegisterSubmit], nothing is ever created.
+func Register(w worker.Registry, a *Activities) {
+	w.RegisterWorkflowWithOptions(Generate, workflow.RegisterOptions{Name: workflowName})
+	w.RegisterActivityWithOptions(a.Reconcile, activity.RegisterOptions{Name: reconcileName})
+	w.RegisterActivityWithOptions(a.Await, activity.RegisterOptions{Name: awaitName})
+	w.RegisterActivityWithOptions(a.Download, activity.RegisterOptions{Name: downloadName})
+}
+
+// RegisterSubmit adds the creates to a worker of [SubmitQueue], which may run in the same process. Two options matter
+// there: TaskQueueActivitiesPerSecond is the rate of creates of the whole fleet, and a WorkerStopTimeout of no less than
+// Input.SubmitTimeout lets a deployment finish the creates that are under way, where a kill makes each of them a doubt.
+func RegisterSubmit(w worker.ActivityRegistry, a *Activities) {
+	w.RegisterActivityWithOptions(a.Submit, activity.RegisterOptions{Name: submitName})
+}
+
+// Start starts [Generate] as the workflow id, which names the generation: it is the Payload of the task and the name of
+// the video. Use the id of your own job. Starting the same id again is harmless, now or after it has ended: the run that
+// comes back is the first one's, whatever its input was. That holds for as long as the namespace keeps finished
+// workflows.
+//
+// It refuses what cannot work with nothing started: a request that is not valid, and media that travel inside the
+// request, which belong into no history. Use URLs, or [vidu.Client.UploadImage] first.
+func Start(ctx context.Context, c client.Client, id string, in Input) (client.WorkflowRun, error) {
+	if err := in.checkRequest(id); err != nil {
+		return nil, fmt.Errorf("viduworkflow: start %s: %w", id, err)
+	}
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                       id,
+		TaskQueue:                cmp.Or(in.TaskQueue, TaskQueue),
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+	}, workflowName, in)
+	if err != nil {
+		return nil, fmt.Errorf("viduworkflow: start %s: %w", id, err)
+	}
+	return run, nil
+}
+
+// checkRequest finds what is wrong with the input before it is stored.
+func (in *Input) checkRequest(id string) error {
+	if id == "" {
+		return errors.New("the workflow id is empty")
+	}
+	if err := in.check(id); err != nil {
+		return err
+	}
+	if err := in.Request.Validate(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(in.Request)
+	if err != nil {
+		return err
+	}
+	if err := checkInline(text); err != nil {
+		return err
+	}
+	if len(text) > maxInput {
+		return fmt.Errorf("the request has %d bytes, more than the %d that a history should hold", len(text), maxInput)
+	}
+	return nil
+}
+
+// checkInline looks for media that travel inside the request.
+func checkInline(request []byte) error {
+	type media struct{ Images, Videos []string }
+	var all struct {
+		media
+		Subjects []media
+	}
+	if err := json.Unmarshal(request, &all); err != nil {
+		return err
+	}
+	for _, m := range append(all.Subjects, all.media) {
+		for _, ref := range append(m.Images, m.Videos...) {
+			if strings.HasPrefix(ref, "data:") {
+				return errors.New("a file, bytes or a data URI would become part of the history: use a URL, or upload it first (Client.UploadImage)")
+			}
+		}
+	}
+	return nil
+}
+
+// workflowKey is the key of a workflow's id in a context.
+type workflowKey struct{}
+
+// CallbackHandler receives the API's callbacks, for requests with a CallbackURL, and wakes the workflow that waits for
+// the task. What it takes from a callback is which task to ask for, and nothing else, see [vidu.Client.CallbackHandler],
+// which has the meaning of secret and of the options. It may run in any process; callbacks only speed things up.
+func CallbackHandler(vc *vidu.Client, tc client.Client, secret string, opts ...vidu.CallbackOption) (http.Handler, error) {
+	wake := func(ctx context.Context, task *vidu.Task) error { return signal(ctx, tc, task) }
+	handler, err := vc.CallbackHandler(secret, wake, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.URL.Query().Get(workflowParam)
+		handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), workflowKey{}, id)))
+	}), nil
+}
+
+// signal wakes the workflow of a task: the one that the task's payload names, for that came from the API, or where the
+// API does not give it back, the one in the callback URL. A workflow that is gone needs no waking.
+func signal(ctx context.Context, tc client.Client, task *vidu.Task) error {
+	fromURL, _ := ctx.Value(workflowKey{}).(string)
+	id := cmp.Or(task.Payload, fromURL)
+	if id == "" {
+		return nil
+	}
+	err := tc.SignalWorkflow(ctx, id, "", callbackName, nil)
+	if _, gone := errors.AsType[*serviceerror.NotFound](err); gone {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,66 @@
+package viduworkflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/vidu-go/vidu"
+)
+
+// Store keeps finished videos: in a directory ([Dir]), a bucket, a database.
+type Store interface {
+	// Save fetches the video and keeps it under name, the workflow's id, whole or not at all. It returns where that is, a
+	// path or a key: the location goes into the workflow's result, the bytes never do.
+	//
+	// After an error it is called again, with a fresh link, and so it is after a crash, perhaps although the video was
+	// kept: it then replaces the video.
+	Save(ctx context.Context, name string, video *Video) (location string, err error)
+}
+
+// Video is a finished video that can be fetched, by one of its methods.
+type Video struct {
+	Client *vidu.Client
+	Task   *vidu.Task
+
+	done atomic.Int64 // bytes
+}
+
+// Download writes the video to w, see [vidu.Client.Download]. After an error w holds a part of it: drop that.
+func (v *Video) Download(ctx context.Context, w io.Writer) (int64, error) {
+	return v.Client.Download(ctx, v.Task, w, v.progress())
+}
+
+// DownloadFile writes the video to a file, whole or not at all, see [vidu.Client.DownloadFile]. It replaces the file that
+// an attempt before it may have left.
+func (v *Video) DownloadFile(ctx context.Context, path string) (int64, error) {
+	return v.Client.DownloadFile(ctx, v.Task, path, vidu.WithOverwrite(), v.progress())
+}
+
+func (v *Video) progress() vidu.DownloadOption {
+	return vidu.WithProgressBytes(func(done, _ int64) { v.done.Store(done) })
+}
+
+// Dir is a [Store]: a directory, made when it is missing, that all workers share. A video is named after its workflow,
+// with the characters escaped that a file name cannot have: generation 7/a is in 7%2Fa.mp4.
+type Dir string
+
+// Save implements [Store].
+func (d Dir) Save(ctx context.Context, name string, video *Video) (string, error) {
+	if d == "" || name == "" {
+		return "", errors.New("the directory or the name is empty")
+	}
+	if err := os.MkdirAll(string(d), 0o750); err != nil {
+		return "", fmt.Errorf("make the directory: %w", err)
+	}
+	path := filepath.Join(string(d), url.QueryEscape(name)+".mp4")
+	if _, err := video.DownloadFile(ctx, path); err != nil {
+		return "", err
+	}
+	return path, nil
+}
