@@ -18,7 +18,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -45,14 +48,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:])
 	stop()
-	switch {
-	case errors.Is(err, errSurvived):
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(1)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(2)
+	if err == nil {
+		return
 	}
+	fmt.Fprintln(os.Stderr, "mutate:", err)
+	if errors.Is(err, errSurvived) {
+		os.Exit(1)
+	}
+	os.Exit(2)
 }
 
 func run(ctx context.Context, words []string) error {
@@ -69,13 +72,17 @@ func run(ctx context.Context, words []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it is temporary
-	if err := copyPackage(root, dir); err != nil {
-		return err
+	copies := make([]string, min(runtime.NumCPU(), len(chosen)))
+	for i := range copies {
+		copies[i] = filepath.Join(dir, strconv.Itoa(i))
+		if err := copyPackage(root, copies[i]); err != nil {
+			return err
+		}
 	}
-	if killer, err := test(ctx, dir, testsOf(chosen)); err != nil || killer != "" {
+	if killer, err := test(ctx, copies[0], testsOf(chosen)); err != nil || killer != "" {
 		return errors.Join(err, fmt.Errorf("the tests fail without a mutation: %s", killer))
 	}
-	return tryAll(ctx, dir, chosen)
+	return tryAll(ctx, copies, chosen)
 }
 
 func choose(words []string) []mutation {
@@ -120,6 +127,9 @@ func copyPackage(root, dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
 	for _, entry := range entries {
 		from, to := filepath.Join(root, entry.Name()), filepath.Join(dir, entry.Name())
 		switch name := entry.Name(); {
@@ -143,23 +153,39 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, text, 0o600)
 }
 
-func tryAll(ctx context.Context, dir string, chosen []mutation) error {
-	var survived error
+// tryAll shares the mutations among as many goroutines as there are copies.
+func tryAll(ctx context.Context, copies []string, chosen []mutation) error {
 	began := time.Now()
-	for _, m := range chosen {
-		killer, err := try(ctx, dir, m)
-		if err != nil {
-			return fmt.Errorf("%s: %w", m.guard, err)
-		}
-		if killer == "" {
-			survived = errSurvived
-			fmt.Fprintf(os.Stdout, "%-46s SURVIVED %s\n", m.guard, m.tests)
-			continue
-		}
-		fmt.Fprintf(os.Stdout, "%-46s killed by %s\n", m.guard, killer)
+	todo := make(chan mutation)
+	errs := make([]error, len(copies))
+	var running sync.WaitGroup
+	for i, dir := range copies {
+		running.Go(func() {
+			for m := range todo {
+				errs[i] = errors.Join(errs[i], report(ctx, dir, m))
+			}
+		})
 	}
+	for _, m := range chosen {
+		todo <- m
+	}
+	close(todo)
+	running.Wait()
 	fmt.Fprintf(os.Stdout, "%d guards in %v\n", len(chosen), time.Since(began).Round(time.Second))
-	return survived
+	return errors.Join(errs...)
+}
+
+func report(ctx context.Context, dir string, m mutation) error {
+	killer, err := try(ctx, dir, m)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", m.guard, err)
+	case killer == "":
+		fmt.Fprintf(os.Stdout, "%-46s SURVIVED %s\n", m.guard, m.tests)
+		return fmt.Errorf("%s: %w", m.guard, errSurvived)
+	}
+	fmt.Fprintf(os.Stdout, "%-46s killed by %s\n", m.guard, killer)
+	return nil
 }
 
 // try takes one guard away, runs the tests, and puts it back.
@@ -182,9 +208,9 @@ func try(ctx context.Context, dir string, m mutation) (killer string, err error)
 
 // test returns the first test that fails, "" when none does.
 func test(ctx context.Context, dir, pattern string) (killer string, err error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-count=1", "-timeout="+testTime, "-run", pattern, ".") //nolint:gosec // our own patterns
+	cmd := exec.CommandContext(ctx, "go", "test", "-vet=off", "-ldflags=-s -w", "-count=1", "-timeout="+testTime, "-run", pattern, ".") //nolint:gosec // our own patterns
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
