@@ -308,7 +308,7 @@ func TestK08_FormOfTheDate(t *testing.T) {
 		"offset":              time.RFC1123Z,
 		"fraction":            "Mon, 02 Jan 2006 15:04:05.000 GMT",
 		"another day":         "Xyz, 02 Jan 2006 15:04:05 GMT",
-		"one digit":           "Mon, 02 Jan 2006 3:04:05 GMT",
+		"one digit":           "Mon, 02 Jan 2006 9:04:05 GMT", // 9 is no element of a layout
 		"lower case":          "mon, 02 jan 2006 15:04:05 GMT",
 		"two spaces":          "Mon,  02 Jan 2006 15:04:05 GMT",
 		"something behind it": "Mon, 02 Jan 2006 15:04:05 GMT ",

@@ -604,6 +604,40 @@ func TestSchedule_LearnsTheMiddle(t *testing.T) {
 	})
 }
 
+func TestSchedule_ACallbackCountsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pacing()
+		var at vidu.Pace
+		for i := range 8 {
+			p.Remember(&vidu.Task{ID: strconv.Itoa(i)}, false)
+			at, _ = p.Begin(strconv.Itoa(i))
+			pass(20 * time.Second)
+			p.SeeWoken(&at, told(vidu.StateProcessing)) // at 20 s
+			pass(20 * time.Second)
+			p.See(&at, told(vidu.StateSuccess)) // at 30 s
+		}
+		total, work, _, _ := p.Learned(&at)
+		assert.InDelta(t, 30, total, 0.01)
+		assert.InDelta(t, 10, work, 0.01)
+	})
+}
+
+// A task that another process created may end at any moment.
+func TestSchedule_UnknownAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pacing()
+		teach(p, vidu.Task{}, 20, 0, 60*time.Second)
+		young, _ := born(p, vidu.Task{})
+		assert.Equal(t, 30*time.Second, p.Gap(&young))
+		at, first := p.Begin("unknown")
+		assert.Nil(t, first)
+		p.See(&at, told(vidu.StateProcessing))
+		assert.Less(t, p.Gap(&at), 5*time.Second)
+	})
+}
+
 // The reply to a create stands for the first answer when such tasks are known to take longer, and only then.
 func TestSchedule_FirstAnswer(t *testing.T) {
 	t.Parallel()

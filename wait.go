@@ -68,7 +68,8 @@ func WithProgress(fn func(*Task)) WaitOption {
 // yielded last, with the task as last seen (nil if it never was). The context is the only time limit; when it ends the
 // error wraps ctx.Err() and says that the task still runs.
 //
-// The loop runs in the caller's goroutine and only while the caller asks for more.
+// The loop runs in the caller's goroutine and only while the caller asks for more. A callback that arrives in this
+// process, at [Client.CallbackHandler], has it ask at once.
 func (c *Client) Watch(ctx context.Context, id string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {

@@ -472,6 +472,33 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	assert.Nil(t, task)
 }
 
+// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as off-peak.
+func TestWait_PausesInAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{"new": processing, "off-peak": `{"state":"queueing","off_peak":true}`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+					switch {
+					case n == 0:
+						return reply(r, http.StatusOK, first)
+					case n < 10:
+						return reply(r, http.StatusBadGateway, "")
+					}
+					return reply(r, http.StatusOK, succeeded)
+				})
+				_, err := client.Wait(t.Context(), "1")
+				require.NoError(t, err)
+				for i := 2; i <= 10; i++ {
+					assert.GreaterOrEqual(t, p.at[i]-p.at[i-1], 5*time.Second)
+					assert.LessOrEqual(t, p.at[i]-p.at[i-1], 30*time.Second)
+				}
+			})
+		})
+	}
+}
+
 // A task that this client has just created is asked for at once, until it is known that such tasks take longer.
 func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 	t.Parallel()

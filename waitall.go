@@ -17,6 +17,7 @@ const (
 	defaultPollRate = 20.0 // queries a second
 	maxQueries      = 16   // at once
 	listFrom        = 8    // due tasks from which on one list request is cheaper
+	maxListFailures = 3    // in a row; then a query for one task shows whether it is the list that fails
 )
 
 // WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
@@ -66,6 +67,7 @@ type fleet struct {
 	urgent  []*member     // tasks to be asked for first, each alone
 	free    time.Duration // when the next query is allowed
 	list    bool          // the server lists tasks
+	unlist  int           // lists in a row that failed
 	trouble string        // of the last query that failed; one for each task would be too much
 
 	asking  int // queries under way
@@ -224,7 +226,7 @@ func (f *fleet) takeDue(now time.Duration) []*member {
 		return []*member{first}
 	}
 	most := 1
-	if f.list {
+	if f.list && f.unlist < maxListFailures {
 		most = maxPageSize
 	}
 	var job []*member
@@ -257,7 +259,7 @@ func (f *fleet) askList(ctx context.Context, job []*member) answer {
 	}
 	page, err := f.client.ListTasks(ctx, &ListTasksRequest{TaskIDs: ids, PageSize: maxPageSize})
 	if err != nil {
-		got.failure, got.noList = err, isOdd(err) || !isTransient(err)
+		got.failure, got.noList = err, errors.Is(err, ErrNotSupported) || isOdd(err) || !isTransient(err)
 		return got
 	}
 	for _, task := range page.Tasks {
@@ -277,7 +279,7 @@ func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
 		f.trouble = cause(got.failure)
 		f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
 	}
-	f.list = f.list && !got.noList
+	f.judgeList(got)
 	for i, m := range got.members {
 		switch task := got.tasks[i]; {
 		case got.noList:
@@ -289,6 +291,21 @@ func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
 		}
 	}
 	return true
+}
+
+// judgeList gives up lists where the server has none, or fails to give them while it answers other queries.
+func (f *fleet) judgeList(got answer) {
+	isList, failed := len(got.members) > 1, got.failure != nil
+	switch {
+	case got.noList:
+		f.list = false
+	case isList && failed:
+		f.unlist++
+	case isList, failed && f.unlist >= maxListFailures: // the latter is an outage, of which lists are a part
+		f.unlist = 0
+	case f.unlist >= maxListFailures:
+		f.list = false
+	}
 }
 
 // takeOne takes in what an answer says of one task: it has ended, or is due again later.

@@ -128,6 +128,12 @@ func (f *farm) count() int {
 	return len(f.asked)
 }
 
+func (f *farm) busy() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
 // lists are the requests for several tasks, singles those for one.
 func (f *farm) lists() (lists, singles []question) {
 	for _, q := range f.asked {
@@ -358,6 +364,22 @@ func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 	})
 }
 
+// An outage that is over is not.
+func TestWaitAll_ContextEndsAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(20, func(int) time.Duration { return time.Hour })
+		f.instead = func(*http.Request) (int, string) {
+			return map[bool]int{true: http.StatusBadGateway}[time.Since(f.started) < 10*time.Second], ""
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for _, o := range collect(ctx, f.client(t), numbered(20)) {
+			require.EqualError(t, o.err, "vidu: waiting for task "+o.task.ID+", which is still processing: context deadline exceeded")
+		}
+	})
+}
+
 // A caller who has seen enough leaves nothing behind: synctest fails when a goroutine stays.
 func TestWaitAll_Break(t *testing.T) {
 	t.Parallel()
@@ -371,7 +393,7 @@ func TestWaitAll_Break(t *testing.T) {
 		"break at what is no id": {[]string{"?", "0", "1"}, "?", time.Second, nil},
 		"break among the same":   {[]string{"0", "0", "0"}, "0", time.Second, nil},
 		"panic":                  {numbered(100), "0", time.Second, func() { panic("caller") }}, //nolint:forbidigo // that is the test
-		"while queries hang":     {numbered(100), "0", 0, nil},
+		"while queries hang":     {numbered(100), "0", time.Second, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -381,6 +403,7 @@ func TestWaitAll_Break(t *testing.T) {
 				f.instead = func(r *http.Request) (int, string) {
 					if name == "while queries hang" && path.Base(path.Dir(r.URL.Path)) != "0" {
 						<-r.Context().Done()
+						pass(time.Second) // it takes its time to end
 					}
 					return 0, ""
 				}
@@ -388,8 +411,8 @@ func TestWaitAll_Break(t *testing.T) {
 				count := 0
 				wait := func() {
 					for task, err := range client.WaitAll(t.Context(), tt.ids, vidu.WithMaxPollRate(1000)) {
-						_ = err // whatever it is, the first result is
 						assert.Equal(t, tt.first, task.ID)
+						assert.Equal(t, tt.first == "?", err != nil)
 						count++
 						pass(time.Minute)
 						if tt.leave != nil {
@@ -405,7 +428,7 @@ func TestWaitAll_Break(t *testing.T) {
 				}
 				assert.Equal(t, 1, count)
 				assert.Zero(t, client.Waiting())
-				synctest.Wait()
+				assert.Zero(t, f.busy(), "what was under way has ended")
 				asked := f.count()
 				pass(time.Hour)
 				assert.Equal(t, asked, f.count())
@@ -521,6 +544,42 @@ func TestWaitAll_WakeOvertakes(t *testing.T) {
 			if task.ID == "9999" {
 				assert.LessOrEqual(t, time.Since(f.started), 10*time.Second+200*time.Millisecond)
 				break
+			}
+		}
+	})
+}
+
+// Each wake-up is worth one query.
+func TestWaitAll_WokenOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(2, func(int) time.Duration { return 10 * time.Minute })
+		client := f.client(t)
+		time.AfterFunc(time.Minute, func() { client.Wake("0") })
+		time.AfterFunc(2*time.Minute, func() { client.Wake("1") })
+		collect(t.Context(), client, numbered(2), vidu.WithPollInterval(time.Hour))
+		assert.Len(t, f.asked, 2+2+2)
+	})
+}
+
+// What this client has just created, and knows to take longer, is not asked for at once.
+func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(2, func(int) time.Duration { return 30 * time.Second })
+		client := f.client(t)
+		teach(client.Pacer(), vidu.Task{}, 10, 0, 30*time.Second)
+		f.started = time.Now()
+		client.Pacer().Remember(&vidu.Task{ID: "0", State: vidu.StateCreated}, false)
+		var told []string
+		all := collect(t.Context(), client, numbered(2), vidu.WithProgress(func(task *vidu.Task) {
+			told = append(told, fmt.Sprint(task.ID, " ", task.State))
+		}))
+		assert.Len(t, all, 2)
+		assert.Equal(t, []string{"0 created", "1 processing"}, told[:2])
+		for _, q := range f.asked {
+			if q.ids[0] == "0" {
+				assert.GreaterOrEqual(t, q.at, 15*time.Second)
 			}
 		}
 	})
@@ -658,7 +717,7 @@ func TestWaitAll_ListIsRefused(t *testing.T) {
 					}
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20)) {
+				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 					require.NoError(t, o.err)
 				}
 				lists, _ := f.lists()
@@ -667,6 +726,72 @@ func TestWaitAll_ListIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A failure that may pass is none of the list's.
+func TestWaitAll_ListFailsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(20, func(int) time.Duration { return time.Minute })
+		f.instead = func(*http.Request) (int, string) {
+			return map[bool]int{true: http.StatusBadGateway}[time.Since(f.started) < time.Second], ""
+		}
+		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+			require.NoError(t, o.err)
+		}
+		lists, singles := f.lists()
+		assert.Greater(t, len(lists), 10)
+		assert.Len(t, singles, 20)
+	})
+}
+
+// A list that fails for ever is given up, though its failure may pass; in an outage of everything it is not.
+func TestWaitAll_ListFailsForEver(t *testing.T) {
+	t.Parallel()
+	for name, outage := range map[string]time.Duration{"the list": 0, "everything": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := farming(20, func(int) time.Duration { return 10 * time.Minute })
+				f.instead = func(r *http.Request) (int, string) {
+					if time.Since(f.started) < outage || (outage == 0 && isList(r)) {
+						return http.StatusBadGateway, ""
+					}
+					return 0, ""
+				}
+				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+					require.NoError(t, o.err)
+				}
+				lists, _ := f.lists()
+				if outage == 0 {
+					assert.Len(t, lists, 3)
+				} else {
+					assert.Greater(t, lists[len(lists)-1].at, 9*time.Minute)
+				}
+			})
+		})
+	}
+}
+
+// A list does not tell the progress, which is then as it was.
+func TestWaitAll_ListDoesNotTellTheProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(10, func(int) time.Duration { return time.Minute })
+		var told []float64
+		progress := vidu.WithProgress(func(task *vidu.Task) {
+			if task.ID == "3" {
+				told = append(told, task.Progress)
+			}
+		})
+		client := f.client(t, vidu.WithOfficialAPI())
+		time.AfterFunc(12*time.Second, func() { client.Wake("3") }) // asked for alone, it says 40 %
+		together := func(elapsed time.Duration) time.Duration { return 5*time.Second - elapsed%(5*time.Second) }
+		collect(t.Context(), client, numbered(10), progress, vidu.WithPollSchedule(together))
+		assert.Equal(t, []float64{0, 40, 0}, told)
+		lists, _ := f.lists()
+		assert.Contains(t, lists[len(lists)-1].ids, "3")
+	})
 }
 
 // With the gateway nothing is listed.

@@ -79,6 +79,25 @@ func TestWake_WhileBeingAskedFor(t *testing.T) {
 	}
 }
 
+// A callback tells when a task ended better than any query.
+func TestWake_TeachesTheMoment(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, _ := polled(t, outage(20*time.Minute, saying(http.StatusOK, processing)))
+				client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
+				at, _ := client.Pacer().Begin("1")
+				time.AfterFunc(20*time.Minute, func() { client.Wake("1") })
+				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
+				_, _, learned, _ := client.Pacer().Learned(&at)
+				assert.Equal(t, 1, learned)
+			})
+		})
+	}
+}
+
 // A callback wakes all who wait for its task, and nobody else.
 func TestWake_AllWhoWait(t *testing.T) {
 	t.Parallel()
