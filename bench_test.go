@@ -179,11 +179,32 @@ func BenchmarkSmallCall(b *testing.B) {
 }
 
 // TestSmallCallAllocations is the gate: allocations are exact, so no noise hides a change.
-func TestSmallCallAllocations(t *testing.T) { //nolint:paralleltest // AllocsPerRun counts the whole process
-	for name, call := range smallCalls(t) {
-		ours := testing.AllocsPerRun(200, func() { require.NoError(t, call.ours()) })
-		floor := testing.AllocsPerRun(200, func() { require.NoError(t, call.floor()) })
-		t.Logf("%s: %.0f allocations, floor %.0f, ratio %.2f", name, ours, floor, ours/floor)
-		require.LessOrEqual(t, ours, 1.25*floor, "%s: more than the floor allows", name)
+func TestSmallCallAllocations(t *testing.T) { //nolint:paralleltest // it measures what the whole process allocates
+	if underRace() {
+		t.Skip("the race detector empties pools")
 	}
+	most := map[string]struct{ count, size float64 }{ // of the floor's
+		"Reference2Video": {0.86, 0.90},
+		"GetTask":         {0.90, 0.95},
+	}
+	for name, call := range smallCalls(t) {
+		ours, oursSize := perRun(func() { require.NoError(t, call.ours()) })
+		floor, floorSize := perRun(func() { require.NoError(t, call.floor()) })
+		t.Logf("%s: %.0f allocations, floor %.0f, ratio %.2f; %.0f bytes, floor %.0f, ratio %.2f",
+			name, ours, floor, ours/floor, oursSize, floorSize, oursSize/floorSize)
+		require.LessOrEqual(t, ours, most[name].count*floor, name)
+		require.LessOrEqual(t, oursSize, most[name].size*floorSize, name)
+	}
+}
+
+// perRun is what one run of f allocates: how often, and how many bytes.
+func perRun(f func()) (count, size float64) {
+	const runs = 200
+	for range 1024 { // until the client remembers as many tasks as it ever does
+		f()
+	}
+	size = float64(allocations(func() {
+		count = testing.AllocsPerRun(runs, f) // which runs it once more
+	}))
+	return count, size / (runs + 1)
 }

@@ -57,9 +57,7 @@ func (in *inline) encodedLen() int64 {
 
 // open starts one sending of the body.
 func (b *body) open() *oneShot {
-	o := &oneShot{parts: b.parts, size: b.size, left: b.size}
-	o.thaw.L = &o.mu
-	return o
+	return &oneShot{parts: b.parts, size: b.size, left: b.size}
 }
 
 // bytes renders the whole body in memory, media included.
@@ -78,7 +76,6 @@ var errBodyClosed = errors.New("vidu: request body read after it was closed")
 // handed out before seal, it never will be, and JSON without its last byte is not JSON.
 type oneShot struct {
 	mu     sync.Mutex
-	thaw   sync.Cond
 	parts  []part        // not used up yet
 	offset int           // in the first part, a text
 	reader *inlineReader // of the first part, a medium
@@ -86,7 +83,8 @@ type oneShot struct {
 	left   int64 // bytes not handed out yet
 	busy   bool  // a file is being read, without mu
 	sealed bool
-	err    error // of every further Read
+	closed chan struct{} // made by the Read that waits for Close
+	err    error         // of every further Read
 }
 
 // Read hands out the next bytes. Once sealed it blocks until Close, rather than failing at once: net/http may still be
@@ -94,15 +92,15 @@ type oneShot struct {
 func (o *oneShot) Read(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.sealed && o.left > 0 && o.err == nil {
-		o.thaw.Wait()
+	if o.sealed && o.left > 0 {
+		o.awaitClose()
 	}
 	if o.err != nil {
 		return 0, o.err
 	}
 	n, err := o.next(p)
-	for o.sealed && o.err == nil { // meanwhile: what was read must not be handed out any more
-		o.thaw.Wait()
+	if o.sealed { // meanwhile: what was read must not be handed out any more
+		o.awaitClose()
 	}
 	if o.err != nil {
 		return 0, errors.Join(o.err, o.closeReader())
@@ -110,6 +108,20 @@ func (o *oneShot) Read(p []byte) (int, error) {
 	o.left -= int64(n)
 	o.err = err // for good: after a failed read nobody knows where a file stands
 	return n, err
+}
+
+// awaitClose returns when the body is closed. It lets go of mu meanwhile.
+func (o *oneShot) awaitClose() {
+	if o.err != nil {
+		return
+	}
+	if o.closed == nil {
+		o.closed = make(chan struct{})
+	}
+	closed := o.closed
+	o.mu.Unlock()
+	<-closed
+	o.mu.Lock()
 }
 
 // next reads from the first part that has something left.
@@ -188,7 +200,10 @@ func (o *oneShot) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.err = errBodyClosed
-	o.thaw.Broadcast()
+	if o.closed != nil {
+		close(o.closed)
+		o.closed = nil
+	}
 	return o.closeReader()
 }
 

@@ -1,9 +1,7 @@
 package vidu
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,27 +9,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
 // version is the version of this module, for the User-Agent header.
 const version = "0.1.0"
-
-// Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
-const (
-	maxCreateReply = 32 << 20
-	maxReply       = 16 << 20
-	maxErrorReply  = 64 << 10
-	maxHeader      = 64 << 10
-	maxDrain       = 64 << 10 // read past the end of interest to keep a connection
-)
 
 // Client calls the API. Make one with [NewClient], use it for everything and from any number of goroutines; it does
 // not change. Its key shows under no % verb.
@@ -183,66 +170,6 @@ func redactor(key string) func(string) string {
 	return func(s string) string { return strings.ReplaceAll(s, key, "[redacted]") }
 }
 
-// httpClients makes the three clients: creates must never be sent twice by net/http, reads may share connections,
-// downloads go to other hosts and carry nothing of ours.
-func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) {
-	if callers == nil {
-		callers = &http.Client{}
-	}
-	creates, reads, downloads = new(*callers), new(*callers), new(*callers)
-	for _, c := range []*http.Client{creates, reads, downloads} {
-		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	}
-	downloads.Jar, downloads.Timeout = nil, 0
-	if callers.Transport != nil {
-		return creates, reads, downloads
-	}
-	if callers.Timeout == 0 {
-		creates.Timeout, reads.Timeout = 10*time.Minute, time.Minute
-	}
-	standard, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // the program has replaced it
-		standard = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	}
-	shared := readTransport(standard)
-	creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, shared
-	return creates, reads, downloads
-}
-
-// readTransport keeps enough idle connections for many polls at once; net/http's own two a host would cost most polls
-// a TLS handshake.
-func readTransport(standard *http.Transport) *http.Transport {
-	t := standard.Clone()
-	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	t.TLSHandshakeTimeout = 10 * time.Second
-	t.ResponseHeaderTimeout = 30 * time.Second
-	t.IdleConnTimeout = 90 * time.Second
-	t.MaxConnsPerHost = 64
-	t.MaxIdleConnsPerHost = 64
-	t.MaxResponseHeaderBytes = maxHeader
-	t.DisableCompression = true
-	return t
-}
-
-// createTransport opens a connection of its own for every create and speaks HTTP/1.1 only. That removes, for one
-// handshake a call, the failures whose outcome nobody can know: the keep-alive connection that the server closes as
-// the request arrives, and HTTP/2's refused and abandoned streams.
-func createTransport(shared *http.Transport) *http.Transport {
-	t := shared.Clone()
-	t.DisableKeepAlives = true
-	t.ResponseHeaderTimeout = 2 * time.Minute // every timeout of ours is a doubt bought
-	t.MaxConnsPerHost = 0
-	t.ForceAttemptHTTP2 = false
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	return t
-}
-
 // request is one call of the API.
 type request struct {
 	method  string
@@ -370,8 +297,8 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		sent = rq.body.open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
-	guarded, release := guard(ctx, rq.paid, sent)
-	defer release()
+	guarded, g := guard(ctx, rq.paid, sent)
+	defer g.release()
 	req := c.newRequest(guarded, rq)
 	if sent != nil {
 		req.Body, req.ContentLength = sent, rq.body.size
@@ -411,7 +338,6 @@ func (c *Client) clientFor(rq *request) *http.Client {
 
 // newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
 func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
-	u := c.target(rq)
 	header := http.Header{
 		"Authorization":   c.authorization(),
 		"Content-Type":    c.contentType, // the seed gateway wants it on GET, too
@@ -422,7 +348,7 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 		header = http.Header{"Content-Type": {rq.signed.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
 	}
 	return (&http.Request{
-		Method: rq.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(ctx)
 }
 
@@ -449,48 +375,6 @@ const expectFrom = 1 << 20
 
 var expectContinue = []string{"100-continue"}
 
-// maxSendings is how often the transport may put one read on the wire: HTTP/2 repeats requests that the server
-// abandons, without limit.
-const maxSendings = 4
-
-var errResent = errors.New("the HTTP transport tried to send the request again by itself and was stopped")
-
-// guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more connection
-// than it may. For a create that is any connection after the body has been touched, or a second one. It is the best
-// that can be done about a RoundTripper that retries, and it may come too late: see WithHTTPClient. Call release when
-// the attempt is over.
-func guard(ctx context.Context, paid bool, sent *oneShot) (guarded context.Context, release func()) {
-	g := &wireGuard{}
-	g.left.Store(maxSendings)
-	if paid {
-		g.left.Store(1)
-		g.sent = sent
-	}
-	ctx, g.cancel = context.WithCancelCause(ctx)
-	g.trace.GetConn = g.getConn
-	return httptrace.WithClientTrace(ctx, &g.trace), g.release
-}
-
-// wireGuard counts the connections of one attempt.
-type wireGuard struct {
-	left   atomic.Int32
-	sent   *oneShot // of a create
-	cancel context.CancelCauseFunc
-	trace  httptrace.ClientTrace
-}
-
-func (g *wireGuard) getConn(string) {
-	if g.sent != nil && g.sent.untouched() { // nothing of it can have been sent; a transport may fetch a token first
-		g.left.Store(0)
-		return
-	}
-	if g.left.Add(-1) < 0 {
-		g.cancel(errResent)
-	}
-}
-
-func (g *wireGuard) release() { g.cancel(nil) }
-
 // readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
 func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
 	a.status, a.header = resp.StatusCode, resp.Header
@@ -515,107 +399,6 @@ func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
 	if a.status > 299 && errors.Is(err, errReplyTooBig) {
 		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
 	}
-}
-
-// refusal makes the error of an answer outside 2xx.
-func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
-	e := parseEnvelope(a.body)
-	failure := e.apiError(a.status)
-	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if location := resp.Header.Get("Location"); a.status/100 == 3 {
-		failure.Message = "redirect to " + cmp.Or(redactURL(location), "nowhere") + " not followed"
-	}
-	return c.finish(rq, a, failure)
-}
-
-// finish adds what every APIError has and masks the key in what the server wrote.
-func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
-	failure.op = c.op(rq)
-	failure.Message = c.redact(failure.Message)
-	failure.Code = ErrorCode(c.redact(string(failure.Code)))
-	failure.Body = []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
-	if failure.Metadata != nil {
-		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
-	}
-	if failure.TraceID == "" {
-		failure.TraceID = c.traceIDOf(a.header)
-	}
-	failure.TraceID = c.redact(failure.TraceID)
-	return failure
-}
-
-func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.target(rq).Path, 160) }
-
-// callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
-type callError struct {
-	text string
-	err  error
-}
-
-func (e *callError) Error() string { return e.text }
-func (e *callError) Unwrap() error { return e.err }
-
-// wrap says which call failed.
-func (c *Client) wrap(rq *request, err error) error {
-	text := c.redact(err.Error())
-	if rq.signed != nil && rq.signed.url.RawQuery != "" {
-		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
-	}
-	if text != err.Error() {
-		err = nil // a cause that quotes a secret must not be found by unwrapping
-	}
-	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
-}
-
-// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of
-// the context can be told even where it was given a cause of its own.
-func transportError(ctx context.Context, err error) error {
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		err = outer.Err
-	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("%w: %w", ended, err)
-	}
-	return err
-}
-
-// traceIDOf finds the request id in the headers that the API and its gateways use.
-func (c *Client) traceIDOf(header http.Header) string {
-	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
-		if values := header[name]; len(values) > 0 {
-			return oneLine(c.redact(values[0]), 80)
-		}
-	}
-	return ""
-}
-
-// readBounded reads r to its end or to limit; what was read until then comes back with every error. hint is the length
-// that the header promised, -1 for nothing; only a small promise is believed in advance.
-func readBounded(r io.Reader, hint, limit int64) ([]byte, error) {
-	buf := make([]byte, 0, min(max(hint, 0), maxErrorReply)+512)
-	for {
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			return buf[:limit], errReplyTooBig
-		case errors.Is(err, io.EOF):
-			return buf, nil
-		case err != nil:
-			return buf, err
-		case len(buf) == cap(buf): // doubled, because append would allocate five times the limit on the way there
-			buf = append(make([]byte, 0, min(2*int64(cap(buf)), limit+512)), buf...)
-		}
-	}
-}
-
-// redactURL is a URL fit for errors and logs: without user name, query and fragment, where signatures stand.
-func redactURL(link string) string {
-	u, err := url.Parse(link)
-	if err != nil {
-		return "an unreadable URL"
-	}
-	return oneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), 120)
 }
 
 // validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".

@@ -478,12 +478,35 @@ func (v value) member(name string) value {
 	return nil
 }
 
+// commonWords are what most replies say again. Their strings are shared, so they cost no memory of their own.
+var commonWords = func() map[string]string {
+	words := map[string]string{}
+	for _, word := range []string{
+		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
+		string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
+	} {
+		words[word] = word
+	}
+	for model := range models {
+		words[string(model)] = string(model)
+	}
+	return words
+}()
+
+const longestCommonWord = 16
+
 // str is the content of a JSON string, "" for everything else.
 func (v value) str() string {
 	if !v.isString() {
 		return ""
 	}
-	if inner := v[1 : len(v)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+	inner := v[1 : len(v)-1]
+	if len(inner) <= longestCommonWord {
+		if word, ok := commonWords[string(inner)]; ok {
+			return word
+		}
+	}
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
 		return string(inner)
 	}
 	var s string
@@ -559,13 +582,12 @@ func (v value) readBool(to *bool) bool {
 
 // readTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings.
 func (v value) readTime(to *time.Time) bool {
-	text := v.text()
-	if text == "" || text == "0" {
+	if v.isEmpty() || string(bytes.Trim(v, `"`)) == "0" {
 		return v.isString() || v.isNumber() || v.isNull()
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		n, err := strconv.ParseInt(text, 10, 64)
+	var t time.Time
+	if t.UnmarshalJSON(v) != nil {
+		n, err := strconv.ParseInt(v.text(), 10, 64)
 		if err != nil || n < 0 {
 			return false
 		}

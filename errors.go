@@ -2,10 +2,13 @@ package vidu
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -316,4 +319,85 @@ func oneLine(s string, limit int) string {
 // looksLikeHTML is true for XML, too: neither belongs into an error message.
 func looksLikeHTML(text []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(text, byteOrderMark+" \t\r\n"), []byte("<"))
+}
+
+// refusal makes the error of an answer outside 2xx.
+func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
+	e := parseEnvelope(a.body)
+	failure := e.apiError(a.status)
+	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	if location := resp.Header.Get("Location"); a.status/100 == 3 {
+		failure.Message = "redirect to " + cmp.Or(redactURL(location), "nowhere") + " not followed"
+	}
+	return c.finish(rq, a, failure)
+}
+
+// finish adds what every APIError has and masks the key in what the server wrote.
+func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
+	failure.op = c.op(rq)
+	failure.Message = c.redact(failure.Message)
+	failure.Code = ErrorCode(c.redact(string(failure.Code)))
+	failure.Body = []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
+	if failure.Metadata != nil {
+		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
+	}
+	if failure.TraceID == "" {
+		failure.TraceID = c.traceIDOf(a.header)
+	}
+	failure.TraceID = c.redact(failure.TraceID)
+	return failure
+}
+
+func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.target(rq).Path, 160) }
+
+// callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
+type callError struct {
+	text string
+	err  error
+}
+
+func (e *callError) Error() string { return e.text }
+func (e *callError) Unwrap() error { return e.err }
+
+// wrap says which call failed.
+func (c *Client) wrap(rq *request, err error) error {
+	text := c.redact(err.Error())
+	if rq.signed != nil && rq.signed.url.RawQuery != "" {
+		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
+	}
+	if text != err.Error() {
+		err = nil // a cause that quotes a secret must not be found by unwrapping
+	}
+	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
+}
+
+// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of
+// the context can be told even where it was given a cause of its own.
+func transportError(ctx context.Context, err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
+	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+		return fmt.Errorf("%w: %w", ended, err)
+	}
+	return err
+}
+
+// traceIDOf finds the request id in the headers that the API and its gateways use.
+func (c *Client) traceIDOf(header http.Header) string {
+	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
+		if values := header[name]; len(values) > 0 {
+			return oneLine(c.redact(values[0]), 80)
+		}
+	}
+	return ""
+}
+
+// redactURL is a URL fit for errors and logs: without user name, query and fragment, where signatures stand.
+func redactURL(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "an unreadable URL"
+	}
+	return oneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), 120)
 }

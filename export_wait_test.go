@@ -1,6 +1,7 @@
 package vidu //nolint:testpackage // seam
 
 import (
+	"encoding/json"
 	"math"
 	"time"
 )
@@ -18,7 +19,13 @@ func NewPacer(randomly func() float64) *Pacer { return newPacer(randomly) }
 func (c *Client) Pacer() *Pacer { return c.pacer }
 
 // Remember is what a create does.
-func (p *pacer) Remember(task *Task, callback bool) { p.remember(task, callback) }
+func (p *pacer) Remember(task *Task, callback bool) {
+	reply := *task
+	if reply.raw == nil { // made by hand
+		reply.raw, _ = json.Marshal(task) //nolint:errchkjson // a task always can be
+	}
+	p.remember(&reply, callback)
+}
 
 // Begin is what a wait does first.
 func (p *pacer) Begin(id string) (Pace, *Task) { return p.begin(id) }

@@ -50,8 +50,8 @@ func classOf(t *Task) class {
 type birth struct {
 	class    class
 	at       time.Duration
-	callback bool  // one was asked for
-	first    *Task // the reply to the create; nil when it is too long to keep, or says that the task has ended
+	callback bool   // one was asked for
+	reply    []byte // to the create; nil when it is too long to keep, or says that the task has ended
 }
 
 // pacer knows how long tasks take and says when to ask for one. Its memory is bounded. Times are counted from epoch,
@@ -62,7 +62,7 @@ type pacer struct {
 
 	mu      sync.Mutex
 	records map[class]*record
-	births  map[string]*birth
+	births  map[string]birth
 	born    []string // the keys of births, as a ring
 	oldest  int      // in born
 	heard   time.Duration
@@ -70,18 +70,16 @@ type pacer struct {
 }
 
 func newPacer(randomly func() float64) *pacer {
-	return &pacer{epoch: time.Now(), randomly: randomly, records: map[class]*record{}, births: map[string]*birth{}, deaf: true}
+	return &pacer{epoch: time.Now(), randomly: randomly, records: map[class]*record{}, births: map[string]birth{}, deaf: true}
 }
 
 func (p *pacer) now() time.Duration { return time.Since(p.epoch) }
 
 // remember keeps what a create told.
 func (p *pacer) remember(task *Task, callback bool) {
-	b := &birth{class: classOf(task), at: p.now(), callback: callback}
+	b := birth{class: classOf(task), at: p.now(), callback: callback}
 	if len(task.raw) <= rememberedReply && !task.Done() {
-		first := *task
-		first.raw = nil
-		b.first = &first
+		b.reply = task.raw
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,18 +122,19 @@ func (p *pacer) begin(id string) (pace, *Task) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.births[id]
-	if b == nil {
+	b, ours := p.births[id]
+	if !ours {
 		return pace{began: now, asked: now}, nil
 	}
 	at := pace{began: b.at, asked: b.at, exact: true, queueing: true, callback: b.callback}
 	p.enroll(&at, b.class)
 	total := &at.record.total
-	if b.first == nil || len(total.logs) < knownWell || total.fit(at.record.prior()).quantile(0.02) < now-b.at+2*minGap {
+	if b.reply == nil || len(total.logs) < knownWell || total.fit(at.record.prior()).quantile(0.02) < now-b.at+2*minGap {
 		return at, nil
 	}
-	first := *b.first
-	return at, &first
+	first := readTask(b.reply).task
+	first.ID = id // which a task that was recovered has from elsewhere
+	return at, first
 }
 
 // enroll puts a task into its class.

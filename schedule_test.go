@@ -829,9 +829,29 @@ func TestSchedule_LongRepliesAreNotKept(t *testing.T) {
 			require.Equal(t, kept, first != nil)
 			if kept {
 				assert.Equal(t, task.Payload, first.Payload)
-				assert.Nil(t, first.RawJSON())
+				assert.Equal(t, task.RawJSON(), first.RawJSON())
 			}
 		}
+	})
+}
+
+// The reply that stands for the first answer may be one that a look-up got, without an id, and nobody can change it.
+func TestSchedule_FirstAnswerIsACopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pacing()
+		teach(p, vidu.Task{}, 8, 0, 30*time.Second)
+		var task vidu.Task
+		require.NoError(t, task.UnmarshalJSON([]byte(`{"state":"created","credits":4}`)))
+		task.ID = "1"
+		p.Remember(&task, false)
+		task.Credits = 5
+		clear(task.RawJSON())
+		_, first := p.Begin("1")
+		require.NotNil(t, first)
+		assert.Equal(t, "1", first.ID)
+		assert.Equal(t, 4, first.Credits)
+		assert.JSONEq(t, `{"state":"created","credits":4}`, string(task.RawJSON()))
 	})
 }
 

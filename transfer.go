@@ -303,16 +303,16 @@ func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 		header["Range"] = []string{"bytes=" + strconv.FormatInt(t.written, 10) + "-"}
 		header["If-Range"] = []string{t.validator}
 	}
-	guarded, release := guard(ctx, false, nil)
+	guarded, g := guard(ctx, false, nil)
 	req := (&http.Request{
-		Method: http.MethodGet, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(guarded)
 	resp, err := t.c.downloads.Do(req)
 	if err != nil {
 		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
 			err = errResent
 		}
-		release()
+		g.release()
 		return nil, err
 	}
 	resp.Request = req // not every transport says so

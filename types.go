@@ -150,7 +150,7 @@ type Task struct {
 	// Warnings names the fields that could not be read. They are zero; everything else is as the server said it.
 	Warnings []string `json:"-"`
 
-	raw json.RawMessage
+	raw []byte // shared with copies of the task: never written to
 }
 
 // Done reports whether the task has ended, well or not.
@@ -169,8 +169,8 @@ func (t *Task) Video() (Creation, bool) {
 	return Creation{}, false
 }
 
-// RawJSON returns the reply that the task was read from, as received. It is nil for a Task made by hand.
-func (t *Task) RawJSON() json.RawMessage { return t.raw }
+// RawJSON returns a copy of the reply that the task was read from, as received. It is nil for a Task made by hand.
+func (t *Task) RawJSON() json.RawMessage { return bytes.Clone(t.raw) }
 
 // UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
 // null changes nothing, and what is missing is zero.

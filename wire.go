@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // encoder collects the problems of one request while it turns it into the wire form.
@@ -70,9 +71,16 @@ func isWireField(name string) bool {
 	return slices.ContainsFunc(wireFields, func(f string) bool { return strings.EqualFold(f, name) })
 }
 
+// wireRequests lend the structs that are needed while a request is encoded.
+var wireRequests = sync.Pool{New: func() any { return new(wireRequest) }}
+
 // encode turns the request into its wire form. What is wrong with media and Extra is added to the problems.
 func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
-	text, err := json.Marshal(e.wire(req))
+	w := wireRequests.Get().(*wireRequest)
+	e.fill(w, req)
+	text, err := json.Marshal(w)
+	*w = wireRequest{} // it must not keep the caller's texts alive
+	wireRequests.Put(w)
 	if err != nil {
 		return nil, fmt.Errorf("vidu: encode request: %w", err)
 	}
@@ -80,9 +88,9 @@ func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
 	return newBody(text, []byte(e.mark), e.media), nil
 }
 
-func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
-	// The order counts: the media are put where their marks stand, in the order of the fields of wireRequest.
-	w := &wireRequest{
+// fill turns req into w. The order counts: the media are put where their marks stand, in the order of w's fields.
+func (e *encoder) fill(w *wireRequest, req *Reference2VideoRequest) {
+	*w = wireRequest{
 		Model:             req.Model,
 		Images:            e.refs("images", req.Images, &imageKind),
 		Videos:            e.refs("videos", req.Videos, &videoKind),
@@ -121,7 +129,6 @@ func (e *encoder) wire(req *Reference2VideoRequest) *wireRequest {
 	default:
 		w.Duration = nil
 	}
-	return w
 }
 
 func (e *encoder) subjects(list []Subject) []wireSubject {
@@ -175,13 +182,13 @@ func subjectField(i int, name string) string { return itemField("subjects", i) +
 
 // appendExtra adds the fields of extra to the encoded object.
 func (e *encoder) appendExtra(object []byte, extra map[string]any) []byte {
+	if len(extra) == 0 {
+		return object
+	}
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if isWireField(name) {
 			e.problem("extra", "%q is a field of the request; set it there", oneLine(name, 40))
 		}
-	}
-	if len(extra) == 0 {
-		return object
 	}
 	text, err := json.Marshal(extra)
 	if err != nil {

@@ -40,17 +40,17 @@ var mutations = []mutation{
 		"TestN05_|TestN06_",
 	},
 	{
-		"wire guard: the transport may repeat for ever", "client.go",
+		"wire guard: the transport may repeat for ever", "transport.go",
 		"		g.cancel(errResent)\n", "		_ = errResent\n",
 		"TestN20_",
 	},
 	{
-		"create transport: keeps connections alive", "client.go",
+		"create transport: keeps connections alive", "transport.go",
 		"	t.DisableKeepAlives = true\n", "",
 		"TestN15_|TestOwnTransports",
 	},
 	{
-		"create transport: speaks HTTP/2", "client.go",
+		"create transport: speaks HTTP/2", "transport.go",
 		"	t.Protocols.SetHTTP1(true)\n	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}\n",
 		"	t.Protocols.SetHTTP1(true)\n	t.Protocols.SetHTTP2(true)\n	t.ForceAttemptHTTP2 = true\n	t.TLSNextProto = nil\n",
 		"TestCreatesSpeakHTTP1|TestOwnTransports",
@@ -82,7 +82,7 @@ var mutations = []mutation{
 		"TestErrNotSupported",
 	},
 	{
-		"redirects: are followed", "client.go",
+		"redirects: are followed", "transport.go",
 		"		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }\n", "		c.CheckRedirect = nil\n",
 		"TestH16_",
 	},
@@ -92,7 +92,7 @@ var mutations = []mutation{
 		"TestErrorBodyIsBounded|TestAnswersThatCannotBeUsed",
 	},
 	{
-		"read limits: of headers", "client.go",
+		"read limits: of headers", "transport.go",
 		"	t.MaxResponseHeaderBytes = maxHeader\n", "",
 		"TestH21_",
 	},
