@@ -247,6 +247,17 @@ func ExampleClient_Wait() {
 	// Output: 2 s 320 × 180
 }
 
+// A program that keeps the time itself asks when the task is worth the next query.
+func ExampleClient_PollDelay() {
+	server, client := fake()
+	defer server.Close()
+
+	task := &vidu.Task{ID: "885482446060003328", State: vidu.StateProcessing, OffPeak: true}
+	pause := client.PollDelay(task, 3*time.Hour)
+	fmt.Println(pause > 5*time.Minute, pause <= 30*time.Minute)
+	// Output: true true
+}
+
 func ExampleClient_Download() {
 	server, client := fake()
 	defer server.Close()

@@ -42,6 +42,9 @@ func (p *pacer) SeeWoken(at *Pace, task *Task) {
 // Gap is how long a wait then sleeps.
 func (p *pacer) Gap(at *Pace) time.Duration { return p.gap(at) }
 
+// Age is the time since a create.
+func (p *pacer) Age(at *Pace) time.Duration { return p.now() - at.began }
+
 // Hear is what a callback does.
 func (p *pacer) Hear() { p.hear() }
 

@@ -153,7 +153,7 @@ func (p *pacer) see(at *pace, task *Task) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if at.record == nil {
+	if at.record == nil || (task.OffPeak && !at.record.offPeak) { // not every reply to a create says so
 		p.enroll(at, classOf(task))
 	}
 	doubt := now - at.asked // what is new happened in that time or, after a callback, just now
@@ -167,7 +167,7 @@ func (p *pacer) see(at *pace, task *Task) {
 	if sharp && task.State == StateSuccess {
 		at.record.learn(at, when)
 	}
-	at.queueing = task.State == StateCreated || task.State == StateQueueing
+	at.queueing = isQueueing(task.State)
 	at.asked, at.woken = now, false
 }
 
@@ -187,6 +187,22 @@ func (p *pacer) gap(at *pace) time.Duration {
 	spread := 1 + jitter*(2*p.randomly()-1)
 	return min(max(time.Duration(spread*float64(d)), minGap), longest)
 }
+
+// delay is gap for a task whose pace nobody keeps.
+func (p *pacer) delay(task *Task, age time.Duration) time.Duration {
+	at := pace{began: p.now() - max(age, 0), exact: true, queueing: isQueueing(task.State)}
+	p.mu.Lock()
+	b, ours := p.births[task.ID]
+	if !ours {
+		b.class = classOf(task)
+	}
+	b.class.offPeak = b.class.offPeak || task.OffPeak
+	at.record, at.callback = p.recordOf(b.class), b.callback
+	p.mu.Unlock()
+	return p.gap(&at)
+}
+
+func isQueueing(s State) bool { return s == StateCreated || s == StateQueueing }
 
 // recordOf finds what is known about a class. Beyond learnedClasses the rest share one.
 func (p *pacer) recordOf(c class) *record {

@@ -835,6 +835,45 @@ func TestSchedule_LongRepliesAreNotKept(t *testing.T) {
 	})
 }
 
+// Off-peak is what any reply says is off-peak.
+func TestSchedule_OffPeakIsToldLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := pacing()
+		p.Remember(&vidu.Task{ID: "1"}, false)
+		at, _ := p.Begin("1")
+		pass(time.Hour)
+		assert.LessOrEqual(t, p.Gap(&at), 30*time.Second)
+		p.See(&at, &vidu.Task{State: vidu.StateQueueing, OffPeak: true})
+		assert.Greater(t, p.Gap(&at), 5*time.Minute)
+	})
+}
+
+// PollDelay is the schedule of a wait that began with the create.
+func TestPollDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := polled(t, replies(processing))
+		p := client.Pacer()
+		client.SetJitter(func() float64 { return 0.5 })
+		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
+		teach(p, vidu.Task{}, 8, 0, 30*time.Second)
+		at, _ := born(p, vidu.Task{})
+		for range 6 {
+			pass(10 * time.Second)
+			assert.Equal(t, p.Gap(&at), client.PollDelay(&vidu.Task{State: vidu.StateQueueing}, p.Age(&at)))
+		}
+		assert.Greater(t, client.PollDelay(&kind, 6*time.Hour), 5*time.Minute, "off-peak")
+		assert.GreaterOrEqual(t, client.PollDelay(&vidu.Task{}, -time.Hour), time.Second)
+
+		p.Remember(&vidu.Task{ID: "1", Model: vidu.ModelQ1}, true)
+		p.Hear()
+		assert.Greater(t, client.PollDelay(&vidu.Task{ID: "1"}, time.Minute), 30*time.Second, "a callback is awaited")
+	})
+	assert.Equal(t, 30*time.Second, (*vidu.Client)(nil).PollDelay(&vidu.Task{}, 0))
+	assert.Equal(t, 30*time.Second, new(vidu.Client).PollDelay(&vidu.Task{}, 0))
+}
+
 // The reply that stands for the first answer may be one that a look-up got, without an id, and nobody can change it.
 func TestSchedule_FirstAnswerIsACopy(t *testing.T) {
 	t.Parallel()

@@ -18,9 +18,6 @@ import (
 const (
 	askBudget   = 90 * time.Second // for one attempt of Await, a short outage included
 	minPause    = 2 * time.Second
-	maxPause    = 30 * time.Second // of an immediate task
-	maxOffPeak  = 30 * time.Minute
-	pauseShare  = 4 // one part in so many of the time that has passed
 	clockSkew   = 5 * time.Minute
 	heartbeats  = 5 * time.Second
 	maxPayloads = 100_000
@@ -33,7 +30,7 @@ type Activities struct {
 	Store  Store
 
 	// Pause says how long a task that still runs is left alone, given the task as last seen and the time since its
-	// create. nil is a quarter of that time: at most 30 seconds, for off-peak tasks 30 minutes.
+	// create. nil is [vidu.Client.PollDelay].
 	Pause func(task *vidu.Task, age time.Duration) time.Duration
 
 	clock func() time.Time // for tests; nil is Temporal's
@@ -241,10 +238,7 @@ func (a *Activities) pause(task *vidu.Task, age time.Duration) time.Duration {
 	if a.Pause != nil {
 		return a.Pause(task, age)
 	}
-	if task.OffPeak {
-		return min(age/pauseShare, maxOffPeak)
-	}
-	return min(age/pauseShare, maxPause)
+	return a.Client.PollDelay(task, age)
 }
 
 // now is the time by the clock that Since and Until came from.

@@ -129,7 +129,7 @@ func TestDefaultPause(t *testing.T) {
 		most  int // queries
 		least int
 	}{
-		"immediate": {`{"state":"processing"}`, time.Hour, 150, 120},
+		"immediate": {`{"state":"processing"}`, time.Hour, 220, 120},
 		"off-peak":  {`{"state":"queueing","off_peak":true}`, 48 * time.Hour, 150, 90},
 	}
 	for name, test := range tests {
