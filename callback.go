@@ -313,12 +313,12 @@ func (m *callbackMAC) readList(header http.Header, list string) error {
 	for more := true; more; {
 		var name string
 		name, list, more = strings.Cut(list, ";")
-		key := headerKey(name)
+		key, ok := headerKey(name)
 		values := header[key]
 		switch {
 		case len(m.signed) == maxSigned:
 			return badHeader("%s has more than %d names", listHeader, maxSigned)
-		case name == "" || len(name) > maxSignedLen || !isToken(name):
+		case !ok:
 			return badHeader("%s has something that is not a name", listHeader)
 		case m.covers(key):
 			return badHeader("%s has a name twice", listHeader)
@@ -335,15 +335,18 @@ func (m *callbackMAC) readList(header http.Header, list string) error {
 	return nil
 }
 
-// headerKey is http.CanonicalHeaderKey without its work for the names that every callback has.
-func headerKey(name string) string {
-	switch name {
-	case "Date":
-		return name
-	case "x-request-nonce":
-		return nonceHeader
+// headerKey is the name as http.Header spells it, without work for the names that every callback has. It is false for
+// what is no name.
+func headerKey(name string) (key string, ok bool) {
+	switch {
+	case name == "Date":
+		return name, true
+	case name == "x-request-nonce":
+		return nonceHeader, true
+	case name == "" || len(name) > maxSignedLen || !isToken(name):
+		return "", false
 	}
-	return http.CanonicalHeaderKey(name)
+	return http.CanonicalHeaderKey(name), true
 }
 
 func (m *callbackMAC) covers(key string) bool {
@@ -385,15 +388,39 @@ func (cfg *callbackConfig) checkSignature(r *http.Request, m *callbackMAC) error
 
 // checkDate takes the one form of dates that HTTP allows to send. time.Parse alone is more generous.
 func (cfg *callbackConfig) checkDate(text string) error {
-	var again [len(http.TimeFormat)]byte
 	date, err := time.Parse(http.TimeFormat, text)
-	if err != nil || string(date.AppendFormat(again[:0], http.TimeFormat)) != text {
+	if err != nil || !looksLike(text, http.TimeFormat) {
 		return badHeader("Date is not in the form of %q", http.TimeFormat)
 	}
 	if off := time.Since(date); off.Abs() > cfg.tolerance {
 		return fmt.Errorf("%w: its Date is off by %v", ErrCallbackStale, off.Round(time.Second))
 	}
 	return nil
+}
+
+// looksLike compares kinds of characters: digits, capitals, small letters; all others must be the same.
+func looksLike(text, model string) bool {
+	if len(text) != len(model) {
+		return false
+	}
+	for i := range len(text) {
+		if charKind(text[i]) != charKind(model[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func charKind(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return '0'
+	case 'A' <= c && c <= 'Z':
+		return 'A'
+	case 'a' <= c && c <= 'z':
+		return 'a'
+	}
+	return c
 }
 
 // NonceStore remembers which callbacks were handled and which are being handled. It is shared by all processes that
