@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -127,22 +125,17 @@ func costOfGoroutines(t *testing.T, n int) (cost footprint) {
 	return cost
 }
 
-func raceDetector() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
 // Target 9: what 100 000 waiting tasks cost, beside a goroutine and a timer for each.
 func TestWaitAll_CostOfWaiting(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const baseline = 2_000
 	n := 100_000
-	if raceDetector() {
+	if underRace() {
 		n = 20_000 // it makes everything slow, and a task no larger
 	}
 	ours, floor := costOfWaitAll(t, n), costOfGoroutines(t, baseline)
 	t.Logf("WaitAll: %d B a task, %d goroutines for %d; goroutine and timer: %d B a task, %d goroutines for %d",
 		ours.bytes/n, ours.goroutines, n, floor.bytes/baseline, floor.goroutines, baseline)
-	assert.LessOrEqual(t, ours.bytes/n, map[bool]int{false: 128, true: 160}[raceDetector()])
+	assert.LessOrEqual(t, ours.bytes/n, map[bool]int{false: 128, true: 160}[underRace()])
 	assert.LessOrEqual(t, ours.goroutines, 20)
 	assert.Less(t, 10*ours.bytes/n, floor.bytes/baseline)
 }
