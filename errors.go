@@ -34,54 +34,54 @@ type ErrorCode string //nolint:errname // "code" is the field's own term; the ty
 
 // Codes of a request that was refused for what it says. Sending it again as it is changes nothing.
 const (
-	ErrBadRequest               ErrorCode = "BadRequest"
-	ErrFieldLacking             ErrorCode = "FieldLacking"
-	ErrFieldUnwanted            ErrorCode = "FieldUnwanted"
-	ErrFieldItemCountOutOfRange ErrorCode = "FieldItemCountOutOfRange"
-	ErrFieldInvalid             ErrorCode = "FieldInvalid"
-	ErrPageSizeOutOfRange       ErrorCode = "PageSizeOutOfRange"
-	ErrModelUnavailable         ErrorCode = "ModelUnavailable"
+	ErrBadRequest               ErrorCode = "BadRequest"               // 400, the request as a whole; also a cancel that came too late
+	ErrFieldLacking             ErrorCode = "FieldLacking"             // 400, a required field is missing
+	ErrFieldUnwanted            ErrorCode = "FieldUnwanted"            // 400, a field that the model does not take
+	ErrFieldItemCountOutOfRange ErrorCode = "FieldItemCountOutOfRange" // 400, too few or too many images, videos or subjects
+	ErrFieldInvalid             ErrorCode = "FieldInvalid"             // 400, a value that the model does not take
+	ErrPageSizeOutOfRange       ErrorCode = "PageSizeOutOfRange"       // 400, of a list; at most 100
+	ErrModelUnavailable         ErrorCode = "ModelUnavailable"         // 400, no such model, or not for this account
 )
 
 // Codes of media that cannot be used. The download failures usually come as the code of a failed task.
 const (
-	ErrImageFormatInvalid   ErrorCode = "ImageFormatInvalid"
-	ErrImageSizeInvalid     ErrorCode = "ImageSizeInvalid"
-	ErrImageDownloadFailure ErrorCode = "ImageDownloadFailure"
-	ErrVideoFormatInvalid   ErrorCode = "VideoFormatInvalid"
-	ErrVideoDownloadFailure ErrorCode = "VideoDownloadFailure"
+	ErrImageFormatInvalid   ErrorCode = "ImageFormatInvalid"   // 400, not png, jpeg or webp
+	ErrImageSizeInvalid     ErrorCode = "ImageSizeInvalid"     // 400, too large, too small or out of ratio
+	ErrImageDownloadFailure ErrorCode = "ImageDownloadFailure" // 400, the server could not fetch a link
+	ErrVideoFormatInvalid   ErrorCode = "VideoFormatInvalid"   // 400, not mp4, avi or mov
+	ErrVideoDownloadFailure ErrorCode = "VideoDownloadFailure" // 400, the server could not fetch a link
 )
 
 // Codes of the content moderation.
 const (
-	ErrTaskPromptPolicyViolation ErrorCode = "TaskPromptPolicyViolation"
-	ErrAuditSubmitIllegal        ErrorCode = "AuditSubmitIllegal"
-	ErrCreationPolicyViolation   ErrorCode = "CreationPolicyViolation"
-	ErrPhotoAuditNotPass         ErrorCode = "PhotoAuditNotPass"
-	ErrAuditFailed               ErrorCode = "AuditFailed"
+	ErrTaskPromptPolicyViolation ErrorCode = "TaskPromptPolicyViolation" // 400, the prompt
+	ErrAuditSubmitIllegal        ErrorCode = "AuditSubmitIllegal"        // 400, what was sent
+	ErrCreationPolicyViolation   ErrorCode = "CreationPolicyViolation"   // 400, the result
+	ErrPhotoAuditNotPass         ErrorCode = "PhotoAuditNotPass"         // 400, an image
+	ErrAuditFailed               ErrorCode = "AuditFailed"               // 400, of a failed task as a rule
 )
 
 // Codes of the account, the key and its limits. ErrCreditInsufficient also matches the words that gateways use for an
 // empty balance, such as insufficient_quota.
 const (
-	ErrUnauthorized       ErrorCode = "Unauthorized"
-	ErrForbidden          ErrorCode = "Forbidden"
-	ErrCreditInsufficient ErrorCode = "CreditInsufficient"
-	ErrQuotaExceeded      ErrorCode = "QuotaExceeded"
-	ErrTooManyRequests    ErrorCode = "TooManyRequests"
-	ErrSystemThrottling   ErrorCode = "SystemThrottling"
+	ErrUnauthorized       ErrorCode = "Unauthorized"       // 401, the key is wrong or its scheme is, see [WithAuthScheme]
+	ErrForbidden          ErrorCode = "Forbidden"          // 403, the key may not do this
+	ErrCreditInsufficient ErrorCode = "CreditInsufficient" // 400 or 402, the balance is too low
+	ErrQuotaExceeded      ErrorCode = "QuotaExceeded"      // 429, too many tasks at once; may pass
+	ErrTooManyRequests    ErrorCode = "TooManyRequests"    // 429, too many requests; may pass
+	ErrSystemThrottling   ErrorCode = "SystemThrottling"   // 429, the server is busy; may pass
 )
 
 // Codes of the state of a task or of the server.
 const (
-	ErrTaskNotFound           ErrorCode = "TaskNotFound"
-	ErrCreationNotFound       ErrorCode = "CreationNotFound"
-	ErrNotFound               ErrorCode = "NotFound"
-	ErrOperationInProcess     ErrorCode = "OperationInProcess"
-	ErrConflict               ErrorCode = "Conflict"
-	ErrUserCancelled          ErrorCode = "UserCancelled"
-	ErrCanceled               ErrorCode = "Canceled"
-	ErrInternalServiceFailure ErrorCode = "InternalServiceFailure"
+	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet
+	ErrCreationNotFound       ErrorCode = "CreationNotFound"       // 404, no such result
+	ErrNotFound               ErrorCode = "NotFound"               // 404; also of [Client.FindTask], where it means: not seen
+	ErrOperationInProcess     ErrorCode = "OperationInProcess"     // 400, please wait; after a create a task may exist
+	ErrConflict               ErrorCode = "Conflict"               // 409, a twin may exist
+	ErrUserCancelled          ErrorCode = "UserCancelled"          // of a task that was cancelled
+	ErrCanceled               ErrorCode = "Canceled"               // 499, the request was given up midway; after a create a task may exist
+	ErrInternalServiceFailure ErrorCode = "InternalServiceFailure" // 500, may pass; after a create a task may exist
 )
 
 // Error returns the code as the API spells it.

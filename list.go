@@ -29,14 +29,14 @@ const (
 
 // ListTasksRequest selects tasks. Every zero field selects everything.
 type ListTasksRequest struct {
-	From, To    time.Time // bounds of CreatedAt; zero is the server's default, the last 7 days
-	TaskIDs     []string
-	States      []State
-	Models      []Model
-	Resolutions []Resolution
-	Page        int    // counted from 0; ignored with a PageToken, which is the way through all pages
-	PageSize    int    // tasks a page: 0 is the server's default, 10; more than 100 is refused by the server
-	PageToken   string // the NextPageToken of the page before
+	From, To    time.Time    // bounds of CreatedAt; zero is the server's default, the last 7 days
+	TaskIDs     []string     // tasks with one of these ids
+	States      []State      // tasks in one of these states
+	Models      []Model      // tasks for one of these models
+	Resolutions []Resolution // videos of one of these sizes
+	Page        int          // counted from 0; ignored with a PageToken, which is the way through all pages
+	PageSize    int          // tasks a page: 0 is the server's default, 10; more than 100 is refused by the server
+	PageToken   string       // the NextPageToken of the page before
 }
 
 // TaskPage is one page of a list.
