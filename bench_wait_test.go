@@ -125,7 +125,7 @@ func costOfGoroutines(t *testing.T, n int) (cost footprint) {
 	return cost
 }
 
-// Target 9: what 100 000 waiting tasks cost, beside a goroutine and a timer for each.
+// What 100 000 waiting tasks cost, beside a goroutine and a timer for each.
 func TestWaitAll_CostOfWaiting(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const baseline = 2_000
 	n := 100_000

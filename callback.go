@@ -54,6 +54,8 @@ const (
 	maxNonceLen      = 128
 	callbackBudget   = time.Minute      // for one delivery, the function included
 	requeryBudget    = 15 * time.Second // of it, for the question to the API
+	storeBudget      = 5 * time.Second  // beyond it, for ending a claim
+	maxStrangers     = 8                // queries at once that unverified callbacks cause
 	reportedFor      = 24 * time.Hour   // how long a task that was reported is remembered
 	maxRemembered    = 100_000
 )
@@ -122,9 +124,10 @@ func WithNonceStore(store NonceStore) CallbackOption {
 // pass the upstream's callbacks on: those are signed with the gateway's key, which its customers do not have. Secrets
 // are not needed then and not used.
 //
-// Anybody can then make the handler ask the API about a task, and nothing more: what the function is given comes from
-// the API, never from the callback. A path that cannot be guessed keeps strangers from asking often. [VerifyCallback]
-// ignores this option.
+// Anybody can then make the handler ask the API about a task, one question each and 8 at a time (the rest gets 503),
+// and who knows the id of a task that is waited for can bring its queries forward, to one a second. That is all: what
+// the function is given comes from the API, never from the callback, and polling does not rely on such callbacks. Still
+// give the handler a path that cannot be guessed. [VerifyCallback] ignores this option.
 func WithUnverifiedCallbacks() CallbackOption {
 	return func(cfg *callbackConfig) error {
 		cfg.unverified = true
@@ -446,7 +449,7 @@ func charKind(c byte) byte {
 //
 //	func (s Store) Release(ctx context.Context, key string) error { return s.rdb.Del(ctx, key).Err() }
 type NonceStore interface {
-	// Claim takes key, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
+	// Claim takes key for lease, a minute, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
 	// returns an error if another delivery holds key, or if the store cannot tell: then the sender is told to come
 	// again. It may wait for that other delivery, for as long as ctx lasts. A claim that is neither committed nor
 	// released, because its process died, should end after lease.
@@ -534,6 +537,9 @@ func (m *nonceMemory) free(key string) {
 // be asked within 15 seconds, or does not know the task; 401 for everything that is wrong with the signature; 400 (no task
 // id), 405 (not a POST), 413 (more than 2 MiB). The reasons go to the client's logger and to nobody else.
 //
+// Whoever has seen a genuine callback can deliver its nonce first, with the id of another task; the genuine one is then
+// taken for a copy. So a callback can be kept from fn, though never changed: what fn must not miss has to be polled for.
+//
 // fn may be called again for a task after 24 hours, after a restart, or, when another process reported it, without a
 // common [WithNonceStore]: let it be harmless to repeat, and quick, best by only queueing work. Its context ends one
 // minute after the request came, and not when the sender hangs up.
@@ -556,6 +562,11 @@ func (c *Client) CallbackHandler(secret string, fn func(context.Context, *Task) 
 		return nil, err
 	}
 	h := &callbackHandler{client: c, cfg: cfg, fn: fn, nonces: cfg.nonces, tasks: cfg.nonces}
+	if cfg.unverified {
+		single := *c
+		single.maxAttempts = 1 // retries of ours would multiply what strangers ask
+		h.client, h.strangers = &single, make(chan struct{}, maxStrangers)
+	}
 	if cfg.nonces == nil {
 		h.nonces, h.tasks = newNonceMemory(), newNonceMemory()
 	}
@@ -568,6 +579,8 @@ type callbackHandler struct {
 	fn     func(context.Context, *Task) error
 	nonces NonceStore
 	tasks  NonceStore
+
+	strangers chan struct{} // holds one for each query that an unverified callback causes
 }
 
 // callbackError is why a callback was not taken, and the status that answers it.
@@ -621,6 +634,9 @@ func (h *callbackHandler) take(w http.ResponseWriter, r *http.Request) (id strin
 
 // readCallback returns the task id in the body of a callback, the one thing that is read of it.
 func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
+	if r.Body == nil { // of a request that was made by hand
+		r.Body = http.NoBody
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
 	if err != nil {
 		status := http.StatusBadRequest
@@ -657,6 +673,8 @@ func (h *callbackHandler) once(ctx context.Context, store NonceStore, key string
 	}
 	succeeded := false
 	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeBudget) // though do has used up its time
+		defer cancel()
 		var err error
 		if succeeded {
 			err = store.Commit(ctx, key, ttl)
@@ -675,13 +693,13 @@ func (h *callbackHandler) once(ctx context.Context, store NonceStore, key string
 // handle asks about the task and tells those who want to know.
 func (h *callbackHandler) handle(ctx context.Context, id string) error {
 	task, err := h.requery(ctx, id)
-	if failure, ok := errors.AsType[*APIError](err); ok && failure.StatusCode == http.StatusNotFound && h.cfg.unverified {
+	if h.cfg.unverified && isStatus(err, http.StatusNotFound) {
 		return nil // a stranger's, or under the upstream's id: coming again would not help
 	}
 	if err != nil {
 		return &callbackError{http.StatusServiceUnavailable, err}
 	}
-	h.client.wake(id)
+	h.client.waiters.wake(id, !h.cfg.unverified)
 	if !task.Done() {
 		return nil
 	}
@@ -690,6 +708,14 @@ func (h *callbackHandler) handle(ctx context.Context, id string) error {
 
 // requery returns what the API says about the task. A success without a link is not the end of it, see [Client.Watch].
 func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error) {
+	if h.cfg.unverified {
+		select {
+		case h.strangers <- struct{}{}:
+			defer func() { <-h.strangers }()
+		default:
+			return nil, errors.New("too many unverified callbacks at once")
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, requeryBudget)
 	defer cancel()
 	task, err := h.client.GetTask(ctx, id)
@@ -717,8 +743,10 @@ func (h *callbackHandler) reason(err error) slog.Attr {
 	return slog.String("error", oneLine(h.client.redact(err.Error()), 300))
 }
 
+// log writes one record. A logger that panics must not change the answer.
 func (h *callbackHandler) log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
 	if h.client.logger != nil {
+		defer func() { _ = recover() }() // there is nowhere to report it
 		h.client.logger.LogAttrs(ctx, level, message, attrs...)
 	}
 }

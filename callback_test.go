@@ -962,6 +962,110 @@ func TestCallback_UnverifiedIsAHint(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, rc.deliver(t, r))
 }
 
+// Strangers can have the API asked, each callback once and eight at a time, and cost nobody else retries.
+func TestCallback_UnverifiedFlood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var creates, queries atomic.Int64
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost && creates.Add(1) > 1 {
+				return reply(r, http.StatusOK, `{"task_id":"1","state":"created"}`)
+			}
+			if r.Method == http.MethodGet {
+				queries.Add(1)
+				pass(10 * time.Second)
+			}
+			return reply(r, http.StatusTooManyRequests, "")
+		}))
+		handler, err := client.CallbackHandler("", func(context.Context, *vidu.Task) error { return nil }, vidu.WithUnverifiedCallbacks())
+		require.NoError(t, err)
+		var statuses sync.Map
+		for i := range 40 {
+			go func() {
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, received("/callback", `{"id":"`+strconv.Itoa(i)+`"}`))
+				statuses.Store(i, w.Code)
+			}()
+		}
+		synctest.Wait()
+		assert.EqualValues(t, 8, queries.Load())
+		pass(15 * time.Second)
+		assert.EqualValues(t, 8, queries.Load(), "no retries")
+		statuses.Range(func(_, status any) bool { return assert.Equal(t, http.StatusServiceUnavailable, status) })
+		_, err = client.Reference2Video(t.Context(), smallRequest())
+		require.NoError(t, err, "it has its retries")
+	})
+}
+
+// Any callback that the API confirms wakes the waits of its task: one that says "processing" and one that nobody signed.
+func TestCallback_WakesWhateverItSays(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]vidu.CallbackOption{"verified": nil, "unverified": {vidu.WithUnverifiedCallbacks()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, replies(processing))
+				handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil }, opts...)
+				require.NoError(t, err)
+				time.AfterFunc(time.Minute, func() {
+					handler.ServeHTTP(httptest.NewRecorder(), callback("1", `{"id":"1","state":"processing"}`))
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+				defer cancel()
+				_, err = client.Wait(ctx, "1", vidu.WithPollInterval(time.Hour))
+				require.Error(t, err)
+				assert.Equal(t, []time.Duration{0, time.Minute, time.Minute}, p.at, "the wait, the handler, the wait")
+			})
+		})
+	}
+}
+
+// A function that uses up its time and then succeeds has succeeded, also for a store that looks at its context.
+func TestCallback_CommitsAfterTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &strictStore{sharedStore: newSharedStore()}
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(store))
+		rc.fail = func(int) error {
+			pass(61 * time.Second)
+			return nil
+		}
+		for _, nonce := range []string{"1", "1", "2"} {
+			assert.Equal(t, http.StatusOK, rc.deliver(t, callback(nonce, callbackBody)))
+		}
+		assert.Len(t, rc.told, 1)
+	})
+}
+
+// strictStore does nothing once the context is over, as clients of databases do.
+type strictStore struct{ *sharedStore }
+
+func (s *strictStore) Commit(ctx context.Context, key string, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.sharedStore.Commit(ctx, key, ttl)
+}
+
+// Neither a logger that panics nor a request without a body, as made by hand, does harm.
+func TestCallback_OddSurroundings(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), through(func(r *http.Request) (*http.Response, error) {
+		return reply(r, http.StatusOK, doneReply)
+	}))
+	handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, callback("1", callbackBody))
+	assert.Equal(t, http.StatusOK, w.Code)
+
+	w = httptest.NewRecorder()
+	r := callback("2", "")
+	r.Body = nil
+	handler.ServeHTTP(w, r)
+	assert.Equal(t, http.StatusBadRequest, w.Code)
+}
+
 // A sender that gives up and comes again waits for its first delivery, and has its turn when that one fails.
 func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
 	t.Parallel()

@@ -45,8 +45,12 @@ func (p *pacer) Gap(at *Pace) time.Duration { return p.gap(at) }
 // Age is the time since a create.
 func (p *pacer) Age(at *Pace) time.Duration { return p.now() - at.began }
 
-// Hear is what a callback does.
-func (p *pacer) Hear() { p.hear() }
+// Hear is what callbacks do that tell of the ends of three tasks.
+func (p *pacer) Hear() {
+	for range callbackProof {
+		p.hear(true)
+	}
+}
 
 // Sizes counts what p remembers.
 func (p *pacer) Sizes() (classes, births int) {
@@ -60,7 +64,10 @@ func (p *pacer) Learned(at *Pace) (total, work float64, totals, works int) {
 }
 
 // Wake is what a verified callback does.
-func (c *Client) Wake(id string) { c.wake(id) }
+func (c *Client) Wake(id string) { c.waiters.wake(id, true) }
+
+// WakeUnverified is what an unverified callback does.
+func (c *Client) WakeUnverified(id string) { c.waiters.wake(id, false) }
 
 // Waiting counts the waits that a callback can wake.
 func (c *Client) Waiting() int {

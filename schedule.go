@@ -22,15 +22,16 @@ const (
 	jitter        = 0.1 // each way, so that tasks created together are not asked for together
 
 	callbackGap   = time.Minute // at least, while callbacks arrive
-	callbackFaith = time.Hour   // after one arrived
-	callbackLimit = 10          // times the longest gap without them
+	callbackFaith = time.Hour   // after the last one
+	callbackProof = 3           // in a row that came, until they are relied on
+	callbackLimit = 4           // times the longest gap without them
 
 	learnedDurations = 256  // of each class
 	learnedClasses   = 64   // the rest share one
 	rememberedTasks  = 1024 // that this client created
 	rememberedReply  = 4096 // bytes of the reply to a create
 	knownWell        = 8    // durations after which a class is trusted
-	priorWeight      = 3    // durations that the prior counts for
+	priorWeight      = 8    // durations that the prior counts for: those of tasks begun together are at first the short ones
 	scoutsPerClass   = 4
 )
 
@@ -51,7 +52,8 @@ type birth struct {
 	class    class
 	at       time.Duration
 	callback bool   // one was asked for
-	reply    []byte // to the create; nil when it is too long to keep, or says that the task has ended
+	learned  bool   // its duration is part of what is known
+	reply    []byte // to the create; nil when it is out of date, too long to keep, or says that the task has ended
 }
 
 // pacer knows how long tasks take and says when to ask for one. Its memory is bounded. Times are counted from epoch,
@@ -63,14 +65,14 @@ type pacer struct {
 	mu      sync.Mutex
 	records map[class]*record
 	births  map[string]birth
-	born    []string // the keys of births, as a ring
-	oldest  int      // in born
-	heard   time.Duration
-	deaf    bool // no callback arrived yet
+	born    []string      // the keys of births, as a ring
+	oldest  int           // in born
+	heard   int           // ends in a row that a callback told first
+	hearing time.Duration // the last of them
 }
 
 func newPacer(randomly func() float64) *pacer {
-	return &pacer{epoch: time.Now(), randomly: randomly, records: map[class]*record{}, births: map[string]birth{}, deaf: true}
+	return &pacer{epoch: time.Now(), randomly: randomly, records: map[class]*record{}, births: map[string]birth{}}
 }
 
 func (p *pacer) now() time.Duration { return time.Since(p.epoch) }
@@ -93,15 +95,30 @@ func (p *pacer) remember(task *Task, callback bool) {
 	p.births[task.ID] = b
 }
 
-// hear notes that callbacks arrive.
-func (p *pacer) hear() {
+// outdate is called when the server has said of a task more than the reply to its create did.
+func (p *pacer) outdate(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard, p.deaf = p.now(), false
+	if b, ours := p.births[id]; ours && b.reply != nil {
+		b.reply = nil
+		p.births[id] = b
+	}
+}
+
+// hear notes whether a callback told of the end of a task before a query did. Those of tasks that others wait for prove
+// nothing: where several processes share them, each hears of the wrong ones.
+func (p *pacer) hear(came bool) {
+	if !came {
+		p.heard = 0
+		return
+	}
+	p.heard, p.hearing = p.heard+1, p.now()
 }
 
 // trusts reports whether callbacks can be relied on.
-func (p *pacer) trusts(now time.Duration) bool { return !p.deaf && now-p.heard < callbackFaith }
+func (p *pacer) trusts(now time.Duration) bool {
+	return p.heard >= callbackProof && now-p.hearing < callbackFaith
+}
 
 // pace is where one task stands, as far as the schedule cares. A program may wait for 100 000 tasks: keep it small.
 type pace struct {
@@ -112,7 +129,7 @@ type pace struct {
 	exact    bool          // began is the create
 	queueing bool          // the last state seen comes before processing
 	callback bool          // one was asked for
-	woken    bool          // a callback has just come
+	woken    bool          // a genuine callback has just come
 	scout    bool          // of a class of which nothing is known
 }
 
@@ -164,11 +181,25 @@ func (p *pacer) see(at *pace, task *Task) {
 	if at.queueing && sharp && task.State == StateProcessing {
 		at.working = max(when, 1)
 	}
-	if sharp && task.State == StateSuccess {
+	if task.Done() && at.callback {
+		p.hear(at.woken)
+	}
+	if sharp && task.State == StateSuccess && !p.isLearned(task.ID) {
 		at.record.learn(at, when)
 	}
 	at.queueing = isQueueing(task.State)
 	at.asked, at.woken = now, false
+}
+
+// isLearned reports whether the duration of a task was learned before, and notes that it is now: several may wait for it.
+func (p *pacer) isLearned(id string) bool {
+	b, ours := p.births[id]
+	if ours && !b.learned {
+		b.learned = true
+		p.births[id] = b
+		return false
+	}
+	return ours
 }
 
 // gap is how long to wait before the next query.

@@ -37,7 +37,8 @@ func newWaitConfig(opts []WaitOption) *waitConfig {
 	return w
 }
 
-// WithPollInterval asks every d. d below 100 ms, zero and negative included, counts as 100 ms.
+// WithPollInterval asks every d. d below 100 ms, zero and negative included, counts as 100 ms. A server that asks for a
+// longer pause after a failure gets it, up to a minute.
 func WithPollInterval(d time.Duration) WaitOption {
 	return WithPollSchedule(func(time.Duration) time.Duration { return d })
 }
@@ -81,11 +82,12 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 		yield(nil, err)
 		return
 	}
-	wake, forget := c.waiters.add(id)
+	bell, forget := c.waiters.add(id)
 	defer forget()
+	wake := alarm{bell: bell}
 	w := wait{id: id, started: c.pacer.now()}
 	var last *Task
-	for task, failure := c.firstAnswer(ctx, &w); ; task, failure = c.ask(ctx, &w) {
+	for task, failure := c.firstAnswer(ctx, &w, config); ; task, failure = c.ask(ctx, &w) {
 		last = cmp.Or(task, last)
 		if w.take(task, failure) {
 			config.progress(last)
@@ -94,7 +96,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 			}
 		}
 		err := w.over(failure, c.pacer.now())
-		if err == nil && !w.sleep(ctx, wake, w.pause(config, c.pacer, failure)) {
+		if err == nil && !wake.sleep(ctx, &w, c.pacer, w.pause(config, c.pacer, failure), failure) {
 			err = w.cutShort(ctx, failure)
 		}
 		if err != nil {
@@ -105,12 +107,21 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 }
 
 // firstAnswer asks at once, unless the reply to the create is all that the server could say by now.
-func (c *Client) firstAnswer(ctx context.Context, w *wait) (*Task, error) {
-	var first *Task
-	if w.pace, first = c.pacer.begin(w.id); first != nil {
+func (c *Client) firstAnswer(ctx context.Context, w *wait, config *waitConfig) (*Task, error) {
+	if first := w.begin(c.pacer, config); first != nil {
 		return first, nil
 	}
 	return c.ask(ctx, w)
+}
+
+// begin returns the reply to the create where it can stand for the first answer. Who has a schedule of his own wants to
+// ask by it.
+func (w *wait) begin(p *pacer, config *waitConfig) *Task {
+	var first *Task
+	if w.pace, first = p.begin(w.id); config.schedule != nil {
+		return nil
+	}
+	return first
 }
 
 // ask asks for a task, and the client learns from the answer. The task may come with an error.
@@ -147,7 +158,7 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 
 // PollDelay returns how long to leave a task alone that still runs: the schedule of [Client.Watch], for programs that
 // keep the time themselves, such as the workflows of an engine. task is the task as last seen, age the time since its
-// create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and ten times as long while
+// create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four times as long while
 // callbacks arrive and the task has one; two equal calls differ by up to 20 %.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
@@ -209,11 +220,11 @@ func (w *wait) over(failure error, now time.Duration) error {
 // mayPass tells the failures that a wait survives. A wrong host or a wrong certificate is only survived once the task
 // was seen: before, it is a mistake of configuration rather than an outage.
 func (w *wait) mayPass(failure error, elapsed time.Duration) bool {
-	refusal, answered := errors.AsType[*APIError](failure)
+	_, answered := errors.AsType[*APIError](failure)
 	switch {
 	case w.odd > 0:
 		return w.odd < maxOddReplies
-	case answered && refusal.StatusCode == http.StatusNotFound:
+	case isStatus(failure, http.StatusNotFound):
 		return elapsed < unseenGrace
 	}
 	return (w.seen && !answered) || isTransient(failure)
@@ -233,7 +244,7 @@ func (w *wait) pause(config *waitConfig, p *pacer, failure error) time.Duration 
 	var d time.Duration
 	switch {
 	case config.schedule != nil:
-		d = max(config.schedule(p.now()-w.started), minPollPause)
+		d = min(max(config.schedule(p.now()-w.started), minPollPause), never)
 	case failure != nil:
 		d = min(max(p.gap(&w.pace), failureGap), maxGap) // an outage says nothing about how long the task takes
 	default:
@@ -250,18 +261,36 @@ func retryAfter(failure error) time.Duration {
 	return 0
 }
 
-// sleep waits for d, a wake-up or the end of ctx, of which it reports false. Unlike the one between retries it uses up
-// the whole context: a wait has nothing better to do.
-func (w *wait) sleep(ctx context.Context, wake <-chan struct{}, d time.Duration) bool {
+// alarm is what ends a pause early.
+type alarm struct {
+	bell <-chan bool
+	rung time.Duration // when it last brought a query forward; 0: never
+}
+
+// sleep waits for d or until a callback comes, and reports false when ctx has ended. Callbacks do not override what the
+// server asked for after a failure, and bring no more than one query a second forward, whoever sends them. Unlike the
+// sleep between retries it uses up the whole context: a wait has nothing better to do.
+func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, failure error) bool {
+	now := p.now()
+	due, soonest := now+d, now+retryAfter(failure)
+	if a.rung != 0 {
+		soonest = max(soonest, a.rung+minGap)
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-wake:
-		w.pace.woken = true
-	case <-timer.C:
+	for bell := a.bell; ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return ctx.Err() == nil
+		case genuine := <-bell:
+			w.pace.woken = genuine
+			a.rung = min(max(soonest, p.now()), due)
+			timer.Reset(a.rung - p.now())
+			bell = nil // what else rings is for the next pause
+		}
 	}
-	return ctx.Err() == nil
 }
 
 // cutShort is the error of a wait whose context ended, with the failure of the last query.

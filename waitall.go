@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"net/http"
 	"slices"
 	"sort"
 	"strings"
@@ -30,8 +31,7 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 	}
 }
 
-// WaitAll waits for any number of tasks and yields each as it ends, in the order of ending: with a nil error after
-// success, a [*TaskError] after failure, and another error that names the id when the task can no longer be waited for.
+// WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a [*TaskError] after failure, and another error that names the id when the task can no longer be waited for.
 // The failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
 // that wrap ctx.Err().
 //
@@ -64,19 +64,20 @@ type fleet struct {
 	tasks   []member      // sorted by id
 	left    int           // without a result
 	due     dueHeap       // tasks to be asked for at their time
-	urgent  []*member     // tasks to be asked for first, each alone
+	urgent  []*member     // tasks to be asked for before those that are due, each alone
+	hurried bool          // the last query was for one of them, so the next is for one that is due
 	free    time.Duration // when the next query is allowed
 	list    bool          // the server lists tasks
-	unlist  int           // lists in a row that failed
+	refused int           // lists in a row that failed
 	trouble string        // of the last query that failed; one for each task would be too much
 
 	asking  int // queries under way
 	queries sync.WaitGroup
 	answers chan answer
 
-	bell  chan struct{} // rings when woken is not empty
+	bell  chan bool // rings when woken is not empty
 	mu    sync.Mutex
-	woken map[*member]struct{}
+	woken map[*member]bool // by a genuine callback
 }
 
 // member is a task of a fleet.
@@ -88,6 +89,7 @@ type member struct {
 	ended   bool          // the caller has the result
 	failing bool          // the last query failed
 	again   bool          // a callback came while it was being asked for
+	genuine bool          // and was a genuine one
 }
 
 // answer is that of one query. A task that a list did not tell of, or told of as ended, is nil: ask for it alone.
@@ -103,7 +105,7 @@ func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
 	single.maxAttempts = 1 // the schedule asks again, at its rate
 	f := &fleet{
 		client: &single, config: config, list: c.official,
-		answers: make(chan answer, maxQueries), bell: make(chan struct{}, 1), woken: map[*member]struct{}{},
+		answers: make(chan answer, maxQueries), bell: make(chan bool, 1), woken: map[*member]bool{},
 	}
 	now := c.pacer.now()
 	tasks := make([]member, len(ids))
@@ -160,8 +162,7 @@ func (f *fleet) begin(yield func(*Task, error) bool) bool {
 			}
 			continue
 		}
-		var first *Task
-		if m.pace, first = f.client.pacer.begin(m.id); first != nil {
+		if first := m.begin(f.client.pacer, f.config); first != nil {
 			f.note(m, first, nil)
 			m.at += m.pause(f.config, f.client.pacer, nil)
 		}
@@ -218,15 +219,17 @@ func (f *fleet) nextDue() time.Duration {
 	return f.client.pacer.now() + never
 }
 
-// takeDue takes what one query should ask for: one task or, where the server lists tasks, many.
+// takeDue takes what one query should ask for: one task or, where the server lists tasks, many. Urgent ones come first,
+// but take turns with those that are due: a flood of callbacks must not keep the others waiting for ever.
 func (f *fleet) takeDue(now time.Duration) []*member {
-	if len(f.urgent) > 0 {
+	isDue := len(f.due) > 0 && f.due[0].at <= now
+	if f.hurried = len(f.urgent) > 0 && (!f.hurried || !isDue); f.hurried {
 		first := f.urgent[0]
 		f.urgent = f.urgent[1:]
 		return []*member{first}
 	}
 	most := 1
-	if f.list && f.unlist < maxListFailures {
+	if f.list && f.refused < maxListFailures {
 		most = maxPageSize
 	}
 	var job []*member
@@ -277,7 +280,9 @@ func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
 	f.asking--
 	if got.failure != nil {
 		f.trouble = cause(got.failure)
-		f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
+		if isStatus(got.failure, http.StatusTooManyRequests) { // others concern their own tasks only
+			f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
+		}
 	}
 	f.judgeList(got)
 	for i, m := range got.members {
@@ -300,10 +305,10 @@ func (f *fleet) judgeList(got answer) {
 	case got.noList:
 		f.list = false
 	case isList && failed:
-		f.unlist++
-	case isList, failed && f.unlist >= maxListFailures: // the latter is an outage, of which lists are a part
-		f.unlist = 0
-	case f.unlist >= maxListFailures:
+		f.refused++
+	case isList, failed && f.refused >= maxListFailures: // the latter is an outage, of which lists are a part
+		f.refused = 0
+	case f.refused >= maxListFailures:
 		f.list = false
 	}
 }
@@ -319,7 +324,7 @@ func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, 
 		return f.end(m, task, failureOf(task), yield)
 	}
 	if m.again {
-		f.hasten(m)
+		f.hasten(m, m.genuine)
 		return true
 	}
 	m.at = now + m.pause(f.config, f.client.pacer, failure)
@@ -349,34 +354,35 @@ func (f *fleet) end(m *member, task *Task, err error, yield func(*Task, error) b
 }
 
 // wake is called by the goroutine of a callback.
-func (f *fleet) wake(id string) {
+func (f *fleet) wake(id string, genuine bool) {
 	i, found := sort.Find(len(f.tasks), func(i int) int { return strings.Compare(id, f.tasks[i].id) })
 	if !found {
 		return
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.woken[&f.tasks[i]] = struct{}{}
-	ring(f.bell)
+	m := &f.tasks[i]
+	f.woken[m] = f.woken[m] || genuine
+	ring(f.bell, true)
 }
 
 // hurry makes the tasks that callbacks have named the next to be asked for, once more if they are being asked for.
 func (f *fleet) hurry() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for m := range f.woken {
+	for m, genuine := range f.woken {
 		if m.place >= 0 {
 			heap.Remove(&f.due, int(m.place))
-			f.hasten(m)
-		} else {
-			m.again = !m.ended
+			f.hasten(m, genuine)
+		} else if !m.ended {
+			m.again, m.genuine = true, m.genuine || genuine
 		}
 	}
 	clear(f.woken)
 }
 
-func (f *fleet) hasten(m *member) {
-	m.again, m.pace.woken = false, true
+func (f *fleet) hasten(m *member, genuine bool) {
+	m.again, m.genuine, m.pace.woken = false, false, genuine
 	f.urgent = append(f.urgent, m)
 }
 

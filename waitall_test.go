@@ -549,6 +549,60 @@ func TestWaitAll_WakeOvertakes(t *testing.T) {
 	})
 }
 
+// A flood of callbacks for one task does not keep the others waiting.
+func TestWaitAll_FloodOfWakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(100, func(n int) time.Duration { return map[bool]time.Duration{true: time.Hour, false: time.Minute}[n == 0] })
+		f.latency = 0 // so that one task could take up the whole rate
+		client := f.client(t)
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+		defer stop()
+		go func() {
+			for ctx.Err() == nil {
+				pass(5 * time.Millisecond)
+				client.WakeUnverified("0")
+			}
+		}()
+		ended := 0
+		for _, o := range collect(ctx, client, numbered(100)) {
+			if o.err == nil {
+				assert.LessOrEqual(t, o.at, 2*time.Minute)
+				ended++
+			}
+		}
+		assert.Equal(t, 99, ended)
+		stop()
+		pass(time.Second) // for the flood to end
+	})
+}
+
+// What a server asks of one task is nothing to the others, unless it says that there are too many requests.
+func TestWaitAll_RetryAfterOfOneTask(t *testing.T) {
+	t.Parallel()
+	for status, slow := range map[int]bool{http.StatusServiceUnavailable: false, http.StatusTooManyRequests: true} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := farming(20, func(int) time.Duration { return 30 * time.Second })
+				f.header = http.Header{"Retry-After": {"50"}}
+				f.instead = func(r *http.Request) (int, string) {
+					if path.Base(path.Dir(r.URL.Path)) == "3" && time.Since(f.started) < 45*time.Second {
+						return status, ""
+					}
+					return 0, ""
+				}
+				for _, o := range collect(t.Context(), f.client(t), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+					require.NoError(t, o.err)
+					if o.task.ID != "3" {
+						assert.Equal(t, slow, o.at > 40*time.Second, "%v", o.at)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Each wake-up is worth one query.
 func TestWaitAll_WokenOnce(t *testing.T) {
 	t.Parallel()

@@ -5,21 +5,22 @@ import "sync"
 // waiters are the waits of this process that a callback can wake.
 type waiters struct {
 	mu     sync.Mutex
-	sleeps map[string]map[chan struct{}]struct{} // by task id
+	sleeps map[string]map[chan bool]struct{} // by task id
 	fleets map[*fleet]struct{}
 }
 
 func newWaiters() *waiters {
-	return &waiters{sleeps: map[string]map[chan struct{}]struct{}{}, fleets: map[*fleet]struct{}{}}
+	return &waiters{sleeps: map[string]map[chan bool]struct{}{}, fleets: map[*fleet]struct{}{}}
 }
 
-// add returns a channel that has something to receive once the task is worth a query, and what ends that.
-func (w *waiters) add(id string) (wake <-chan struct{}, forget func()) {
-	sleep := make(chan struct{}, 1)
+// add returns a channel that receives something once the task is worth a query, and what ends that. What it receives
+// is true when the callback was genuine.
+func (w *waiters) add(id string) (wake <-chan bool, forget func()) {
+	sleep := make(chan bool, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sleeps[id] == nil {
-		w.sleeps[id] = map[chan struct{}]struct{}{}
+		w.sleeps[id] = map[chan bool]struct{}{}
 	}
 	w.sleeps[id][sleep] = struct{}{}
 	return sleep, func() {
@@ -43,28 +44,33 @@ func (w *waiters) addFleet(f *fleet) (forget func()) {
 }
 
 // wake makes every wait for the task ask for it now. It never blocks.
-func (w *waiters) wake(id string) {
+func (w *waiters) wake(id string, genuine bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for sleep := range w.sleeps[id] {
-		ring(sleep)
+		ring(sleep, genuine)
 	}
 	for f := range w.fleets {
-		f.wake(id)
+		f.wake(id, genuine)
 	}
 }
 
-// ring leaves one wake-up in a channel with room for one.
-func ring(bell chan<- struct{}) {
+// ring leaves one wake-up in a channel with room for one. A genuine one takes the place of another.
+func ring(bell chan bool, genuine bool) {
 	select {
-	case bell <- struct{}{}:
+	case bell <- genuine:
+		return
 	default: // there is one already
 	}
-}
-
-// wake is called when a callback says that the task has changed. The waits of this process then ask for it at once,
-// and as long as callbacks arrive they rely on them.
-func (c *Client) wake(id string) {
-	c.pacer.hear()
-	c.waiters.wake(id)
+	if !genuine {
+		return
+	}
+	select {
+	case <-bell:
+	default:
+	}
+	select {
+	case bell <- true:
+	default:
+	}
 }

@@ -2,7 +2,9 @@ package vidu_test
 
 import (
 	"context"
+	"math"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -98,6 +100,154 @@ func TestWake_TeachesTheMoment(t *testing.T) {
 	}
 }
 
+// A flood of callbacks for one task costs a query a second, whoever sends them.
+func TestWake_Flood(t *testing.T) {
+	t.Parallel()
+	for name, wake := range map[string]func(*vidu.Client, string){"genuine": (*vidu.Client).Wake, "unverified": (*vidu.Client).WakeUnverified} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, outage(time.Minute, saying(http.StatusOK, processing)))
+				go func() {
+					for range 2000 {
+						pass(10 * time.Millisecond)
+						wake(client, "1")
+					}
+				}()
+				_, err := client.Wait(t.Context(), "1", vidu.WithPollInterval(time.Minute))
+				require.NoError(t, err)
+				assert.InDelta(t, 23, len(p.at), 2)
+				assert.InDelta(t, 0.01, (p.at[1] - p.at[0]).Seconds(), 0.001, "the first one counts at once")
+			})
+		})
+	}
+}
+
+// A callback does not override a server that asked for a pause.
+func TestWake_AfterRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+			if n > 0 {
+				return reply(r, http.StatusOK, succeeded)
+			}
+			resp, err := reply(r, http.StatusTooManyRequests, "")
+			resp.Header.Set("Retry-After", "40")
+			return resp, err
+		})
+		time.AfterFunc(10*time.Second, func() { client.Wake("1") })
+		_, err := client.Wait(t.Context(), "1", vidu.WithPollInterval(time.Hour))
+		require.NoError(t, err)
+		assert.Equal(t, []time.Duration{0, 40 * time.Second}, p.at)
+	})
+}
+
+// Polling relies on callbacks when three in a row have told of an end first, and no longer when one was lost. Those of
+// other tasks, and those that nobody verified, prove nothing.
+func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		wake   func(client *vidu.Client, id string)
+		relies []bool // after each of five tasks
+	}{
+		"its own":       {(*vidu.Client).Wake, []bool{false, false, true, true, true}},
+		"unverified":    {(*vidu.Client).WakeUnverified, make([]bool, 5)},
+		"another's":     {func(client *vidu.Client, _ string) { client.Wake("another") }, make([]bool, 5)},
+		"none":          {func(*vidu.Client, string) {}, make([]bool, 5)},
+		"the fourth no": {func(client *vidu.Client, id string) { client.Wake(map[bool]string{true: id, false: "x"}[id != "3"]) }, []bool{false, false, true, false, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var ends time.Time
+				client, _ := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
+					return reply(r, http.StatusOK, map[bool]string{true: succeeded, false: processing}[!time.Now().Before(ends)])
+				})
+				for n, want := range tt.relies {
+					id := strconv.Itoa(n)
+					client.Pacer().Remember(&vidu.Task{ID: id}, true)
+					ends = time.Now().Add(time.Minute)
+					time.AfterFunc(time.Minute, func() { tt.wake(client, id) })
+					_, err := client.Wait(t.Context(), id, vidu.WithPollInterval(37*time.Second))
+					require.NoError(t, err)
+					client.Pacer().Remember(&vidu.Task{ID: "next"}, true)
+					assert.Equal(t, want, client.PollDelay(&vidu.Task{ID: "next"}, 10*time.Second) > 30*time.Second, "after %d", n)
+				}
+			})
+		})
+	}
+}
+
+// The reply to a create is no answer any more once the server has said more, by whatever question.
+func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, p := polled(t, replies(processing, succeeded))
+		teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
+		client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+		_, err := client.GetTask(t.Context(), "1")
+		require.NoError(t, err)
+		for task, err := range client.Watch(t.Context(), "1") {
+			require.NoError(t, err)
+			assert.Equal(t, vidu.StateSuccess, task.State)
+		}
+		assert.Len(t, p.at, 2)
+		assert.Equal(t, p.at[0], p.at[1], "asked at once")
+	})
+}
+
+// Who has a schedule of his own wants to ask at once.
+func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, replies(succeeded))
+				teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
+				client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+				began := time.Since(p.started)
+				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(10*time.Minute)))
+				assert.Equal(t, []time.Duration{began}, p.at)
+			})
+		})
+	}
+}
+
+// However many wait for a task, its duration is learned once.
+func TestWait_LearnsEachTaskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := polled(t, outage(40*time.Second, saying(http.StatusOK, processing)))
+		client.Pacer().Remember(&vidu.Task{ID: "1"}, false)
+		at, _ := client.Pacer().Begin("1")
+		for range 4 {
+			_, err := client.Wait(t.Context(), "1")
+			require.NoError(t, err)
+		}
+		_, _, learned, _ := client.Pacer().Learned(&at)
+		assert.Equal(t, 1, learned)
+	})
+}
+
+// A pause that is as long as it gets is no pause that has passed.
+func TestWait_HugeInterval(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := polled(t, replies(processing))
+				pass(time.Second) // so that the time from now on is longer than can be said
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				require.Error(t, wait(ctx, client, vidu.WithPollInterval(math.MaxInt64)))
+				assert.Len(t, p.at, 1)
+			})
+		})
+	}
+}
+
 // A callback wakes all who wait for its task, and nobody else.
 func TestWake_AllWhoWait(t *testing.T) {
 	t.Parallel()
@@ -109,16 +259,17 @@ func TestWake_AllWhoWait(t *testing.T) {
 		for _, wait := range waits {
 			group.Go(func() { assert.NoError(t, wait(ctx, client, vidu.WithPollInterval(time.Hour))) })
 		}
+		group.Go(func() { assert.NoError(t, waits["WaitAll"](ctx, client, vidu.WithPollInterval(time.Hour))) }) // a second one
 		group.Go(func() {
 			_, err := client.Wait(ctx, "2", vidu.WithPollInterval(time.Hour))
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 		})
 		synctest.Wait()
-		assert.Equal(t, 4, client.Waiting())
+		assert.Equal(t, 5, client.Waiting())
 		pass(time.Minute)
 		client.Wake("1")
 		group.Wait()
-		assert.Len(t, p.at, 4+3)
+		assert.Len(t, p.at, 5+4)
 		assert.Zero(t, client.Waiting())
 	})
 }
@@ -134,7 +285,7 @@ func TestWake_LostCallbackIsCaught(t *testing.T) {
 			}
 			return reply(r, http.StatusOK, []string{processing, processing, processing, succeeded}[n])
 		})
-		client.Wake("an earlier one")
+		client.Pacer().Hear()
 		req := smallRequest()
 		req.CallbackURL = "https://example.com/callback"
 		task, err := client.Reference2Video(t.Context(), req)
