@@ -29,8 +29,8 @@
 // wait does not end the task, which can be waited for again by its id, from another process, too.
 //
 // A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
-// likely to end: never more often than once a second, at least once in 30 seconds, or 30 minutes for off-peak tasks.
-// [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
+// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks. Where callbacks
+// have proved to arrive it asks seldomer. [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
 //
 // # Errors
 //
