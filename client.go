@@ -322,9 +322,14 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		return a
 	}
 	defer resp.Body.Close()
+	if a.incomplete { // the server may wait for the rest of the request as we wait for the rest of its early answer
+		defer time.AfterFunc(earlyAnswerTime, g.release).Stop()
+	}
 	c.readAnswer(rq, resp, a)
 	return a
 }
+
+const earlyAnswerTime = 30 * time.Second
 
 func (c *Client) clientFor(rq *request) *http.Client {
 	switch {

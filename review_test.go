@@ -1,12 +1,14 @@
 package vidu_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -113,6 +115,29 @@ type panicking struct{ slog.Handler }
 
 func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
 func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
+
+// A server that answers early and keeps the rest of its answer back until it has the whole request is not waited for:
+// the proof that nothing was created is there.
+func TestEarlyAnswerIsKeptBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		r := newRig(t, "http://127.0.0.1")
+		r.pipes(func(conn net.Conn) {
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+				return
+			}
+			w.requests.Add(1)
+			io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{")
+			<-t.Context().Done() // it reads nothing
+		})
+		started := time.Now()
+		_, err := r.Reference2Video(t.Context(), bigRequest(t))
+		assertNotCreated(t, err)
+		assert.Equal(t, int64(3), w.requests.Load(), "sent again")
+		assert.Equal(t, 90*time.Second, time.Since(started))
+	})
+}
 
 // TestExpectIsKept announces a large body at every attempt, so that a refusal by the header stays proof.
 func TestExpectIsKept(t *testing.T) {
