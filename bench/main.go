@@ -1,0 +1,130 @@
+// Bench measures what the vidu client costs, beside the same work written by hand and beside other clients, in one run
+// and in turn. It writes what it found, good or bad, to a Markdown file.
+//
+//	go run . -out RESULTS.md           # everything
+//	go run . -quick -only callback     # a few rounds of one part, to standard output
+//
+// Everything happens in memory and on loopback; nothing costs money. It needs Linux, for it reads /proc.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	var err error
+	if text := os.Getenv(errandVariable); text != "" {
+		err = runErrand(ctx, text, os.Stdin, os.Stdout)
+	} else {
+		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	}
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// effort is how much is done of everything.
+type effort struct {
+	rounds, calls   int // of the calls in memory
+	verifications   int // of a callback, in a round
+	bigRounds       int
+	pictureSize     int // bytes
+	atOnce          int // big requests
+	heapRounds      int
+	crowd, smaller  int // waiting tasks: ours and the floor's, and the peers'
+	interval        time.Duration
+	worlds          string // of the simulation, as a pattern
+	pollers, polls  int
+	film, filmTurns int // bytes, rounds
+}
+
+var (
+	full = effort{
+		rounds: 41, calls: 2000, verifications: 20_000, bigRounds: 15, pictureSize: 2 << 20, atOnce: 32, heapRounds: 3,
+		crowd: 100_000, smaller: 2000, interval: 2 * time.Second, worlds: ".*", pollers: 32, polls: 100, film: 256 << 20, filmTurns: 9,
+	}
+	quick = effort{
+		rounds: 3, calls: 20, verifications: 20, bigRounds: 1, pictureSize: 8 << 10, atOnce: 3, heapRounds: 1,
+		crowd: 500, smaller: 20, interval: 200 * time.Millisecond, worlds: "^A$", pollers: 32, polls: 2, film: 2 << 20, filmTurns: 1,
+	}
+)
+
+// bench is one run of the program.
+type bench struct {
+	effort
+
+	quick  bool
+	dir    string // scratch
+	tables map[string]*table
+	worlds []world
+}
+
+// parts of the run. Each fills the tables of its name.
+var parts = []struct {
+	name    string
+	measure func(ctx context.Context, b *bench) error
+}{
+	{"create", measureCreate},
+	{"poll", measurePoll},
+	{"pictures", measurePictures},
+	{"heap", measureHeap},
+	{"peak", measurePeak},
+	{"waiting", measureWaiting},
+	{"schedule", measureSchedule},
+	{"callback", measureCallback},
+	{"connections", measureConnections},
+	{"download", measureDownload},
+}
+
+// run is the program. It tells of its progress on the second writer.
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	short := flags.Bool("quick", false, "a few rounds of little: shows that everything works and measures nothing")
+	file := flags.String("out", "", "write the report to this `file` instead of standard output")
+	only := flags.String("only", "", "run only the parts whose name matches this `regexp`")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	b := &bench{effort: full, quick: *short, tables: map[string]*table{}}
+	if *short {
+		b.effort = quick
+	}
+	if b.dir, err = os.MkdirTemp("", "vidu-bench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	for _, part := range parts {
+		if !wanted.MatchString(part.name) {
+			continue
+		}
+		began := time.Now()
+		if err := part.measure(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		if _, err := fmt.Fprintf(progress, "%s: %.1f s\n", part.name, time.Since(began).Seconds()); err != nil {
+			return err
+		}
+	}
+	report := b.report(time.Now())
+	if *file == "" {
+		_, err = io.WriteString(out, report)
+		return err
+	}
+	return os.WriteFile(*file, []byte(report), 0o644) //nolint:gosec // for everybody to read
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// limit is one number that the project has set itself: what must be held and what it should come to. None is NaN.
+type limit struct {
+	what          string
+	value         float64
+	must, stretch float64
+	show          func(float64) string
+}
+
+// target is a row of the project's list.
+type target struct {
+	measure string
+	limits  []limit
+}
+
+// targets are the project's own, by number, with what was measured.
+func (b *bench) targets() []target {
+	none := math.NaN()
+	ratio := func(t, metric string) float64 {
+		_, r := b.tables[t].get(ours, metric)
+		return r
+	}
+	value := func(t, name, metric string) float64 {
+		v, _ := b.tables[t].get(name, metric)
+		return v
+	}
+	freshest, where := b.worst(fresh)
+	return []target{
+		{"small create: allocations", []limit{{"", ratio(createTable, allocations), 1, 0.86, times}}},
+		{"small create: bytes allocated", []limit{{"", ratio(createTable, allocated), 0.90, 0.72, times}}},
+		{"small create: CPU", []limit{{"", ratio(createTable, cpu), 1.05, 0.90, times}}},
+		{"poll: allocations, bytes", []limit{
+			{"allocations", ratio(pollTable, allocations), 1, 0.86, times},
+			{"bytes", ratio(pollTable, allocated), 1, 0.72, times},
+		}},
+		{"create with 14 MB: bytes allocated", []limit{{"", ratio(picturesTable, allocated), 0.002, 0.0006, times}}},
+		{"create with 14 MB: CPU", []limit{{"", ratio(picturesTable, cpu), 0.35, 0.20, times}}},
+		{"create with 14 MB: live heap in its middle", []limit{{"", value(heapTable, ours, liveHeap), 128e3, 64e3, showBytes}}},
+		{"32 × 14 MB at once: peak memory over idle", []limit{{"", value(peakTable, ours, peakOver), 16e6, 4e6, showBytes}}},
+		{"100,000 waiting tasks: bytes a task, goroutines", []limit{
+			{"", value(waitingTable, waitAllLists, bytesATask), 256, 128, showBytes},
+			{"goroutines", value(waitingTable, waitAllLists, goroutines), 64, 20, showCount},
+		}},
+		{"G, learned: worlds A, B, D", []limit{
+			{"A", b.gOf("A", learned), 0.75, 0.58, showG}, {"B", b.gOf("B", learned), 0.92, 0.82, showG}, {"D", b.gOf("D", learned), 0.75, 0.42, showG},
+		}},
+		{"G of the first 40 tasks, everywhere", []limit{{strings.TrimSpace("worst: " + where), freshest, 1, 0.90, showG}}},
+		{"verifying a callback: CPU, allocations", []limit{
+			{"CPU", ratio(callbackTable, cpu), 1, 0.60, times},
+			{"allocations", value(callbackTable, ours, allocations), 8, 1, showCount},
+		}},
+		{"32 polls at once over TLS: new connections a poll", []limit{
+			{"HTTP/1.1", value(connectionsTable, ours, newConnections), 0.02, none, showShare},
+			{"HTTP/2", value(streamsTable, ours, newConnections), 0.02, none, showShare},
+		}},
+		{"download: CPU against io.Copy; bytes allocated", []limit{
+			{"CPU", ratio(downloadTable, cpu), 1, 0.65, times},
+			{"", value(downloadTable, ours, allocated), 256e3, none, showBytes},
+		}},
+	}
+}
+
+func showG(v float64) string { return fmt.Sprintf("%.2f", v) }
+
+// verdict compares what is shown, so that nobody has to wonder why 1.00 is more than 1.00.
+func (t target) verdict() (must, stretch bool, text string) {
+	must, stretch = true, true
+	wished := false
+	for _, l := range t.limits {
+		if math.IsNaN(l.value) {
+			return false, false, "not measured"
+		}
+		must = must && !(asShown(l) > l.must)
+		stretch = stretch && !(asShown(l) > l.stretch)
+		wished = wished || !math.IsNaN(l.stretch)
+	}
+	switch {
+	case !must:
+		return must, stretch, "**must not met**"
+	case !wished:
+		return must, stretch, "must met"
+	case stretch:
+		return must, stretch, "must and stretch met"
+	}
+	return must, stretch, "must met, stretch not"
+}
+
+// asShown is the value as finely as it is shown, if that is a plain number or a ratio.
+func asShown(l limit) float64 {
+	text := strings.TrimSuffix(l.show(l.value), " ×")
+	if shown, err := strconv.ParseFloat(text, 64); err == nil {
+		return shown
+	}
+	return l.value
+}
+
+func (b *bench) targetsMarkdown() string {
+	var text strings.Builder
+	text.WriteString("## The project's own limits\n\nRatios are to the same work by hand. “Must” has to be held, “stretch” is where it should come to.\n\n" +
+		"| # | measure | must | stretch | measured | |\n|---:|---|---|---|---|---|\n")
+	for i, t := range b.targets() {
+		column := func(pick func(limit) float64) string {
+			var parts []string
+			for _, l := range t.limits {
+				if v := pick(l); !math.IsNaN(v) {
+					parts = append(parts, "≤ "+l.show(v))
+				}
+			}
+			return cmp.Or(strings.Join(parts, "; "), "–")
+		}
+		var measured []string
+		for _, l := range t.limits {
+			shown := "–"
+			if !math.IsNaN(l.value) {
+				shown = l.show(l.value)
+			}
+			measured = append(measured, strings.TrimSpace(l.what+" "+shown))
+		}
+		_, _, verdict := t.verdict()
+		fmt.Fprintf(&text, "| %d | %s | %s | %s | %s | %s |\n", i+1, t.measure,
+			column(func(l limit) float64 { return l.must }), column(func(l limit) float64 { return l.stretch }),
+			strings.Join(measured, "; "), verdict)
+	}
+	return text.String()
+}
