@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -86,11 +87,12 @@ func run(ctx context.Context, words []string) error {
 }
 
 func choose(words []string) []mutation {
+	all := slices.Concat(mutations, waitingMutations)
 	if len(words) == 0 {
-		return mutations
+		return all
 	}
 	var chosen []mutation
-	for _, m := range mutations {
+	for _, m := range all {
 		for _, word := range words {
 			if strings.Contains(m.guard, word) {
 				chosen = append(chosen, m)
