@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -132,10 +133,10 @@ func TestDownloadHelper(t *testing.T) { //nolint:paralleltest // alone in its pr
 	require.NoError(t, err)
 }
 
-// TestDownloadAllocations is the gate: whatever the file's size, a download allocates one buffer and little more. Most
-// of the time not even that, for buffers are shared, but when depends on the collector.
+// TestDownloadAllocations is the gate: whatever the file's size, a download allocates one buffer and little more; and
+// not even that where an earlier one has left its own, for buffers are shared.
 func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts for the whole process
-	const size = 64 << 20
+	const size, times = 64 << 20, 12
 	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
 			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"video/mp4"}}, Request: r,
@@ -143,16 +144,27 @@ func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts 
 		}, nil
 	}))
 	task, path := finished("https://h/v?a"), filepath.Join(t.TempDir(), "v.mp4")
-	for range 2 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		n, err := client.DownloadFile(t.Context(), task, path, vidu.WithOverwrite())
-		runtime.ReadMemStats(&after)
-		require.NoError(t, err)
-		require.Equal(t, int64(size), n)
-		t.Logf("64 MiB: %d bytes allocated", after.TotalAlloc-before.TotalAlloc)
-		assert.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<10+32<<10))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would throw the buffers away
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))  // each processor keeps one for itself
+	sum := int64(0)
+	for i := range times {
+		allocated := allocations(func() {
+			n, err := client.DownloadFile(t.Context(), task, path, vidu.WithOverwrite())
+			require.NoError(t, err)
+			require.Equal(t, int64(size), n)
+		})
+		assert.LessOrEqual(t, allocated, int64(256<<10+64<<10))
+		if i > 0 { // the first fills the pools
+			sum += allocated
+		}
 	}
+	average := sum / (times - 1)
+	t.Logf("64 MiB: %d bytes allocated", average)
+	limit := int64(16 << 10)
+	if underRace() { // when sync.Pool drops a quarter of what it is given
+		limit += 208 << 10
+	}
+	assert.LessOrEqual(t, average, limit)
 }
 
 // zeros never ends.

@@ -278,15 +278,21 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	}
 }
 
-// log writes one record. A logger that panics must not cost the answer, which may hold the id of a paid task.
+// log writes the record of one attempt.
 func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
 	if c.logger == nil {
 		return
 	}
-	defer func() { _ = recover() }() // there is nowhere to report it
-	c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: request",
+	c.debug(ctx, "vidu: request",
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", c.traceIDOf(a.header)))
+}
+
+// debug writes one record. A logger that panics must not cost the answer, which may hold the id of a paid task,
+// nor a download.
+func (c *Client) debug(ctx context.Context, text string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }() // there is nowhere to report it
+	c.logger.LogAttrs(ctx, slog.LevelDebug, text, attrs...)
 }
 
 // send puts one request on the wire and reads the answer. expect announces a large body before it is sent.

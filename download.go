@@ -14,8 +14,8 @@ import (
 
 const (
 	defaultMaxDownload = 2 << 30
-	partAge            = 24 * time.Hour // after it, a part belongs to a process that died
-	maxSwept           = 1000           // directory entries looked at for such parts
+	tempAge            = 24 * time.Hour // after it, a temporary file belongs to a process that died
+	maxSwept           = 1000           // directory entries looked at for such files
 )
 
 // DownloadOption changes what [Client.Download] and [Client.DownloadFile] fetch, and how.
@@ -26,6 +26,9 @@ type downloadConfig struct {
 	progress  func(done, total int64)
 	maxBytes  int64
 	overwrite bool
+
+	hardLink func(from, to string) error // os.Link; tests have others
+	sync     func(*os.File) error        // (*os.File).Sync
 }
 
 // downloadKind is one of the files that a task results in.
@@ -73,7 +76,7 @@ func WithOverwrite() DownloadOption {
 func downloadOptions(opts []DownloadOption) *downloadConfig {
 	d := &downloadConfig{
 		kind:     downloadKind{"video", func(c Creation) string { return c.URL }, true},
-		maxBytes: defaultMaxDownload,
+		maxBytes: defaultMaxDownload, hardLink: os.Link, sync: (*os.File).Sync,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -88,6 +91,11 @@ func downloadOptions(opts []DownloadOption) *downloadConfig {
 // The key is not sent: the link lies on another host and needs none. A link that has expired is renewed once, by asking
 // for the task. A transfer that breaks, or brings no byte for 30 s, is resumed where it stopped if the file is provably
 // still the same, until 5 tries in a row brought nothing; [WithBackoff] sets the pauses and ctx is the only time limit.
+// Under [WithMaxAttempts](1) there is one try.
+//
+// What calls itself text, JSON or XML is refused: it is a message, not the file. Where the server does not say how long
+// the file is, an MP4 must end where its boxes do and a JPEG or PNG with its end mark, nothing behind it, and a WebP must
+// have the length that it states; other formats are taken as they come.
 //
 // w is only ever appended to, whatever else it can do. Where the file has changed or the server cannot resume, Download
 // therefore fails and w holds a part of the video; [Client.DownloadFile] starts over instead.
@@ -106,41 +114,45 @@ func (c *Client) Download(ctx context.Context, task *Task, w io.Writer, opts ...
 //
 // The file appears whole or not at all: the bytes go to a temporary file in the same directory, .vidu-<random>.part,
 // which is synced and renamed at the end and removed after an error. What a killed process leaves of it, a later
-// DownloadFile into that directory removes after a day. The file's mode is 0600. An existing file is kept and
-// [fs.ErrExist] returned, unless [WithOverwrite] is given; a symbolic link is then replaced, never followed.
+// DownloadFile into that directory removes after a day; among more than 1000 files it may stay. A download that itself
+// sleeps for a day, with its machine, can lose its temporary file so; it then fails at its end.
+//
+// The file's mode is 0600. An existing file is kept and [fs.ErrExist] returned, unless [WithOverwrite] is given; a
+// symbolic link is then replaced, never followed. On a file system without hard links an empty file holds the place for
+// a moment.
 func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts ...DownloadOption) (int64, error) {
 	if err := c.ready(ctx); err != nil {
 		return 0, err
 	}
 	d := downloadOptions(opts)
-	part, err := createPart(path, d.overwrite)
+	temp, err := createTemp(path, d.overwrite)
 	if err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
-	defer func() { // also when the caller's progress function panics; after a success there is nothing to do
-		part.Close()           //nolint:errcheck // keep looks at it
-		os.Remove(part.Name()) //nolint:errcheck // keep has given it its name
+	defer func() { // also when the caller's progress function panics
+		temp.Close()           //nolint:errcheck // keep looks at it
+		os.Remove(temp.Name()) //nolint:errcheck // after a success there may be nothing to remove
 	}()
-	n, err := c.download(ctx, task, &transfer{w: part, file: part}, d)
+	n, err := c.download(ctx, task, &transfer{w: temp, file: temp}, d)
 	if err != nil {
 		return 0, err
 	}
-	if err := keepPart(part, path, d.overwrite); err != nil {
+	if err := d.keep(temp, path); err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	return n, nil
 }
 
-// createPart opens the temporary file. What could keep the finished file from its place fails here, before the
+// createTemp opens the temporary file. What could keep the finished file from its place fails here, before the
 // download.
-func createPart(path string, overwrite bool) (*os.File, error) {
+func createTemp(path string, overwrite bool) (*os.File, error) {
 	if path == "" {
 		return nil, errors.New("the path is empty")
 	}
 	if err := checkTarget(path, overwrite); err != nil {
 		return nil, err
 	}
-	sweepParts(filepath.Dir(path))
+	sweepTemps(filepath.Dir(path))
 	return os.CreateTemp(filepath.Dir(path), ".vidu-*.part") // random, O_EXCL, 0600
 }
 
@@ -159,59 +171,61 @@ func checkTarget(path string, overwrite bool) error {
 	return nil
 }
 
-var partName = regexp.MustCompile(`^\.vidu-\d+\.part$`)
+var tempName = regexp.MustCompile(`^\.vidu-\d+\.part$`)
 
-// sweepParts removes what processes that were killed left behind. A download that lives writes to its part more often
-// than once a day. A huge directory is not read to its end, for that would cost more than the part.
-func sweepParts(dir string) {
+// sweepTemps removes what processes that were killed left behind. A download that lives writes to its file every few
+// minutes; one whose machine slept is the exception that DownloadFile names. A huge directory is not read to its end,
+// for that would cost more than the file.
+func sweepTemps(dir string) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return // creating the part will say why
+		return // creating the file will say why
 	}
 	defer d.Close()                   //nolint:errcheck // only read
 	entries, _ := d.ReadDir(maxSwept) // what could be read is enough
 	for _, entry := range entries {
-		if !partName.MatchString(entry.Name()) {
+		if !tempName.MatchString(entry.Name()) {
 			continue
 		}
 		info, err := entry.Info()
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > partAge {
+		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > tempAge {
 			os.Remove(filepath.Join(dir, entry.Name())) //nolint:errcheck // another process may have been faster
 		}
 	}
 }
 
-// keepPart makes the part durable and gives it its name.
-func keepPart(part *os.File, path string, overwrite bool) error {
-	if err := errors.Join(part.Sync(), part.Close()); err != nil {
+// keep makes the temporary file durable and gives it its name.
+func (d *downloadConfig) keep(temp *os.File, path string) error {
+	if err := errors.Join(d.sync(temp), temp.Close()); err != nil {
 		return err
 	}
-	if err := movePart(part.Name(), path, overwrite); err != nil {
+	if err := d.move(temp.Name(), path); err != nil {
 		return err
 	}
 	// The file is there; syncing the directory only lets its name survive a power cut, and not every system can.
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		dir.Sync()  //nolint:errcheck // see above
+		d.sync(dir) //nolint:errcheck // see above
 		dir.Close() //nolint:errcheck // only read
 	}
 	return nil
 }
 
-// movePart renames. Without overwrite the file is linked, which, unlike a rename, fails when the name was taken
-// meanwhile.
-func movePart(part, path string, overwrite bool) error {
-	if overwrite {
-		return os.Rename(part, path)
+// move renames. Without overwrite the file is linked, which, unlike a rename, fails when the name was taken meanwhile.
+// Where there are no hard links, an empty file of ours takes the name first; a process that is killed then leaves that.
+func (d *downloadConfig) move(temp, path string) error {
+	if d.overwrite {
+		return os.Rename(temp, path)
 	}
-	err := os.Link(part, path)
-	if err == nil {
-		os.Remove(part) //nolint:errcheck // removed again at the end
-	}
+	err := d.hardLink(temp, path)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := checkTarget(path, false); err != nil { // a file system without hard links
+	place, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(part, path)
+	if err := errors.Join(place.Close(), os.Rename(temp, path)); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }

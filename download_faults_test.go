@@ -399,6 +399,7 @@ func TestD03_RedirectsThatAreNotFollowed(t *testing.T) {
 		"":                           "redirects to nowhere",
 		"https://%zz/v?sig=secret":   "failed to parse Location",
 		"https://%zz/v?sig=a secret": "failed to parse Location",
+		"/v?sig=a secret":            "redirects to nowhere",
 	} {
 		store := newRawStore(t, func(*http.Request) string { return rawHTTP("302 Found", "", "Location: "+location) })
 		_, err := store.fetch(t)
@@ -426,6 +427,7 @@ func TestD03_RedirectBetweenHTTPSHosts(t *testing.T) {
 	var seen http.Header
 	second := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Header
+		w.Header().Set("Content-Type", "video/mp4")
 		io.WriteString(w, plainFile)
 	}))
 	t.Cleanup(second.Close)
@@ -539,7 +541,7 @@ func TestD07_SilentlyShortMP4(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, n := range []int{8, 600, len(mp4File) - 1} {
+			for _, n := range []int{1, 7, 8, 600, len(mp4File) - 1} {
 				store := newRawStore(t, always(answer(mp4File[:n], etagHeader)), func(r *http.Request) string {
 					from := offsetOf(r)
 					if from == 0 {
@@ -578,8 +580,9 @@ func TestD07_UnknownLengthIsAccepted(t *testing.T) {
 		"last box to the end":  mp4Box("ftyp", "") + mp4Box("moov", "m") + "\x00\x00\x00\x00mdat" + plainFile,
 		"fragments":            mp4Box("ftyp", "") + mp4Box("moov", "m") + mp4Box("moof", "x") + mp4Box("mdat", "y") + mp4Box("moof", "x") + mp4Box("mdat", "y"),
 		"bytes behind the end": mp4File + "\x00\x00\x00\x02junkjunk",
+		"zeros behind the end": mp4File + strings.Repeat("\x00", 9),
 		"no MP4":               plainFile,
-		"short, no MP4":        "abc",
+		"short, no MP4":        "twelve bytes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -806,10 +809,28 @@ func TestD14_Encoded(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestD14_WebPage(t *testing.T) {
+// TestD14_MessageIsNoFile: a login page or a note about maintenance comes with status 200, too.
+func TestD14_MessageIsNoFile(t *testing.T) {
 	t.Parallel()
-	_, err := newRawStore(t, always(wholeFile("<html>log in", "Content-Type: text/html; charset=utf-8"))).fetch(t)
-	assert.ErrorContains(t, err, "a web page, not a file")
+	for header, says := range map[string]string{
+		"text/html; charset=utf-8": "text/html", "Text/HTML": "text/html", "text/html, text/html": "text/html", " text/plain ": "text/plain",
+		"application/json": "application/json", "application/problem+json; a=1; a=2": "application/problem+json", "text/html;": "text/html",
+		"application/xml": "application/xml", "text/xml": "text/xml", "application/atom+XML": "application/atom+xml",
+		"": "", "video/mp4": "", "application/octet-stream": "", "binary/octet-stream": "", "nonsense": "", ";": "", "image/jpeg": "", "application/mp4; codecs=\"text/html\"": "",
+	} {
+		t.Run(header, func(t *testing.T) {
+			t.Parallel()
+			store := newRawStore(t, always(wholeFile(`{"error":"maintenance"}`, "Content-Type: "+header)))
+			got, err := store.fetch(t)
+			if says == "" {
+				require.NoError(t, err)
+				assert.NotEmpty(t, got)
+				return
+			}
+			require.ErrorContains(t, err, "answered "+says+", not a file")
+			assert.Len(t, store.seen(), 1)
+		})
+	}
 }
 
 func TestD15_SizeLimit(t *testing.T) {

@@ -35,6 +35,7 @@ func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*h
 	var seen []*http.Request
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = append(seen, r)
+		w.Header().Set("Content-Type", "video/mp4") // net/http would take clip for text
 		if handler != nil {
 			handler(w, r)
 			return

@@ -323,10 +323,13 @@ func looksLikeHTML(text []byte) bool {
 
 // refusal makes the error of an answer outside 2xx.
 func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
+	if rq.signed != nil { // what a storage says may quote the signed link, in any spelling
+		a.body = nil
+	}
 	e := parseEnvelope(a.body)
 	failure := e.apiError(a.status)
 	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if location := resp.Header.Get("Location"); a.status/100 == 3 {
+	if location := resp.Header.Get("Location"); a.status/100 == 3 && rq.signed == nil {
 		failure.Message = "redirect to " + cmp.Or(redactURL(location), "nowhere") + " not followed"
 	}
 	return c.finish(rq, a, failure)

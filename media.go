@@ -268,7 +268,7 @@ func checkDimensions(contentType string, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
 	}
-	return checkSize(config.Width, config.Height)
+	return checkPixels(config.Width, config.Height)
 }
 
 // isUnsupported tells a valid image that Go's decoders do not know, such as a JPEG of 12 bits. The server may know it.
@@ -278,7 +278,7 @@ func isUnsupported(err error) bool {
 	return isJPEG || isPNG
 }
 
-func checkSize(width, height int) error {
+func checkPixels(width, height int) error {
 	short, long := min(width, height), max(width, height)
 	if short < minPixels {
 		return fmt.Errorf("has %d×%d pixels, at least %d×%d are needed", width, height, minPixels, minPixels)

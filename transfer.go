@@ -1,6 +1,8 @@
 package vidu
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -26,6 +28,8 @@ const (
 	maxRedirects   = 5
 	idleTimeout    = 30 * time.Second // without a byte; a download that moves may take as long as it needs
 	maxStuck       = 5                // tries in a row that bring nothing new
+	maxEmptyReads  = 100              // in a row, as in package bufio
+	minFile        = 12               // bytes: no video and no image has fewer, and WebP's mark is as long
 	downloadBuffer = 256 << 10
 )
 
@@ -69,28 +73,30 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 	}
 	for _, creation := range task.Creations {
 		if link := kind.link(creation); link != "" {
-			return c.parseLink(link)
+			u, err := c.parseLink(link)
+			if err != nil {
+				return nil, fmt.Errorf("vidu: download: %w", err)
+			}
+			return u, nil
 		}
 	}
 	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", oneLine(task.ID, 128), kind.name)
 }
 
-// parseLink refuses links that no result has. Plain http is for clients that use it themselves.
+// parseLink refuses links that no result and no upload has. Its errors do not quote the query.
 func (c *Client) parseLink(link string) (*url.URL, error) {
 	u, err := url.Parse(link)
 	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
 		err = errors.New("it has a space")
 	}
 	if err != nil {
-		return nil, errors.New("vidu: download: the link is not a URL")
+		return nil, errors.New("the link is not a URL")
 	}
-	if err := c.checkLink(u); err != nil {
-		return nil, fmt.Errorf("vidu: download: %w", err)
-	}
-	return u, nil
+	return u, c.checkResultLink(u)
 }
 
-func (c *Client) checkLink(u *url.URL) error {
+// checkResultLink lets plain http pass for clients that use it themselves.
+func (c *Client) checkResultLink(u *url.URL) error {
 	if u.Host == "" || u.User != nil || (u.Scheme != "https" && !c.allowsHTTP(u)) {
 		return fmt.Errorf("%s is not an https link", c.shown(u))
 	}
@@ -100,9 +106,9 @@ func (c *Client) checkLink(u *url.URL) error {
 // shown is a link as it may stand in errors and logs.
 func (c *Client) shown(u *url.URL) string { return c.redact(redactURL(u.String())) }
 
-// expired reports whether the link itself says that it is over. The signatures of S3, OSS and their like hold that in
+// pastExpiry reports whether the link itself says that it is over. The signatures of S3, OSS and their like hold that in
 // the query, as a time or as a date and a number of seconds.
-func expired(u *url.URL, now time.Time) bool {
+func pastExpiry(u *url.URL, now time.Time) bool {
 	var signed time.Time
 	var lasts int64
 	for name, values := range u.Query() {
@@ -132,12 +138,15 @@ type transfer struct {
 	noLink  error // why it gave none
 
 	written   int64
-	best      int64    // the most that was ever written
+	best      int64    // the most that was ever written of this object
+	etag      string   // of this object, the last strong one that came
+	changes   int      // of etag
 	total     int64    // -1: unknown
 	validator string   // a strong ETag or a Last-Modified; "": the file cannot be told from another
 	sum       checksum // that the server promised
-	boxes     boxes
-	pastEnd   bool // a 416 was answered by starting over
+	boxes     boxes    // of a video
+	ends      ends     // of a cover
+	pastEnd   bool     // a 416 was answered by starting over
 }
 
 // passingError is a failure after which another try may succeed.
@@ -157,9 +166,9 @@ type statusError struct {
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s answered HTTP %d", e.host, e.status) }
 
-// expired is true for the statuses by which storage refuses a signature that is over, or a file that is gone. 400 is
-// what S3 says when the session that signed has ended before the link.
-func (e *statusError) expired() bool {
+// refusedAsExpired is true for the statuses by which storage refuses a signature that is over, or a file that is gone.
+// 400 is what S3 says when the session that signed has ended before the link.
+func (e *statusError) refusedAsExpired() bool {
 	switch e.status {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusBadRequest:
 		return true
@@ -174,14 +183,14 @@ var (
 
 // run is the one loop: try after try, each from where the last one stopped, until the file is whole.
 func (t *transfer) run(ctx context.Context) error {
-	if expired(t.link, time.Now()) {
+	if pastExpiry(t.link, time.Now()) {
 		t.renew(ctx) // where that fails the old link gets its try: it may be our clock that is wrong
 	}
 	stuck := 0
 	for n := 1; ; n++ {
 		best := t.best
-		err := t.attempt(ctx, n)
-		if refusal, ok := errors.AsType[*statusError](err); ok && refusal.expired() {
+		err := t.tryOnce(ctx, n)
+		if refusal, ok := errors.AsType[*statusError](err); ok && refusal.refusedAsExpired() {
 			if err := t.replaceLink(ctx, refusal); err != nil {
 				return err
 			}
@@ -194,7 +203,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if stuck++; t.best > best {
 			stuck = 0
 		}
-		if stuck == maxStuck {
+		if stuck == maxStuck || t.c.maxAttempts == 1 {
 			return passing.err
 		}
 		if err := t.rewindUnlessResumable(passing.err); err != nil {
@@ -226,33 +235,33 @@ func (t *transfer) renew(ctx context.Context) {
 
 // replaceLink renews a link that was refused, unless that was done before.
 func (t *transfer) replaceLink(ctx context.Context, refusal *statusError) error {
-	again := t.renewed
-	if !again {
+	before := t.renewed
+	if !before {
 		t.renew(ctx)
 	}
 	switch {
 	case t.noLink != nil:
 		return fmt.Errorf("the link has expired (%w) and could not be renewed: %w", refusal, t.noLink)
-	case again:
+	case before:
 		return fmt.Errorf("the link has expired and so has the new one: %w", refusal)
 	}
 	return nil
 }
 
-// attempt is one try, timed and logged.
-func (t *transfer) attempt(ctx context.Context, n int) error {
+// tryOnce is one try, timed and logged.
+func (t *transfer) tryOnce(ctx context.Context, n int) error {
 	started, from := time.Now(), t.written
-	status, err := t.try(ctx)
+	status, err := t.fetch(ctx)
 	if t.c.logger != nil {
-		t.c.logger.LogAttrs(ctx, slog.LevelDebug, "vidu: download",
+		t.c.debug(ctx, "vidu: download",
 			slog.String("method", http.MethodGet), slog.String("url", t.c.shown(t.link)), slog.Int("status", status),
 			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.Int64("from", from), slog.Int64("to", t.written))
 	}
 	return err
 }
 
-// try asks for what is missing and copies it. nil means that the file is whole.
-func (t *transfer) try(ctx context.Context) (status int, err error) {
+// fetch asks for what is missing and copies it. nil means that the file is whole.
+func (t *transfer) fetch(ctx context.Context) (status int, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(idleTimeout, func() { cancel(errStalled) })
@@ -269,7 +278,7 @@ func (t *transfer) try(ctx context.Context) (status int, err error) {
 	if err := t.copy(ctx, resp.Body, end, idle); err != nil {
 		return resp.StatusCode, err
 	}
-	return resp.StatusCode, t.finish()
+	return resp.StatusCode, t.checkWhole()
 }
 
 // open sends the request and follows redirects by itself: net/http would tell the signed query to the next host, as the
@@ -322,18 +331,18 @@ func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 // follow finds out where a redirect leads. A link that was safe stays safe.
 func (c *Client) follow(from *url.URL, location string) (*url.URL, error) {
 	to, err := from.Parse(location)
-	if location == "" || err != nil {
+	if location == "" || err != nil || strings.Contains(location, " ") {
 		return nil, fmt.Errorf("%s redirects to nowhere", c.shown(from))
 	}
 	if from.Scheme == "https" && to.Scheme != "https" {
 		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", c.shown(from), c.shown(to))
 	}
-	return to, c.checkLink(to)
+	return to, c.checkResultLink(to)
 }
 
 // drain reads what an answer has to say that is not the file, so that its connection can be used again.
 func drain(resp *http.Response) {
-	io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // only to be polite
+	bufio.NewReader(resp.Body).Discard(maxDrain) //nolint:errcheck // only to be polite; bufio gives up on empty reads
 	resp.Body.Close()
 }
 
@@ -367,19 +376,25 @@ func (t *transfer) accept(resp *http.Response) (end int64, err error) {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && asked:
 		return t.acceptEnd(resp)
 	case resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusPartialContent || !asked):
-		return 0, t.refusal(resp)
+		return 0, t.refuse(resp)
 	case encoding != "" && encoding != "identity":
 		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", oneLine(encoding, 20))
 	case resp.StatusCode == http.StatusPartialContent:
 		return t.acceptRest(resp)
-	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
-		return 0, fmt.Errorf("%s answered a web page, not a file", t.c.shown(resp.Request.URL))
+	}
+	contentType := strings.ToLower(resp.Header.Get("Content-Type"))
+	contentType = strings.TrimSpace(contentType[:strings.IndexAny(contentType+";", ",;")]) // ",": a proxy joined two
+	if message.MatchString(contentType) {
+		return 0, fmt.Errorf("%s answered %s, not a file", t.c.shown(resp.Request.URL), oneLine(contentType, 40))
 	}
 	return t.acceptWhole(resp)
 }
 
-// refusal is the error of any other status.
-func (t *transfer) refusal(resp *http.Response) error {
+// message finds the content types of what is said to people and programs, such as a login page.
+var message = regexp.MustCompile(`^text/|[/+](json|xml)$`)
+
+// refuse makes the error of any other status.
+func (t *transfer) refuse(resp *http.Response) error {
 	drain(resp)
 	refusal := &statusError{resp.StatusCode, t.c.shown(resp.Request.URL)}
 	switch code := resp.StatusCode; {
@@ -397,13 +412,23 @@ func (t *transfer) acceptWhole(resp *http.Response) (end int64, err error) {
 		return 0, err
 	}
 	t.total, t.sum, t.validator = resp.ContentLength, promisedChecksum(resp.Header), resp.Header.Get("ETag")
-	if !strings.HasPrefix(t.validator, `"`) { // weak or absent; a date alone is weak, too
+	switch {
+	case strings.HasPrefix(t.validator, `"`):
+		t.meet(t.validator)
+	case t.total >= 0: // a weak ETag or none; a date alone is weak, too
+		t.validator = resp.Header.Get("Last-Modified")
+	default:
 		t.validator = ""
-		if t.total >= 0 {
-			t.validator = resp.Header.Get("Last-Modified")
-		}
 	}
-	return t.total, t.checkSize()
+	return t.total, t.checkLimit()
+}
+
+// meet notes a strong ETag. What was written of another object is no measure for this one; but a server whose ETags
+// never repeat could start a download over for ever, so that holds for a few changes only.
+func (t *transfer) meet(etag string) {
+	if etag != t.etag && t.changes < maxStuck {
+		t.etag, t.best, t.changes = etag, 0, t.changes+1
+	}
 }
 
 // acceptRest takes a 206, if it continues the same file at the right place; otherwise the file is begun again.
@@ -414,7 +439,7 @@ func (t *transfer) acceptRest(resp *http.Response) (end int64, err error) {
 		return 0, &passingError{err: errOtherFile}
 	}
 	t.total = total
-	return last + 1, t.checkSize()
+	return last + 1, t.checkLimit()
 }
 
 // acceptEnd takes a 416: nothing lies behind what is written. Either that is all, or the file is begun again, once.
@@ -432,7 +457,7 @@ func (t *transfer) acceptEnd(resp *http.Response) (end int64, err error) {
 	return 0, &passingError{err: errOtherFile}
 }
 
-func (t *transfer) checkSize() error {
+func (t *transfer) checkLimit() error {
 	if t.total > t.d.maxBytes {
 		return fmt.Errorf("the file has %d bytes, more than the limit of %d", t.total, t.d.maxBytes)
 	}
@@ -484,7 +509,7 @@ func (t *transfer) rewind(cause error) error {
 	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	t.written, t.boxes = 0, boxes{} // acceptWhole sets the rest
+	t.written, t.boxes, t.ends = 0, boxes{}, ends{} // acceptWhole sets the rest
 	return nil
 }
 
@@ -499,7 +524,10 @@ func (t *transfer) copy(ctx context.Context, body io.Reader, end int64, idle *ti
 		buf = new([downloadBuffer]byte)
 	}
 	defer buffers.Put(buf)
-	for t.written != end {
+	for empty := 0; t.written != end; {
+		if err := ctx.Err(); err != nil { // not every body looks
+			return t.broken(ctx, err)
+		}
 		piece := buf[:]
 		if end >= 0 {
 			piece = buf[:min(end-t.written, downloadBuffer)]
@@ -512,6 +540,12 @@ func (t *transfer) copy(ctx context.Context, body io.Reader, end int64, idle *ti
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if empty++; n > 0 {
+			empty = 0
+		}
+		if empty == maxEmptyReads {
+			err = io.ErrNoProgress
 		}
 		if err != nil {
 			return t.broken(ctx, err)
@@ -536,7 +570,11 @@ func (t *transfer) write(p []byte) error {
 		return err
 	}
 	t.best = max(t.best, t.written)
-	t.boxes.feed(p)
+	if t.d.kind.video {
+		t.boxes.feed(p)
+	} else {
+		t.ends.feed(p)
+	}
 	if t.sum.hash != nil {
 		t.sum.hash.Write(p)
 	}
@@ -546,17 +584,16 @@ func (t *transfer) write(p []byte) error {
 	return nil
 }
 
-// finish looks at what there is when the body has ended as it should.
-func (t *transfer) finish() error {
-	whole := !t.d.kind.video || t.boxes.whole()
+// checkWhole looks at what there is when the body has ended as it should.
+func (t *transfer) checkWhole() error {
 	switch {
 	case t.written == 0:
 		return &passingError{err: fmt.Errorf("the file is empty: %w", io.ErrUnexpectedEOF)}
 	case t.written < t.total:
 		return &passingError{err: fmt.Errorf("%d bytes are missing: %w", t.total-t.written, io.ErrUnexpectedEOF)}
-	case !whole && t.total < 0: // cut, where nobody said how long it is
-		return &passingError{err: fmt.Errorf("the MP4 is incomplete: %w", io.ErrUnexpectedEOF)}
-	case !whole:
+	case t.total < 0 && (t.written < minFile || !t.boxes.whole() || !t.ends.whole(t.written)):
+		return &passingError{err: fmt.Errorf("the %s is incomplete: %w", t.d.kind.name, io.ErrUnexpectedEOF)}
+	case !t.boxes.whole(): // a cover may have bytes behind its end, so where the length is stated that is enough
 		return fmt.Errorf("the server's file is an incomplete MP4: %w", io.ErrUnexpectedEOF)
 	case t.sum.hash != nil && string(t.sum.hash.Sum(nil)) != t.sum.want:
 		return fmt.Errorf("what came does not match the server's checksum, %s", t.sum.name)
@@ -631,12 +668,38 @@ func (b *boxes) enter() {
 	if b.mp4 = b.mp4 || name == "ftyp"; b.mp4 {
 		b.moov, b.mdat = b.moov || name == "moov", b.mdat || name == "mdat"
 	}
-	if !b.mp4 || size < used || size > math.MaxInt64 { // 0, or what is no box, such as bytes behind the last one
+	if !b.mp4 || size < used { // 0, or what is no box, such as zeros behind the last one
 		b.over = true
 		return
 	}
-	b.left = int64(size - used)
+	b.left = int64(min(size-used, math.MaxInt64)) // no file has as much, so it never ends
 }
 
-// whole reports whether the file may end here.
-func (b *boxes) whole() bool { return !b.mp4 || (b.moov && b.mdat && b.left == 0) }
+// whole reports whether the file may end here. Eight zeros behind the last box read as one that reaches to the end;
+// other bytes there are no part of the format and pass for a cut, as does half the head of a box.
+func (b *boxes) whole() bool { return !b.mp4 || (b.moov && b.mdat && b.left == 0 && b.have == 0) }
+
+// ends keeps both ends of a still image, so that one that was cut can be told.
+type ends struct {
+	head, tail []byte // at most minFile bytes
+}
+
+func (e *ends) feed(p []byte) {
+	e.head = append(e.head, p[:min(minFile-len(e.head), len(p))]...)
+	e.tail = append(e.tail, p[max(len(p)-minFile, 0):]...)
+	e.tail = e.tail[max(len(e.tail)-minFile, 0):]
+}
+
+// whole reports whether an image of size bytes may end here. What does not begin like a JPEG, PNG or WebP may.
+func (e *ends) whole(size int64) bool {
+	head := string(e.head)
+	switch {
+	case strings.HasPrefix(head, "\xff\xd8\xff"):
+		return bytes.HasSuffix(e.tail, []byte("\xff\xd9"))
+	case strings.HasPrefix(head, "\x89PNG\r\n\x1a\n"):
+		return bytes.HasSuffix(e.tail, []byte("IEND\xaeB`\x82"))
+	case strings.HasPrefix(head, "RIFF") && strings.HasSuffix(head, "WEBP"):
+		return size >= 8+int64(binary.LittleEndian.Uint32(e.head[4:]))
+	}
+	return true
+}

@@ -22,7 +22,7 @@ const (
 )
 
 // httpClients makes the three clients: creates must never be sent twice by net/http, reads may share connections,
-// downloads go to other hosts and carry nothing of ours.
+// downloads go to other hosts, carry nothing of ours and never wait for a connection, for that would look like a stall.
 func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) {
 	if callers == nil {
 		callers = &http.Client{}
@@ -43,7 +43,9 @@ func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) 
 		standard = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	}
 	shared := readTransport(standard)
-	creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, shared
+	unbounded := shared.Clone()
+	unbounded.MaxConnsPerHost = 0
+	creates.Transport, reads.Transport, downloads.Transport = createTransport(shared), shared, unbounded
 	return creates, reads, downloads
 }
 

@@ -18,8 +18,10 @@ var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, m
 // the way for more images than the 20 MB of one request hold. image is a [File], [FS] or [Bytes] of less than 10 MB; it
 // is checked as in a request and streamed.
 //
-// The image itself goes to a link of the server's storage, which gets no key. Uploads are free and part of the official
-// API; elsewhere the error is [ErrNotSupported]. Source: the upload page of platform.vidu.com.
+// The image itself goes to a link of the server's storage, which gets no key. The link is as good as a key for this one
+// image, and storage may quote it: of an answer that says no, an [*APIError] has the status, the trace id and RetryAfter,
+// not what it said. Uploads are free and part of the official API; elsewhere the error is [ErrNotSupported]. Source: the
+// upload page of platform.vidu.com.
 func (c *Client) UploadImage(ctx context.Context, image Media) (Media, error) {
 	if err := c.ready(ctx); err != nil {
 		return Media{}, err
@@ -66,10 +68,10 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 			return fmt.Errorf("%w: it names no upload", errBadReply)
 		}
 		var err error
-		if link, err = url.Parse(value(reply).member("put_url").str()); err != nil {
-			return fmt.Errorf("%w: its put_url is no URL", errBadReply) // the cause would quote it
+		if link, err = c.parseLink(value(reply).member("put_url").str()); err != nil {
+			return fmt.Errorf("%w: put_url: %w", errBadReply, err)
 		}
-		return c.checkLink(link)
+		return nil
 	})
 	return id, link, err
 }

@@ -3,12 +3,14 @@ package vidu_test
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,4 +186,85 @@ func TestUploadImageThatChanges(t *testing.T) {
 	s.store.Close() // its handler may still be at work
 	assert.Zero(t, s.sum, "nothing whole was stored")
 	assert.Less(t, len(s.steps), 3, "it was not tried again, and not finished")
+}
+
+// TestUploadImageKeepsTheLinkSecret: what a storage says may quote the link, so none of it is passed on.
+func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
+	t.Parallel()
+	const link = "/put?sig=deadbeefsecret"
+	image := vidu.Bytes(bigPNG(t, 1000))
+	for name, tt := range map[string]struct{ contentType, body string }{
+		"message":     {"application/json", `{"code":403,"reason":"` + link + `","message":"no access to ` + link + `"}`},
+		"metadata":    {"application/json", `{"code":"` + link + `","metadata":{"trace_id":"` + link + `"}}`},
+		"escaped":     {"application/json", `{"message":"\u0070ut%3fsig%3ddeadbeef\u0073ecret"}`},
+		"text":        {"text/plain", "cannot PUT " + link},
+		"S3":          {"application/xml", "<Error><Code>SignatureDoesNotMatch</Code><StringToSign>PUT\n" + link + "</StringToSign></Error>"},
+		"trace id":    {"text/plain", "refused (request id: " + link + ")"},
+		"a web page":  {"text/html", "<html>" + link},
+		"nothing":     {"text/plain", ""},
+		"no envelope": {"application/json", `["` + link + `"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, status := range []int{403, 307} {
+				api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPost {
+						json.NewEncoder(w).Encode(map[string]string{"id": "up_1", "put_url": "http://" + r.Host + link})
+						return
+					}
+					assert.Equal(t, link, r.RequestURI)
+					w.Header().Set("Content-Type", tt.contentType)
+					w.Header().Set("Location", "/moved"+strings.ReplaceAll(r.RequestURI, "?", "%3F"))
+					w.Header().Set("Retry-After", "7")
+					w.Header().Set("X-Request-Id", "req-1")
+					w.WriteHeader(status)
+					io.WriteString(w, tt.body)
+				}))
+				t.Cleanup(api.Close)
+				_, err := dial(t, api.URL, vidu.WithOfficialAPI()).UploadImage(t.Context(), image)
+				assertSecretFree(t, err)
+				failure, ok := errors.AsType[*vidu.APIError](err)
+				require.True(t, ok)
+				assert.NotContains(t, strings.ToLower(fmt.Sprintf("%+v %s", *failure, failure.Body)), "secret")
+				assert.Equal(t, status, failure.StatusCode)
+				assert.Equal(t, "req-1", failure.TraceID)
+				assert.Equal(t, 7*time.Second, failure.RetryAfter)
+				assert.Empty(t, failure.Message)
+				assert.Empty(t, failure.Metadata)
+				assert.Empty(t, failure.Body)
+				if status == 403 {
+					require.ErrorIs(t, err, vidu.ErrForbidden, "the status' own code")
+				}
+			}
+		})
+	}
+}
+
+// TestUploadImageLinks: what could not be sent as it is, is not sent at all.
+func TestUploadImageLinks(t *testing.T) {
+	t.Parallel()
+	image := vidu.Bytes(bigPNG(t, 1000))
+	for link, says := range map[string]string{
+		"https://h/put?sig=a secret":   "the link is not a URL",
+		"https://h/put?sig=\x7fsecret": "the link is not a URL",
+		"https://secret:secret@h/put":  "not an https link",
+		"http://h/put?sig=secret":      "not an https link",
+		"":                             "not an https link",
+	} {
+		t.Run(link, func(t *testing.T) {
+			t.Parallel()
+			client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+				assert.Equal(t, http.MethodPost, r.Method, "sent to the storage")
+				text, err := json.Marshal(map[string]string{"id": "1", "put_url": link})
+				if err != nil {
+					return nil, err
+				}
+				return reply(r, 200, string(text))
+			}))
+			_, err := client.UploadImage(t.Context(), image)
+			require.ErrorContains(t, err, says)
+			require.ErrorContains(t, err, "put_url")
+			assertSecretFree(t, err)
+		})
+	}
 }

@@ -141,4 +141,124 @@ var mutations = []mutation{
 		"	if b.spent+1 > retryTokens {\n", "	if b.spent < 0 {\n",
 		"TestC08_",
 	},
+	{
+		"download: the rest is asked for without If-Range", "transfer.go",
+		"		header[\"If-Range\"] = []string{t.validator}\n", "",
+		"TestD05_|TestD09_",
+	},
+	{
+		"download: a rest from any offset is taken", "transfer.go",
+		"	if first != t.written || last >= total", "	if first < 0 || last >= total",
+		"TestD11_",
+	},
+	{
+		"download: a rest of any file is taken", "transfer.go",
+		" || !t.isSame(resp.Header) {", " {",
+		"TestD09_",
+	},
+	{
+		"download: starting over leaves the old bytes", "transfer.go",
+		"	if err := t.file.Truncate(0); err != nil {\n		return err\n	}\n", "",
+		"TestD09_",
+	},
+	{
+		"download: starting over appends", "transfer.go",
+		"t.file.Seek(0, io.SeekStart)", "t.file.Seek(0, io.SeekCurrent)",
+		"TestD09_",
+	},
+	{
+		"download: a writer is started over", "transfer.go",
+		"		return fmt.Errorf(\"%w; it cannot be resumed, and a writer cannot be started over\", cause)\n", "		t.written = 0\n		return nil\n",
+		"TestD05_|TestD10_",
+	},
+	{
+		"download: takes the caller's cookies along", "transport.go",
+		"	downloads.Jar, downloads.Timeout = nil, 0\n", "	downloads.Timeout = 0\n",
+		"TestD02_",
+	},
+	{
+		"download: waits for a free connection", "transport.go",
+		"	unbounded.MaxConnsPerHost = 0\n", "",
+		"TestDownloadsDoNotWait",
+	},
+	{
+		"download: the transport may repeat for ever", "transfer.go",
+		"	}).WithContext(guarded)\n", "	}).WithContext(ctx)\n",
+		"TestN20_HTTP2Downloads",
+	},
+	{
+		"download: follows https to http", "transfer.go",
+		`	if from.Scheme == "https" && to.Scheme != "https" {`, `	if from.Scheme == "never" {`,
+		"TestD03_",
+	},
+	{
+		"download: plain http from anywhere", "transfer.go",
+		` || (u.Scheme != "https" && !c.allowsHTTP(u)) {`, ` || (u.Scheme != "https" && u.Scheme != "http") {`,
+		"TestDownloadRefusesTheTask|TestR18_",
+	},
+	{
+		"download: the announced size has no limit", "transfer.go",
+		"	if t.total > t.d.maxBytes {\n", "	if t.total < -1 {\n",
+		"TestD15_",
+	},
+	{
+		"download: the bytes have no limit", "transfer.go",
+		"	if int64(len(p)) > t.d.maxBytes-t.written {\n", "	if int64(len(p)) > 4*t.d.maxBytes-t.written {\n",
+		"TestD15_",
+	},
+	{
+		"download: a message passes for the file", "transfer.go",
+		"	if message.MatchString(contentType) {\n", "	if contentType == \"text/html\" {\n",
+		"TestD14_",
+	},
+	{
+		"download: a cut file passes for whole", "transfer.go",
+		"	case t.total < 0 && (t.written < minFile || ", "	case t.total < -1 && (t.written < minFile || ",
+		"TestD07_",
+	},
+	{
+		"download: every new ETag is progress", "transfer.go",
+		"	if etag != t.etag && t.changes < maxStuck {\n", "	if etag != t.etag {\n",
+		"TestD09_",
+	},
+	{
+		"download: the signed query is told", "transfer.go",
+		"t.c.redact(signedQuery.ReplaceAllLiteralString(text, \"?…\"))", "t.c.redact(text)",
+		"TestD03_|TestD16_",
+	},
+	{
+		"download: temporary files stay", "download.go",
+		"		os.Remove(temp.Name()) //nolint:errcheck // after a success there may be nothing to remove\n", "",
+		"TestD21_",
+	},
+	{
+		"download: replaces what came meanwhile", "download.go",
+		"	err := d.hardLink(temp, path)\n", "	err := os.Rename(temp, path)\n",
+		"TestD18_",
+	},
+	{
+		"download: the same without hard links", "download.go",
+		"os.O_WRONLY|os.O_CREATE|os.O_EXCL", "os.O_WRONLY|os.O_CREATE",
+		"TestD18_|TestD22_",
+	},
+	{
+		"download: is not synced", "download.go",
+		"	if err := errors.Join(d.sync(temp), temp.Close()); err != nil {\n", "	if err := temp.Close(); err != nil {\n",
+		"TestDownloadFileIsSynced",
+	},
+	{
+		"upload: what the storage says is told", "errors.go",
+		"		a.body = nil\n", "",
+		"TestUploadImageKeepsTheLinkSecret",
+	},
+	{
+		"upload: where the storage redirects is told", "errors.go",
+		"a.status/100 == 3 && rq.signed == nil {", "a.status/100 == 3 {",
+		"TestUploadImageKeepsTheLinkSecret",
+	},
+	{
+		"links: may break the request line", "transfer.go",
+		"	if err == nil && strings.Contains(link, \" \") {", "	if err == nil && link == \" \" {",
+		"TestUploadImageLinks|TestD23_",
+	},
 }
