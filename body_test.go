@@ -251,6 +251,65 @@ func TestSealedReadWaitsForClose(t *testing.T) {
 	})
 }
 
+// What a slow file gives after the seal is not handed out any more, though its Read had begun before: otherwise a request
+// that counts as incomplete could still become whole.
+func TestSealDuringARead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fsys := &gatedFS{MapFS: fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}}}
+		req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}}
+		sending := prepare(t, req).Open()
+		fsys.gate = make(chan struct{})
+		var err error
+		ended, n := false, 0
+		go func() {
+			for err == nil {
+				var got int
+				got, err = sending.Read(make([]byte, 1<<20))
+				n += got
+			}
+			ended = true
+		}()
+		synctest.Wait()
+		before := n // what comes before the image
+		assert.True(t, sending.Seal())
+		close(fsys.gate)
+		synctest.Wait()
+		assert.False(t, ended, "it waits for Close")
+		assert.Equal(t, before, n)
+		require.NoError(t, sending.Close())
+		synctest.Wait()
+		assert.True(t, ended)
+		assert.Equal(t, before, n)
+		assert.ErrorContains(t, err, "closed")
+	})
+}
+
+// gatedFS has files whose Read waits for gate, once that is set.
+type gatedFS struct {
+	fstest.MapFS
+
+	gate chan struct{}
+}
+
+func (f *gatedFS) Open(name string) (fs.File, error) {
+	file, err := f.MapFS.Open(name)
+	return &gatedFile{file, f}, err
+}
+
+type gatedFile struct {
+	fs.File
+
+	fsys *gatedFS
+}
+
+func (f *gatedFile) Read(p []byte) (int, error) {
+	if f.fsys.gate != nil {
+		<-f.fsys.gate
+	}
+	return f.File.Read(p)
+}
+
 func TestSealedReadEndsWhenAllWasSent(t *testing.T) {
 	t.Parallel()
 	sending := prepare(t, imagesRequest("m", 1)).Open()
@@ -277,7 +336,7 @@ func TestSealRacesWithRead(t *testing.T) {
 			read = len(got)
 		})
 		for range i * 3 {
-			_, _ = sending.Read(nil) // lets the reader run for a while
+			runtime.Gosched() // lets the reader run for a while
 		}
 		incomplete := sending.Seal()
 		require.NoError(t, sending.Close())

@@ -105,7 +105,8 @@ func WithInsecureHTTP() Option {
 }
 
 // WithMaxAttempts sets how often one call is sent at the most, the first time included. The default is 4; 1 turns
-// retries off. A create is sent again only after a failure that provably created nothing.
+// retries off. A create is sent again only after a failure that provably created nothing. Downloads, which are resumed
+// as long as they move, heed only the 1.
 func WithMaxAttempts(n int) Option {
 	return func(c *config) error {
 		if n < 1 {
@@ -129,7 +130,7 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 }
 
 // WithLogger writes one Debug record an attempt: method, path, status, duration, attempt and request id, never a body,
-// a key or a query string; and one a callback: Debug when it was taken, Warn with the reason when not, Error when the
+// a key or a query string; one a try of a download, with the link but for its query; and one a callback: Debug when it was taken, Warn with the reason when not, Error when the
 // function panicked. nil, the default, writes nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {

@@ -30,7 +30,7 @@ const (
 	maxStuck       = 5                // tries in a row that bring nothing new
 	maxEmptyReads  = 100              // in a row, as in package bufio
 	minFile        = 12               // bytes: no video and no image has fewer, and WebP's mark is as long
-	downloadBuffer = 256 << 10
+	downloadBuffer = 192 << 10
 )
 
 // downloadError is any failure of a download. Its text is made when it happens: one line, one "vidu: ", no key.

@@ -44,8 +44,8 @@ func officialRoutes(prefix string) []route {
 		{path: prefix + "/tasks/*/cancel", method: http.MethodPost, handle: (*Server).cancel},
 		{path: prefix + "/tasks", method: http.MethodGet, handle: (*Server).list},
 		{path: prefix + "/credits", method: http.MethodGet, handle: (*Server).credits},
-		{path: "/tools/v2/files/uploads", method: http.MethodPost, handle: (*Server).startUpload},
-		{path: "/tools/v2/files/uploads/*/finish", method: http.MethodPut, handle: (*Server).finishUpload},
+		{path: toolsPrefix + "v2/files/uploads", method: http.MethodPost, handle: (*Server).startUpload},
+		{path: toolsPrefix + "v2/files/uploads/*/finish", method: http.MethodPut, handle: (*Server).finishUpload},
 		{path: uploadPrefix + "*", method: http.MethodPut, handle: (*Server).putUpload, storage: true},
 	}
 }
@@ -54,10 +54,14 @@ func officialRoutes(prefix string) []route {
 // way the script wants.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	id := s.ledger.open(r)
-	fault := s.scripts.next(s.isCreate(r))
+	fault := s.scripts.next(r)
 	body := newTee(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+	if fault.instead != nil {
+		s.answerBy(fault.instead, w, r, id, body)
+		return
+	}
 
-	reply := s.reply(r, body, fault)
+	reply := s.act(&call{Request: r, body: body, late: fault.late})
 	s.ledger.received(id, body)
 
 	cut := body.broken() || fault.dropReply && reply.accepted
@@ -66,15 +70,6 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	s.ledger.answered(id, reply.status)
 	reply.write(w, fault.cutBody)
-}
-
-// reply finds the answer to a request: the script's, when it has one.
-func (s *Server) reply(r *http.Request, body io.Reader, f fault) answer {
-	if f.instead == nil {
-		return s.act(&call{Request: r, body: body, late: f.late})
-	}
-	drain(body)
-	return *f.instead
 }
 
 // act does what a request asks for, or refuses it. Whatever its header gives away is refused before the body is read,
@@ -111,6 +106,12 @@ func (s *Server) find(escapedPath string) *route {
 
 func (s *Server) isCreate(r *http.Request) bool {
 	return r.Method == http.MethodPost && r.URL.Path == s.dialect.prefix+createPath
+}
+
+// hasAnswerBody tells whether the answer to a request has a body. That of storage has none when it says yes.
+func (s *Server) hasAnswerBody(r *http.Request) bool {
+	found := s.find(r.URL.EscapedPath())
+	return r.Method != http.MethodHead && (found == nil || !found.storage)
 }
 
 func (s *Server) wantsJSON(r *http.Request) bool {

@@ -33,22 +33,23 @@ const (
 // Callback describes one callback for [Server.NewCallback]. TaskID is required; the zero value of every other field
 // makes it the genuine one.
 type Callback struct {
+	// TaskID is the id of the task that the callback is about. The server must have such a task.
 	TaskID string
 
-	// State is the state that the body tells. The default is the task's present one.
+	// State is the state of the task that the body tells, whether or not it is true. The default is the present one.
 	State string
 
-	// URL is where it goes to. The default is the callback_url of the create.
+	// URL is where the callback is sent. The default is the callback_url of the create.
 	URL string
 
-	// Date is when it is said to be signed, to the second. The default is now.
+	// Date is the time, to the second, at which the callback says it was signed. The default is now.
 	Date time.Time
 
-	// Nonce tells callbacks apart. The default is a new one. With Date and Nonce as in an earlier callback this one is a
-	// repetition of it.
+	// Nonce tells callbacks apart. The default is a new one. With Date and Nonce as in an earlier callback this one is
+	// a repetition of it.
 	Nonce string
 
-	// Key signs it. The default is the server's API key.
+	// Key is what the signature is made with. The default is the server's API key.
 	Key string
 
 	// Body takes the place of the genuine body, and leaves the signature valid: it does not cover the body. The default

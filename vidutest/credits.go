@@ -9,7 +9,8 @@ import (
 // refuses nothing.
 const accountCredits = 1_000_000
 
-// accountConcurrency is the documented limit of tasks that run at once.
+// accountConcurrency is the documented limit of tasks that run at once. A server without a limit says so as long as it
+// is true.
 const accountConcurrency = 5
 
 // creditsReply is the body of the answer to the question for credits.
@@ -42,8 +43,8 @@ type creditPackage struct {
 // credits answers GET credits: one package, bought when the server was made.
 func (s *Server) credits(*call) answer {
 	const kind = "metered"
-	concurrency := cmp.Or(s.tasks.limit, accountConcurrency)
 	running, queueing, spent := s.tasks.sum()
+	concurrency := cmp.Or(s.tasks.limit, max(accountConcurrency, running)) // what runs is never above it
 	return success(creditsReply{
 		Remains: []creditRemain{{
 			Type:               kind,

@@ -25,8 +25,8 @@
 //	POST {prefix}/reference2video
 //	GET  {prefix}/tasks/{id}/creations
 //
-// By default it speaks as the gateway that this module was written against. [WithOfficialAPI] changes that, and adds what
-// most gateways lack:
+// By default it speaks as a gateway that resells the API does, and the prefix is /vidu/v2. With [WithOfficialAPI] the
+// prefix is /ent/v2, and there is what most gateways lack:
 //
 //	POST {prefix}/tasks/{id}/cancel
 //	GET  {prefix}/tasks
@@ -34,26 +34,27 @@
 //	POST /tools/v2/files/uploads
 //	PUT  /tools/v2/files/uploads/{id}/finish
 //
-// A task runs through created, queueing, processing and then success or failed as time passes; [WithTiming] says how
-// fast, [WithTaskLimit] how many at a time. The server knows no models: any name will do.
+// A task runs through created, queueing, processing and then success or failed as time passes, and [WithTiming] says
+// how fast. All tasks run at the same time: [WithTaskLimit] does not make one wait for another, it has a create refused
+// with 429 QuotaExceeded. The server knows no models: any name will do.
 //
 // # Media
 //
-// Images and videos that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they must have a
-// media type, be whole base64 and begin as a file of a known format does. Nothing else about them is looked at, and links
-// are not fetched. The official API accepts references to uploads as well, but only to those that were finished there; the
-// upload links check what real ones check, and answer 400 to a request that brings the API key.
+// Images and videos that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they must
+// have a media type, be whole base64 and begin as a file of a known format does. Nothing else about them is looked at,
+// and links are not fetched. The official API accepts references to uploads as well, but only to those that were
+// finished there; the upload links check what real ones check, and answer 400 to a request that brings the API key.
 //
-// The result of a task is a real video, two seconds of H.264 in an MP4 of 9 kB, with a cover; [WithVideoSize] makes it
-// larger. Both can be had through links that are signed afresh with every query. As real ones, the links hold "%253A" and
-// raw semicolons, open only byte for byte as they were given, and expire: [WithLinkLifetime]. They support Range with a
-// strong ETag unless [WithoutRanges] says otherwise, and they answer 400 to a request that brings an Authorization or
-// Cookie header, so that a key sent astray fails a test.
+// The result of a task is a real video, two seconds of H.264 in an MP4 of 9096 bytes, and a cover; [WithVideoSize]
+// makes the video larger. Both can be had through links that are signed afresh with every query. As real ones, the
+// links hold "%253A" and raw semicolons, open only byte for byte as they were given, and expire: [WithLinkLifetime].
+// They support Range with a strong ETag unless [WithoutRanges] says otherwise, and they answer 400 to a request that
+// brings an Authorization or Cookie header, so that a key sent astray fails a test.
 //
 // # Time
 //
-// The server starts no timer and no goroutine for a task, [WithCallbacks] apart. Made with [InMemory] inside a testing/synctest bubble, a video
-// that takes two days is done in no time:
+// The server starts no timer and no goroutine for a task, [WithCallbacks] apart: the state of a task follows from its
+// age. Made with [InMemory] inside a testing/synctest bubble, a video that takes two days is done in no time:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		server := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(47*time.Hour, time.Hour))
@@ -68,24 +69,33 @@
 //
 // # Faults
 //
-// Each call of a script method queues one fault, and each request to the API uses up the oldest that can happen to it:
-// [Server.FailNext], [Server.DropReplyAfterCommit], [Server.LateCommit], [Server.DropMidBody] and [Server.Delay]. Uploads
-// count as requests to the API. Two kinds of scripts have queues of their own: [Server.FailTask], which accepted creates
-// use up, and [Server.CutDownload] with [Server.ReplaceVideo], which downloads use up.
+// A script is something that is to go wrong once. Each call of one of these methods puts one into a queue, and each
+// request to the API, uploads included, takes out the oldest that can happen to it:
 //
-// What is to happen by content and not by turn is an option: [WithRefusedWord] and [WithFailingWord] play the moderation.
-// Together with LateCommit, [WithListDelay] is for tests of what looks a task up after its answer was lost.
+//   - [Server.FailNext] answers any request with a status and a body: FailNext(503, "").
+//   - [Server.AnswerNext] answers a request of a certain kind with whatever a handler of net/http can answer.
+//   - [Server.DropReplyAfterCommit] accepts and charges a create, and loses the answer.
+//   - [Server.LateCommit] loses the answer too, and makes the task only later.
+//   - [Server.DropMidBody] breaks an answer off in its middle.
+//   - [Server.Delay] holds an answer back.
+//
+// The other scripts have queues of their own: [Server.FailTask], of which each accepted create takes one, and
+// [Server.CutDownload] and [Server.ReplaceVideo], of which each download takes one.
+//
+// What is to go wrong whenever something is asked for, and not once, is an option: [WithRefusedWord] and
+// [WithFailingWord] play the moderation, [WithLinkLifetime], [WithoutRanges] and [WithoutContentLength] an awkward
+// storage. [WithListDelay] is for tests of what looks for a task after its answer was lost.
 //
 // # Callbacks
 //
-// [Server.NewCallback] makes a signed callback about a task, genuine or not, and leaves it to the test to deliver it: to
-// a handler or through a client, late, twice, in the wrong order or never. [WithCallbacks] has the server deliver genuine
-// ones by itself.
+// [Server.NewCallback] makes a signed callback about a task, genuine or not, and leaves it to the test to deliver it:
+// to a handler or through a client, late, twice, in the wrong order or never. [WithCallbacks] has the server deliver
+// genuine ones by itself.
 //
 // # Ledger
 //
-// [Server.Charged] counts the creates that were accepted, which is what a bill would count. [Server.Requests] lists what
-// arrived at the API, and [Server.Downloads] what arrived at result links, without keys; [Server.Received] counts the
-// bytes that came in. A server remembers every task and every request, with bodies of up to 1 MiB, until it is garbage: a
-// create of a few fields leaves about a kilobyte behind, so 100 000 of them are no trouble.
+// [Server.Charged] counts the creates that were accepted, which is what a bill would count. [Server.Requests] lists
+// what arrived at the API, and [Server.Downloads] what arrived at result links, both without keys. A server remembers
+// every task and every request, with bodies of up to 1 MiB, until it is garbage: a create of a few fields leaves about
+// a kilobyte behind, so 100 000 of them are no trouble.
 package vidutest

@@ -36,8 +36,8 @@ func (d *downloads) replace(v *video) {
 	d.videos = newVideo(v.size, v.generation+1)
 }
 
-// Downloads returns every request for a result link so far, in the order of their arrival, the refused ones included. Its
-// Body fields and Complete say nothing. What was asked for is in Range and If-Range of the Header.
+// Downloads returns every request for a result link so far, in the order of their arrival, the refused ones included.
+// Its Body fields and Complete say nothing. What was asked for is in Range and If-Range of the Header.
 func (s *Server) Downloads() []Request {
 	return s.downloads.ledger.list()
 }

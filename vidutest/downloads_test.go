@@ -3,6 +3,7 @@ package vidutest_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -186,11 +187,13 @@ func TestWithVideoSize(t *testing.T) {
 	require.NoError(t, err)
 	least := len(clip)
 	for name, test := range map[string]struct{ size, want int }{
-		"negative":       {-1, least},
-		"the clip's":     {least, least},
-		"one byte short": {least + 15, least},
-		"a bare header":  {least + 16, least + 16},
-		"300 kB":         {300_001, 300_001},
+		"negative":        {-1, least},
+		"the clip's":      {least, least},
+		"a byte more":     {least + 1, least + 8}, // no box has fewer than 8 bytes
+		"a byte too few":  {least + 7, least + 8},
+		"a bare header":   {least + 8, least + 8},
+		"a byte of noise": {least + 9, least + 9},
+		"300 kB":          {300_001, 300_001},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -198,16 +201,41 @@ func TestWithVideoSize(t *testing.T) {
 			defer s.Close()
 			video := doneTask(t, s)
 			whole := download(t, s, http.MethodGet, video, http.Header{})
-			require.Len(t, whole.body, test.want)
+			require.Equal(t, test.want, len(whole.body)) //nolint:testifylint // Len would print the video
 			assert.Equal(t, strconv.Itoa(test.want), whole.header.Get("Content-Length"))
 			assert.Equal(t, string(clip), whole.body[:least])
 			assertBoxes(t, whole.body)
-			for _, offset := range []int{0, least - 1, least, least + 1, least + 15, test.want - 1} {
+			for _, offset := range []int{0, least - 1, least, least + 1, least + 8, test.want - 1} {
 				if offset < test.want {
 					got := download(t, s, http.MethodGet, video, from(offset, whole.header.Get("ETag")))
 					assert.Equal(t, whole.body[offset:], got.body)
 				}
 			}
+		})
+	}
+}
+
+// A box of 4 GiB or more has its size in another place.
+func TestWithVideoSize_Huge(t *testing.T) {
+	t.Parallel()
+	const clip = 9096
+	for name, test := range map[string]struct {
+		size   int64
+		header string
+	}{
+		"the last short one": {clip + 1<<32 - 1, "\xff\xff\xff\xfffree"},
+		"the first long one": {clip + 1<<32, "\x00\x00\x00\x01free\x00\x00\x00\x01\x00\x00\x00\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithVideoSize(test.size))
+			defer s.Close()
+			video := doneTask(t, s)
+			got := download(t, s, http.MethodHead, video, http.Header{})
+			assert.Equal(t, strconv.FormatInt(test.size, 10), got.header.Get("Content-Length"))
+			last := clip + len(test.header) - 1
+			got = download(t, s, http.MethodGet, video, http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", clip, last)}})
+			assert.Equal(t, test.header, got.body)
 		})
 	}
 }

@@ -217,6 +217,27 @@ func ExampleServer_FailNext_replay() {
 	// 0
 }
 
+// Queries are answered as ever: the script waits for the next create.
+func ExampleServer_AnswerNext() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, time.Hour))
+	defer server.Close()
+	_, body, _ := post(server, vidutest.APIKey)
+	server.AnswerNext("POST /reference2video", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "30")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+
+	fmt.Println(get(server, taskID(body)))
+	for range 2 {
+		status, body, _ := post(server, vidutest.APIKey)
+		fmt.Println(status, len(body) > 0, server.Charged())
+	}
+	// Output:
+	// processing
+	// 429 false 1
+	// 200 true 2
+}
+
 func ExampleServer_DropReplyAfterCommit() {
 	server := vidutest.NewServer()
 	defer server.Close()
@@ -307,16 +328,6 @@ func ExampleServer_Requests() {
 	// Output:
 	// POST /vidu/v2/reference2video true true 200
 	// [removed]
-}
-
-func ExampleServer_Received() {
-	server := vidutest.NewServer()
-	defer server.Close()
-
-	_, _, _ = post(server, "wrong key") // refused before its body is read
-	_, _, _ = post(server, vidutest.APIKey)
-	fmt.Println(server.Received() == int64(len(exampleBody)))
-	// Output: true
 }
 
 func ExampleServer_Downloads() {

@@ -14,10 +14,10 @@ import (
 // maxKept is the largest request body, in bytes, that the ledger keeps.
 const maxKept = 1 << 20
 
-// Request is one request as the server saw it. Entries share Header and Body with each other: read them, do not change
-// them.
+// Request is one request as the server saw it, an entry of the ledger. Entries share Header and Body with each other:
+// read them, do not change them.
 type Request struct {
-	Method   string
+	Method   string      // in capitals, as sent
 	Path     string      // escaped, as sent
 	RawQuery string      // as sent, without the question mark; "" when there was none
 	Header   http.Header // without Host; every Authorization value reads "[removed]"
@@ -29,8 +29,8 @@ type Request struct {
 	// method or Content-Type, a length over 20 MiB) is refused before that, so its BodySize is 0.
 	BodySize int64
 
-	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It tells whether two large
-	// bodies are the same, or one is what the test meant to send.
+	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It tells whether two
+	// large bodies are the same, or one is what the test meant to send.
 	BodySHA256 [sha256.Size]byte
 
 	// Complete says that the body was read to its end. It is true of a request without a body.
@@ -42,8 +42,8 @@ type Request struct {
 }
 
 // Charged returns how many creates were accepted and charged: one for each task, whether or not its creator ever read
-// the answer. A task that fails is given back by the API but counts here, for the question of tests is whether one video
-// was ordered twice.
+// the answer. A task that fails is given back by the API but counts here, for the question of tests is whether one
+// video was ordered twice.
 func (s *Server) Charged() int {
 	return s.tasks.count()
 }
@@ -52,17 +52,6 @@ func (s *Server) Charged() int {
 // scripted or cut. Uploads are among them; downloads are in [Server.Downloads].
 func (s *Server) Requests() []Request {
 	return s.ledger.list()
-}
-
-// Received returns how many bytes of request bodies the API has read so far: the sum of every [Request.BodySize].
-func (s *Server) Received() int64 {
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	var total int64
-	for i := range s.ledger.requests {
-		total += s.ledger.requests[i].BodySize
-	}
-	return total
 }
 
 // ledger is the list of requests. An entry is named by its index.

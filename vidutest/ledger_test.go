@@ -88,7 +88,7 @@ func TestServer_Requests_KeepsBodiesUpToOneMiB(t *testing.T) {
 			assert.Equal(t, sum.Sum(nil), last.BodySHA256[:])
 		}
 	}
-	assert.EqualValues(t, 2*(1<<20)+2*(1<<20+1), s.Received())
+	assert.EqualValues(t, 2*(1<<20)+2*(1<<20+1), received(s))
 }
 
 // A create and its task leave behind little more than a kilobyte, so a server takes 100 000 of them.

@@ -143,8 +143,8 @@ func setNumber(target *int, q url.Values, name string) (wrong string) {
 	return ""
 }
 
-// page returns the newest tasks that a filter lets through, and the token of the page behind them, "" when there is none.
-// A token is an index: tasks are only ever added behind it, so it stays right while they are.
+// page returns the newest tasks that a filter lets through, and the token of the page behind them, "" when there is
+// none. A token is an index: tasks are only ever added behind it, so it stays right while they are.
 func (ts *tasks) page(f *filter) (page []*task, next string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -130,6 +130,15 @@ func assertRefused(t *testing.T, got reply, status int, reason, message string) 
 	assert.Regexp(t, "^[0-9a-f]{32}$", fields["metadata"].(map[string]any)["trace_id"])
 }
 
+// received returns how many bytes of request bodies the API has read so far.
+func received(s *vidutest.Server) int64 {
+	var total int64
+	for _, r := range s.Requests() {
+		total += r.BodySize
+	}
+	return total
+}
+
 func encode(t *testing.T, v any) []byte {
 	t.Helper()
 	text, err := json.Marshal(v)

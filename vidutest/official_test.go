@@ -302,3 +302,47 @@ func TestCredits(t *testing.T) {
 		assert.JSONEq(t, credits(999_890, 0, 0), ask(), "the failed one is given back")
 	})
 }
+
+// What the credits say of the tasks is what the tasks say of themselves, and no more run than the limit allows.
+func TestCredits_AgreesWithTheTasks(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		opts              []vidutest.Option
+		accepted          int
+		limitThen, limit0 float64 // while all run, and before
+	}{
+		"no limit":   {nil, 20, 20, 5},
+		"limit of 7": {[]vidutest.Option{vidutest.WithTaskLimit(7)}, 7, 7, 7},
+		"limit of 1": {[]vidutest.Option{vidutest.WithTaskLimit(1)}, 1, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {
+				t.Helper()
+				look := func(limit float64, running, queueing int) {
+					t.Helper()
+					reply := decode(t, ask(t, s, http.MethodGet, "/ent/v2/credits", "").body)
+					remain := reply["remains"].([]any)[0].(map[string]any)
+					assert.InDelta(t, limit, remain["concurrency_limit"], 0)
+					assert.InDelta(t, limit, reply["packages"].([]any)[0].(map[string]any)["concurrency"], 0)
+					assert.EqualValues(t, running, remain["current_concurrency"])
+					assert.EqualValues(t, queueing, remain["queue_count"])
+					assert.LessOrEqual(t, remain["current_concurrency"], remain["concurrency_limit"])
+					ids, _ := listed(t, s, "pager.pagesz=100&states=processing")
+					assert.Len(t, ids, running)
+					ids, _ = listed(t, s, "pager.pagesz=100&states=created&states=queueing")
+					assert.Len(t, ids, queueing)
+				}
+				look(test.limit0, 0, 0)
+				for range 20 {
+					ask(t, s, http.MethodPost, "/ent/v2/reference2video", officialBody)
+				}
+				look(test.limit0, 0, test.accepted)
+				pass(10 * time.Second)
+				look(test.limitThen, test.accepted, 0)
+				pass(20 * time.Second)
+				look(test.limit0, 0, 0)
+			}, test.opts...)
+		})
+	}
+}

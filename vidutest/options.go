@@ -36,11 +36,12 @@ func WithAPIKey(key string) Option {
 // Content-Type. It adds the endpoints that most gateways lack: cancel, list, credits and uploads, with the rule that a
 // create may refer to an upload only if it was finished here.
 //
-// A task can be canceled as long as it queues, and ends as failed with UserCancelled. The list has the newest task first.
-// The account holds 1 000 000 credits at first and never runs out.
+// A task can be canceled as long as it queues, and ends as failed with UserCancelled. The list has the newest task
+// first. The account holds 1 000 000 credits at first and never runs out.
 //
-// The default is the gateway whose contract this module was written against: /vidu/v2, "Authorization: Bearer KEY",
-// all eight fields of its published contract, and "Content-Type: application/json" on queries too.
+// The default is a gateway that resells the API: paths begin with /vidu/v2, the key comes as "Authorization: Bearer
+// KEY", a create needs all eight fields of the gateway's published contract (model, images or subjects, prompt,
+// duration, seed, resolution, movement_amplitude and off_peak), and a query needs "Content-Type: application/json" too.
 func WithOfficialAPI() Option {
 	return func(s *Server) { s.dialect = official() }
 }
@@ -60,9 +61,9 @@ func WithListDelay(d time.Duration) Option {
 	return func(s *Server) { s.tasks.listDelay = d }
 }
 
-// WithCallbacks has the server send callbacks through client: for a task with a callback_url one when the work begins and
-// one when the task has ended, each signed with the API key. The second is repeated, the same in every byte, a second
-// after each answer that is not 2xx, until three were sent. A state that is over at once is not told.
+// WithCallbacks has the server send callbacks through client: for a task with a callback_url one when the work begins
+// and one when the task has ended, each signed with the API key. The second is repeated, the same in every byte, a
+// second after each answer that is not 2xx, until three were sent. A state that is over at once is not told.
 //
 // By default, and with a nil client, the server sends none, and tests make them with [Server.NewCallback]. In a
 // testing/synctest bubble client must not use sockets either.
@@ -70,43 +71,49 @@ func WithCallbacks(client *http.Client) Option {
 	return func(s *Server) { s.callbacks = client }
 }
 
-// WithTaskLimit has a create refused with 429 QuotaExceeded while n tasks have not ended. The default, and any n below 1,
-// is no limit, which the endpoint for credits calls by the documented number, 5.
+// WithTaskLimit has a create refused with 429 QuotaExceeded while n tasks have not ended; a task that is accepted
+// starts in its time and waits for no other. The tasks of [Server.LateCommit] count from the moment when they are
+// accepted. The endpoint for credits says n. The default, and any n below 1, is no limit, for which that endpoint says
+// 5, the documented number, or as many as are running when that is more.
 func WithTaskLimit(n int) Option {
 	return func(s *Server) { s.tasks.limit = max(n, 0) }
 }
 
 // WithRefusedWord has a create refused with 400 and code as its reason, such as "TaskPromptPolicyViolation", when its
-// prompt contains word. It may be given for several words, of which the first that is found counts; so may
-// [WithFailingWord].
+// prompt contains word, in the same letters. It may be given for several words, of which the first that is found
+// counts; so may [WithFailingWord]. The default is that no prompt is refused.
 func WithRefusedWord(word, code string) Option {
 	return func(s *Server) { s.refusing = append(s.refusing, rule{word, code}) }
 }
 
-// WithFailingWord has a task fail with code as its err_code, such as "CreationPolicyViolation", when its prompt contains
-// word. A script of [Server.FailTask] comes before that.
+// WithFailingWord has a task fail with code as its err_code, such as "CreationPolicyViolation", when its prompt
+// contains word, in the same letters. A script of [Server.FailTask] comes before that. The default is that every task
+// succeeds.
 func WithFailingWord(word, code string) Option {
 	return func(s *Server) { s.tasks.failing = append(s.tasks.failing, rule{word, code}) }
 }
 
 // WithLinkLifetime sets how long every result link opens; a new query gives new links. An expired one is refused with
-// 403 as storage does, with a body of XML. The default is what the real ones have: 24 h for videos and 1 h for covers.
+// 403 as storage does, with a body of XML. With d of 0 or less, links have expired before they are read. The default is
+// what the real ones have: 24 h for videos and 1 h for covers.
 func WithLinkLifetime(d time.Duration) Option {
 	return func(s *Server) { s.downloads.videoLife, s.downloads.coverLife = d, d }
 }
 
-// WithVideoSize makes every video an MP4 of so many bytes: the embedded clip and behind it a "free" box, which players
-// pass over. Its bytes are made as they are sent. The default, and the least, is the clip alone, of 9 kB.
+// WithVideoSize makes every video an MP4 of exactly so many bytes: the embedded clip and behind it a "free" box, which
+// players pass over. Its bytes are made as they are sent. The default, and the least, is the clip alone: 9096 bytes.
+// Since no box has fewer than 8 bytes, 9097 to 9103 give 9104.
 func WithVideoSize(bytes int64) Option {
 	return func(s *Server) { s.downloads.videos = newVideo(bytes, 0) }
 }
 
-// WithoutRanges has downloads ignore Range: every answer is the whole file.
+// WithoutRanges has downloads ignore Range, so that every answer is the whole file. By default they support it.
 func WithoutRanges() Option {
 	return func(s *Server) { s.downloads.whole = true }
 }
 
-// WithoutContentLength has downloads end with their connection, and no header say how long they are.
+// WithoutContentLength has downloads end with their connection, and no header say how long they are: one that was cut
+// looks whole. By default a Content-Length says it.
 func WithoutContentLength() Option {
 	return func(s *Server) { s.downloads.unsized = true }
 }

@@ -1,10 +1,12 @@
 package vidutest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -12,13 +14,19 @@ import (
 
 var errDone = errors.New("vidutest: the client is done with the response")
 
+// maxHeld is how many bytes of a body are held back, as net/http does: a body that ends within them has its length in
+// the header, whether or not its handler put it there.
+const maxHeld = 2 << 10
+
 // responseWriter is the handler's side of the response.
 type responseWriter struct {
 	exchange *exchange
 	header   http.Header
-	sent     *http.Request // the client's own
-	wrote    bool          // the header is out
-	left     int64         // bytes of the body still promised, -1 when the length is unknown
+	sent     *http.Request  // the client's own
+	response *http.Response // nil as long as the handler has named no status
+	held     []byte         // of the body
+	out      bool           // the client has the response
+	left     int64          // bytes of the body still promised, -1 when the length is unknown
 }
 
 // Header implements [http.ResponseWriter].
@@ -26,25 +34,30 @@ func (w *responseWriter) Header() http.Header {
 	return w.header
 }
 
-// WriteHeader implements [http.ResponseWriter]. It gives the response to the client.
+// WriteHeader implements [http.ResponseWriter].
 func (w *responseWriter) WriteHeader(status int) {
-	if w.wrote {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("vidutest: invalid WriteHeader code %d", status)) //nolint:forbidigo // as net/http
+	}
+	if w.response != nil || isInterim(status) {
 		return
 	}
-	w.wrote = true
 	header := w.header.Clone()
 	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
-	header.Del("Transfer-Encoding") // as net/http, which takes "identity" for an order
 	length, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64)
 	if err != nil {
 		length = -1
 	}
 	w.left = length
-	if w.sent.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+	if w.sent.Method == http.MethodHead {
 		w.left = 0
 	}
-	w.exchange.response <- &http.Response{
-		Status:        fmt.Sprintf("%d %s", status, http.StatusText(status)),
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		header.Del("Content-Length")
+		w.left, length = 0, 0
+	}
+	w.response = &http.Response{
+		Status:        fmt.Sprintf("%d %s", status, cmp.Or(http.StatusText(status), fmt.Sprint("status code ", status))),
 		StatusCode:    status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
@@ -59,25 +72,52 @@ func (w *responseWriter) WriteHeader(status int) {
 // Write implements [http.ResponseWriter]. As net/http does, it takes no more than the header has promised.
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	if w.left < 0 {
+	if w.left >= 0 {
+		if int64(len(p)) > w.left {
+			return 0, http.ErrContentLength
+		}
+		w.left -= int64(len(p))
+	}
+	if w.out {
 		return w.exchange.stream.Write(p)
 	}
-	if int64(len(p)) > w.left {
-		return 0, http.ErrContentLength
+	if w.held = append(w.held, p...); len(w.held) <= maxHeld {
+		return len(p), nil
 	}
-	n, err := w.exchange.stream.Write(p)
-	w.left -= int64(n)
-	return n, err
+	return len(p), w.release()
 }
 
-// Flush implements [http.Flusher]. What is written is on its way already.
+// Flush implements [http.Flusher].
 func (w *responseWriter) Flush() {
 	w.WriteHeader(http.StatusOK)
+	_ = w.release() // a client that has gone needs no answer
+}
+
+// release gives the response to the client, with what is held of its body.
+func (w *responseWriter) release() error {
+	if w.out {
+		return nil
+	}
+	w.out = true
+	header := w.response.Header
+	header.Del("Transfer-Encoding") // as net/http, which takes "identity" for an order
+	if _, ok := header["Content-Type"]; !ok && len(w.held) > 0 {
+		header.Set("Content-Type", http.DetectContentType(w.held))
+	}
+	maps.DeleteFunc(header, func(_ string, values []string) bool { return len(values) == 0 })
+	w.exchange.response <- w.response
+	_, err := w.exchange.stream.Write(w.held)
+	return err
 }
 
 // finish ends the response of a handler that returned. A body that is shorter than promised shows to the client.
 func (w *responseWriter) finish() {
 	w.WriteHeader(http.StatusOK)
+	if !w.out && w.left < 0 && w.response.Header.Get("Transfer-Encoding") == "" {
+		w.response.ContentLength = int64(len(w.held))
+		w.response.Header.Set("Content-Length", strconv.Itoa(len(w.held)))
+	}
+	_ = w.release() // a client that has gone needs no answer
 	if w.left > 0 {
 		w.exchange.stream.end(io.ErrUnexpectedEOF)
 		return

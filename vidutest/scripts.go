@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -11,51 +12,90 @@ import (
 // FailNext has the next request answered with status and body in place of the real answer. The request is read to its
 // end and otherwise has no effect: no task is created and nothing is charged.
 //
-// Status is 200 to 599, so that any answer that was ever captured can be replayed. An empty body stands for the official
-// error envelope of that status; a body that is not JSON is sent with the Content-Type that it looks like.
+// status is 200 to 599; with any other FailNext panics. "" for the body stands for the official error envelope of that
+// status. A body that is JSON is sent as application/json, and any other with the Content-Type that it looks like.
+//
+// [Server.AnswerNext] is for all else that an answer can be: one with headers of its own such as Retry-After, one
+// without a body, or one to the next create while other requests are under way.
 func (s *Server) FailNext(status int, body string) {
-	s.scripts.add(fault{instead: new(failure(status, body))})
+	if status < 200 || status > 599 {
+		panic("vidutest: FailNext: the status is " + strconv.Itoa(status) + ", not 200 to 599") //nolint:forbidigo // a mistake in the test
+	}
+	reply := failure(status, body)
+	s.AnswerNext("", func(w http.ResponseWriter, _ *http.Request) { reply.write(w, false) })
+}
+
+// AnswerNext has h answer the next request that pattern matches, in place of the server. It is the general form of
+// [Server.FailNext]: the answer may have any status, any header and any body, or none.
+//
+// pattern is one of [http.ServeMux], for the path below the API's prefix: "POST /reference2video" is the next create,
+// "GET /tasks/{id}/creations" the next query, and then r.PathValue("id") in h is the task. Uploads have no prefix:
+// "PUT /upload/{id}". "" is any request. Those that do not match are answered as ever and leave the script alone.
+// AnswerNext panics when the pattern is malformed or h is nil.
+//
+// The request has no effect: its key is not checked, no task is created and nothing is charged. It is read to its end
+// before the answer goes out, whether or not h reads it, so that a client can tell that all of it arrived. h runs in
+// the request's own goroutine, and may cut the connection as every handler may: panic(http.ErrAbortHandler). What h
+// waits for must end with the request's context, which is over when the client goes away or the server is closed.
+func (s *Server) AnswerNext(pattern string, h http.HandlerFunc) {
+	if h == nil {
+		panic("vidutest: AnswerNext: the handler is nil") //nolint:forbidigo // a mistake in the test
+	}
+	if pattern == "" {
+		s.scripts.add(fault{happensTo: anyRequest, instead: h})
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle(s.dialect.below(pattern), scripted{h})
+	s.scripts.add(fault{happensTo: func(r *http.Request) bool {
+		found, _ := mux.Handler(r)
+		_, matched := found.(scripted)
+		return matched
+	}, instead: mux})
 }
 
 // DropReplyAfterCommit has the next create accepted and charged, and then the connection cut in place of an answer.
 // Other requests leave the script alone. A create that is refused is answered all the same, and uses the script up.
 func (s *Server) DropReplyAfterCommit() {
-	s.scripts.add(fault{dropReply: true})
+	s.scripts.add(fault{happensTo: s.isCreate, dropReply: true})
 }
 
 // LateCommit has the next create cut off at once in place of an answer, and accepted and charged d later: until then no
-// query, no list and no [Server.Charged] knows of the task. This is what a look-up after a lost answer can miss. A create
-// that is refused is answered all the same, and uses the script up.
+// query, no list and no [Server.Charged] knows of the task, though for [WithTaskLimit] it counts already. This is what
+// a look-up after a lost answer can miss. Other requests leave the script alone. A create that is refused is answered
+// all the same, and uses the script up.
 func (s *Server) LateCommit(d time.Duration) {
-	s.scripts.add(fault{dropReply: true, late: max(d, 0)})
+	s.scripts.add(fault{happensTo: s.isCreate, dropReply: true, late: max(d, 0)})
 }
 
 // DropMidBody has the connection cut in the middle of the next answer: its header promises the whole body, and half of
-// it is sent. A create is accepted and charged.
+// it is sent. A create is accepted and charged. A PUT to an upload link and a HEAD leave the script alone, for the
+// answer has no body to cut. [Server.CutDownload] is for downloads.
 func (s *Server) DropMidBody() {
-	s.scripts.add(fault{cutBody: true})
+	s.scripts.add(fault{happensTo: s.hasAnswerBody, cutBody: true})
 }
 
 // Delay has the next request answered d later. It is acted on at once: a create is accepted and charged even if its
 // client gives up before the answer. The wait ends early, without an answer, when the client goes away or the server is
 // closed.
 func (s *Server) Delay(d time.Duration) {
-	s.scripts.add(fault{delay: d})
+	s.scripts.add(fault{happensTo: anyRequest, delay: d})
 }
 
 // FailTask has the next task that is accepted end as failed with code as its err_code, at the time when it would have
-// succeeded. An empty code changes nothing. These scripts queue by themselves: one goes with each accepted create,
-// whatever else happens to its request.
+// succeeded. An empty code changes nothing. These scripts have a queue of their own, of which each accepted create
+// takes one, whatever else happens to its request.
 func (s *Server) FailTask(code string) {
 	s.tasks.mu.Lock()
 	defer s.tasks.mu.Unlock()
 	s.tasks.failures = append(s.tasks.failures, code)
 }
 
-// CutDownload has the connection of the next download cut after so many bytes of its body. A shorter body is sent whole,
-// and uses the script up. With [WithoutContentLength] the cut body looks like a whole one.
+// CutDownload has the connection of the next download cut after so many bytes of its body; less than 0 counts as 0. A
+// shorter body is sent whole, and uses the script up. With [WithoutContentLength] the cut body looks like a whole one.
 //
-// The scripts of downloads queue by themselves: each GET of a result link that is answered with content uses up one.
+// The scripts of downloads have a queue of their own, of which each GET of a result link that is answered with content
+// takes one.
 func (s *Server) CutDownload(after int64) {
 	s.scripts.addCut(cut{after: max(after, 0)})
 }
@@ -67,14 +107,17 @@ func (s *Server) ReplaceVideo(after int64) {
 	s.scripts.addCut(cut{after: max(after, 0), replace: true})
 }
 
-// fault is what happens to one request. The zero fault is none.
+// fault is what happens to one request. The zero fault is none, and is never in the queue.
 type fault struct {
-	instead   *answer       // given in place of the real one
+	happensTo func(*http.Request) bool
+	instead   http.Handler  // answers in place of the server
 	dropReply bool          // once a create is accepted
 	late      time.Duration // after which an accepted create makes its task
 	cutBody   bool
 	delay     time.Duration
 }
+
+func anyRequest(*http.Request) bool { return true }
 
 // cut is what happens to one download.
 type cut struct {
@@ -104,10 +147,10 @@ func (q *scripts) addCut(c cut) {
 }
 
 // next takes the oldest fault that can happen to a request.
-func (q *scripts) next(create bool) fault {
+func (q *scripts) next(r *http.Request) fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.faults, func(f fault) bool { return create || !f.dropReply })
+	i := slices.IndexFunc(q.faults, func(f fault) bool { return f.happensTo(r) })
 	if i < 0 {
 		return fault{}
 	}

@@ -54,6 +54,20 @@ func TestServer_FailNext_Body(t *testing.T) {
 	}
 }
 
+func TestServer_FailNext_RefusesTheStatus(t *testing.T) {
+	t.Parallel()
+	s := vidutest.NewServer(vidutest.InMemory())
+	defer s.Close()
+	for _, status := range []int{-1, 0, 99, 100, 199, 600, 1000} {
+		assert.Panics(t, func() { s.FailNext(status, "") }, status)
+	}
+	assert.Equal(t, http.StatusOK, create(t, s, goodBody).status, "nothing was queued")
+	for _, status := range []int{200, 599} {
+		s.FailNext(status, "x")
+		assert.Equal(t, status, create(t, s, goodBody).status)
+	}
+}
+
 func TestServer_DropReplyAfterCommit(t *testing.T) {
 	t.Parallel()
 	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
@@ -108,6 +122,24 @@ func TestServer_LateCommit(t *testing.T) {
 		assert.Equal(t, third, ids[1], "the newest comes first, by its creation")
 		assert.Equal(t, "created", queryOfficial(t, s, ids[0])["state"])
 	})
+}
+
+// A late task has its place among those that have not ended from the moment when it is accepted.
+func TestServer_LateCommit_CountsForTheLimit(t *testing.T) {
+	t.Parallel()
+	inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {
+		t.Helper()
+		create := func() reply { return ask(t, s, http.MethodPost, "/ent/v2/reference2video", officialBody) }
+		s.LateCommit(time.Second)
+		require.ErrorIs(t, create().err, io.EOF)
+		assertRefused(t, create(), http.StatusTooManyRequests, "QuotaExceeded", "")
+		pass(time.Second)
+		assertRefused(t, create(), http.StatusTooManyRequests, "QuotaExceeded", "")
+		assert.Equal(t, 1, s.Charged())
+		pass(30 * time.Second)
+		createOfficial(t, s)
+		assert.Equal(t, 2, s.Charged())
+	}, vidutest.WithTaskLimit(1))
 }
 
 // A late task takes its place among the others even if nobody looked in between.
@@ -175,6 +207,26 @@ func TestServer_DropMidBody(t *testing.T) {
 		assert.NotContains(t, got.body, "}")
 		assert.Equal(t, 1, s.Charged())
 		assert.Equal(t, http.StatusOK, s.Requests()[0].Status)
+	})
+}
+
+// An answer without a body cannot be cut, and leaves the script to the next.
+func TestServer_DropMidBody_PassesOverEmptyAnswers(t *testing.T) {
+	t.Parallel()
+	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
+		t.Helper()
+		s := newServer(vidutest.WithOfficialAPI())
+		id, putURL := startUpload(t, s)
+		s.DropMidBody()
+		got := do(s, newRequest(t, http.MethodHead, s.URL+createPath, http.NoBody))
+		require.NoError(t, got.err)
+		got = put(t, s, putURL, strings.NewReader("\x89PNG\r\n\x1a\n"), nil)
+		require.NoError(t, got.err)
+		assert.Equal(t, http.StatusOK, got.status)
+
+		got = finish(t, s, id, got.header.Get("ETag"))
+		require.ErrorIs(t, got.err, io.ErrUnexpectedEOF)
+		assert.NotEmpty(t, got.body)
 	})
 }
 

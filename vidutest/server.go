@@ -51,8 +51,8 @@ type Server struct {
 	running sync.WaitGroup // goroutines and connections that Close waits for
 }
 
-// NewServer starts a server. The caller closes it when done. As httptest.NewServer does, it panics when there is no
-// loopback address to listen on.
+// NewServer starts a server. The caller closes it when done. An option that is nil changes nothing. As
+// httptest.NewServer does, NewServer panics when there is no loopback address to listen on.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		dialect:   gateway(),
@@ -64,7 +64,9 @@ func NewServer(opts ...Option) *Server {
 		downloads: downloads{videoLife: videoLife, coverLife: coverLife, videos: newVideo(0, 0)},
 	}
 	for _, opt := range opts {
-		opt(s)
+		if opt != nil {
+			opt(s)
+		}
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.transport = &memoryTransport{server: s}

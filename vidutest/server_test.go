@@ -72,6 +72,13 @@ func TestServer_ContentTypeParameter(t *testing.T) {
 	assert.Equal(t, http.StatusOK, do(s, req).status)
 }
 
+func TestNewServer_PassesOverNil(t *testing.T) {
+	t.Parallel()
+	s := vidutest.NewServer(nil, vidutest.InMemory(), nil)
+	defer s.Close()
+	assert.Equal(t, http.StatusOK, create(t, s, goodBody).status)
+}
+
 func TestWithAPIKey(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithAPIKey("another"))

@@ -114,9 +114,10 @@ func (ts *tasks) failure(prompt string) string {
 	return cmp.Or(code, ts.failing.code(prompt))
 }
 
-// pending counts the tasks that have not ended. They are among the newest, for all take the same time.
+// pending counts the tasks that have not ended, those included that are yet to be created. The others are among the
+// newest, for all take the same time.
 func (ts *tasks) pending() int {
-	n := 0
+	n := len(ts.late)
 	for _, t := range slices.Backward(ts.all) {
 		if time.Since(t.createdAt) >= t.queue+t.work {
 			break

@@ -101,17 +101,23 @@ func newExchange(req *http.Request, server *Server) (*exchange, error) {
 	return x, nil
 }
 
-// serve runs the handler and ends the response.
+// serve runs the handler and ends the response, however the handler ends.
 func (x *exchange) serve() {
 	context.AfterFunc(x.ctx, x.hangUp)
 	defer context.AfterFunc(x.server.closing, func() { x.cancel(errServerClosed) })()
 
-	aborted := x.handle()
+	aborted := true // also by runtime.Goexit, which is how a test fails that fails within a handler
+	defer func() { x.end(aborted) }()
+	aborted = x.handle()
+}
+
+// end ends the response.
+func (x *exchange) end(aborted bool) {
 	_ = x.body.Close()
 	switch {
 	case !aborted:
 		x.writer.finish()
-	case !x.writer.wrote:
+	case !x.writer.out:
 		x.cancel(io.EOF) // what a real client reads from a connection that is cut before the answer
 	default:
 		x.stream.end(io.ErrUnexpectedEOF)

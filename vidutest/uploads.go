@@ -12,6 +12,8 @@ import (
 )
 
 const (
+	// toolsPrefix is what the paths of the API's uploads begin with, whatever its prefix is.
+	toolsPrefix = "/tools/"
 	// uploadPrefix is where upload links lead.
 	uploadPrefix = "/upload/"
 	// uploadScheme is how every reference to an upload begins, and uploadReference how one of this server does.

@@ -204,6 +204,6 @@ func TestUploads_BrokenPut(t *testing.T) {
 	req.Header.Set("Content-Type", "image/png")
 	req.ContentLength++
 	require.Error(t, do(s, req).err)
-	require.Eventually(t, func() bool { return s.Received() > 16 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return received(s) > 16 }, 10*time.Second, time.Millisecond)
 	assertRefused(t, finish(t, s, id, ""), http.StatusBadRequest, "BadRequest", "nothing was uploaded")
 }

@@ -5,13 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 )
 
 const (
-	// freeHeader is the size of the header of a "free" box that may have any size.
-	freeHeader = 16
+	// freeHeader is the size of the header of a "free" box, and so the least size of one. The header of a box of 4 GiB
+	// or more is twice as long.
+	freeHeader = 8
 	// fillerSize is the length after which the content of the box repeats itself. It divides no buffer's size, so that
 	// bytes in the wrong place show.
 	fillerSize = 65521
@@ -26,7 +28,8 @@ type video struct {
 	filler     []byte // what is in the box, over and over
 }
 
-// newVideo makes a video of at least the clip's size. Generation 0 is the clip; every other is noise of its own.
+// newVideo makes a video of a size: of the clip's where that is less, and of the next that can be had where too little
+// is left for a box. Generation 0 is the clip; every other is noise of its own.
 func newVideo(size int64, generation byte) *video {
 	noise := rand.NewChaCha8([32]byte{generation})
 	head := slices.Clone(videoMP4)
@@ -34,8 +37,9 @@ func newVideo(size int64, generation byte) *video {
 		_, _ = noise.Read(head[bytes.LastIndex(head, []byte("mdat"))+len("mdat"):]) // it never fails
 	}
 	v := &video{size: int64(len(head)), generation: generation, head: head}
-	if free := size - v.size; free >= freeHeader {
-		v.size = size
+	if free := size - v.size; free > 0 {
+		free = max(free, freeHeader)
+		v.size += free
 		v.head = appendFreeHeader(head, uint64(free))
 		v.filler = make([]byte, fillerSize)
 		_, _ = noise.Read(v.filler)
@@ -46,6 +50,10 @@ func newVideo(size int64, generation byte) *video {
 
 // appendFreeHeader begins a box of the given size, header included.
 func appendFreeHeader(head []byte, size uint64) []byte {
+	if size <= math.MaxUint32 {
+		head = binary.BigEndian.AppendUint32(head, uint32(size))
+		return append(head, "free"...)
+	}
 	head = append(head, "\x00\x00\x00\x01free"...) // a size of 1 says that the real one follows
 	return binary.BigEndian.AppendUint64(head, size)
 }

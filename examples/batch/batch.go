@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/vidu-go/vidu"
 )
@@ -12,6 +15,9 @@ import (
 // maxDoubts is how many creates of one run may end in doubt before no more are begun: a server that answers every
 // create with an error and charges for it must not cost the whole batch.
 const maxDoubts = 3
+
+// createLimit is how long one create may take, whatever becomes of the run. To cut it short would be to buy a doubt.
+const createLimit = 5 * time.Minute
 
 // batch is one run.
 type batch struct {
@@ -21,59 +27,56 @@ type batch struct {
 	results *results
 	report  *report
 
+	// Of the goroutine of run alone.
+	queue    []*job // to be created
+	creates  int    // under way
+	waits    int    // under way, the downloads included
+	ended    int    // tasks so far
+	room     int    // no create is begun before this many have ended
+	created  chan *job
+	finished chan *job
+
+	downloads chan struct{} // holds one for each that is under way
+
 	mu     sync.Mutex
 	doubts int
-	full   bool  // the server takes no more tasks until some have ended
 	halted error // why no more creates are begun
 }
 
-// run goes round until nothing is left that could be done: create, wait, download.
+func newBatch(c *config, client *vidu.Client, waiting []vidu.WaitOption, results *results, report *report) *batch {
+	return &batch{
+		client: client, waiting: waiting, config: c, results: results, report: report,
+		created: make(chan *job), finished: make(chan *job), downloads: make(chan struct{}, c.creates),
+	}
+}
+
+// run goes on until nothing is left that could be done. Each create and each wait has a goroutine, and hands its job
+// back at the end. What earlier runs created is waited for from the start.
 func (b *batch) run(ctx context.Context, jobs []*job) int {
 	for _, j := range jobs {
 		b.recall(ctx, j)
 	}
-	for {
-		b.createAll(ctx, jobs)
-		if b.waitAll(ctx, jobs) == 0 { // nothing was under way, so nothing will make room
-			break
-		}
+	b.queue = inPhase(jobs, toCreate)
+	for _, j := range inPhase(jobs, toWait) {
+		b.beginWait(ctx, j)
 	}
-	switch {
-	case b.halted != nil:
-		b.report.note(fmt.Sprintf("No more tasks were created: %v", b.halted))
-	case b.full:
-		b.report.note("No more tasks were created: the server takes no more at present")
-	case ctx.Err() != nil:
-		b.report.note("Interrupted. To go on, run the same command again.")
-	}
-	return b.report.finish()
-}
-
-// createAll creates tasks, a few at a time, until config.tasks are under way. One round of run ends before the next
-// begins, so no job is in two hands.
-func (b *batch) createAll(ctx context.Context, jobs []*job) {
-	b.full = false
-	room := b.config.tasks - len(inPhase(jobs, toWait))
-	next := make(chan *job)
-	var workers sync.WaitGroup
-	for range b.config.creates {
-		workers.Go(func() {
-			for j := range next {
-				if b.mayCreate(ctx) {
-					b.create(ctx, j)
-				}
+	interrupted := ctx.Done()
+	for b.beginCreates(ctx); b.creates+b.waits > 0; b.beginCreates(ctx) {
+		select {
+		case j := <-b.created:
+			b.creates--
+			b.afterCreate(ctx, j)
+		case <-b.finished:
+			b.waits--
+			b.ended++
+		case <-interrupted:
+			interrupted = nil
+			if b.creates > 0 {
+				b.report.note("Stopping when the creates under way are answered. Killed before that, it would leave doubts.")
 			}
-		})
-	}
-	for _, j := range inPhase(jobs, toCreate) {
-		if room <= 0 || !b.mayCreate(ctx) {
-			break
 		}
-		next <- j
-		room--
 	}
-	close(next)
-	workers.Wait()
+	return b.sumUp(ctx)
 }
 
 func inPhase(jobs []*job, p phase) []*job {
@@ -86,10 +89,71 @@ func inPhase(jobs []*job, p phase) []*job {
 	return found
 }
 
+// beginCreates fills what room there is.
+func (b *batch) beginCreates(ctx context.Context) {
+	for len(b.queue) > 0 && b.mayCreate(ctx) {
+		j := b.queue[0]
+		b.queue = b.queue[1:]
+		j.begun = b.ended
+		b.creates++
+		go func() {
+			b.create(ctx, j)
+			b.created <- j
+		}()
+	}
+}
+
 func (b *batch) mayCreate(ctx context.Context) bool {
+	if b.creates == b.config.creates || b.creates+b.waits >= b.config.tasks || b.ended < b.room {
+		return false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return ctx.Err() == nil && b.halted == nil && !b.full
+	return ctx.Err() == nil && b.halted == nil && b.results.failure() == nil
+}
+
+// afterCreate goes on with a job from where its create has left it.
+func (b *batch) afterCreate(ctx context.Context, j *job) {
+	switch j.phase {
+	case toWait:
+		b.beginWait(ctx, j)
+	case toCreate: // the server was full: its turn comes again when a task has ended since it asked
+		b.queue = slices.Insert(b.queue, 0, j)
+		b.room = max(b.room, j.begun+1)
+	case settled:
+	}
+}
+
+func (b *batch) beginWait(ctx context.Context, j *job) {
+	b.waits++
+	go func() {
+		b.finish(ctx, j)
+		b.finished <- j
+	}()
+}
+
+// sumUp says why the run ends and what it made, and returns the exit status.
+func (b *batch) sumUp(ctx context.Context) int {
+	failure := b.results.failure()
+	switch {
+	case failure != nil:
+		b.report.note(fmt.Sprintf("No more tasks were created: %v", failure))
+	case b.halted != nil:
+		b.report.note(fmt.Sprintf("No more tasks were created: %v", b.halted))
+	case ctx.Err() != nil:
+		b.report.note("Interrupted. To go on, run the same command again.")
+	case len(b.queue) > 0:
+		b.report.note("No more tasks were created: the server takes no more at present")
+	}
+	code := b.report.finish()
+	if failure == nil {
+		return code
+	}
+	if lines := b.results.unrecorded(); len(lines) > 0 {
+		b.report.note("NOT ON RECORD. Add these lines to results.jsonl, or the next run does not know how its creates ended:\n" +
+			strings.Join(lines, "\n"))
+	}
+	return exitMayExist
 }
 
 func (b *batch) halt(err error) {
@@ -100,15 +164,17 @@ func (b *batch) halt(err error) {
 	}
 }
 
-// create pays for one task. The marker is on the disk before the call, and the id before anything else is done.
+// create pays for one task. The marker is on the disk before the call, and the id before anything else is done. Once
+// begun, the call is not cancelled: to cancel is not to un-create, and the answer with the id would be lost.
 func (b *batch) create(ctx context.Context, j *job) {
 	rec := record{Job: j.key, Name: j.name, State: stateCreating, Marker: vidu.NewMarker()}
-	if err := b.results.add(rec); err != nil {
-		b.halt(err)
-		return
+	if !b.results.add(rec) {
+		return // not on record, so not sent
 	}
 	request := *j.request
 	request.Payload = rec.Marker
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	defer cancel()
 	task, err := b.client.Reference2Video(ctx, &request)
 	switch {
 	case errors.Is(err, vidu.ErrMaybeCreated):
@@ -118,8 +184,7 @@ func (b *batch) create(ctx context.Context, j *job) {
 	default:
 		j.phase, j.id = toWait, task.ID
 		rec.State, rec.ID = stateCreated, task.ID
-		if err := b.results.add(rec); err != nil {
-			b.halt(err)
+		if !b.results.add(rec) {
 			b.report.note(fmt.Sprintf("%s: task %s was created, and this is not on record", j.name, task.ID))
 		}
 	}
@@ -141,13 +206,8 @@ func (b *batch) doubt(j *job, rec record, err error) {
 // refused records that nothing was created.
 func (b *batch) refused(j *job, rec record, err error) {
 	rec.State, rec.Error = stateRefused, err.Error()
-	if err := b.results.add(rec); err != nil {
-		b.halt(err)
-	}
+	b.results.add(rec)
 	if errors.Is(err, vidu.ErrQuotaExceeded) {
-		b.mu.Lock()
-		b.full = true
-		b.mu.Unlock()
 		return // its turn comes again
 	}
 	if errors.Is(err, vidu.ErrCreditInsufficient) || errors.Is(err, vidu.ErrUnauthorized) || errors.Is(err, vidu.ErrForbidden) {

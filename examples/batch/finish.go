@@ -6,50 +6,32 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"sync"
 
 	"github.com/vidu-go/vidu"
 )
 
-// waitAll waits for what is under way, downloads each video as it ends, and returns how many tasks there were.
-func (b *batch) waitAll(ctx context.Context, jobs []*job) int {
-	byID := map[string]*job{}
-	var ids []string
-	for _, j := range inPhase(jobs, toWait) {
-		byID[j.id] = j
-		ids = append(ids, j.id)
+// finish waits for a task and downloads its video.
+func (b *batch) finish(ctx context.Context, j *job) {
+	task, err := b.client.Wait(ctx, j.id, b.waiting...)
+	if err != nil {
+		b.lost(j, err)
+		return
 	}
-	var downloads sync.WaitGroup
-	free := make(chan struct{}, b.config.creates)
-	for task, err := range b.client.WaitAll(ctx, ids, b.waiting...) {
-		j := byID[task.ID]
-		j.phase = settled
-		if err != nil {
-			b.lost(j, err)
-			continue
-		}
-		free <- struct{}{}
-		downloads.Go(func() {
-			b.download(ctx, j, task)
-			<-free
-		})
-	}
-	downloads.Wait()
-	return len(ids)
+	b.downloads <- struct{}{}
+	defer func() { <-b.downloads }()
+	b.download(ctx, j, task)
 }
 
 // lost tells of a task that failed, or that could not be waited for: the next run will.
 func (b *batch) lost(j *job, err error) {
 	failure, ended := errors.AsType[*vidu.TaskError](err)
 	if !ended {
-		b.report.ended(j, unfinished, err.Error())
+		b.report.ended(j, unfinished, fmt.Sprintf("task %s exists: %v", j.id, err))
 		return
 	}
 	rec := b.results.get(j.key)
 	rec.State, rec.ID, rec.Error = stateFailed, j.id, failure.Error()
-	if err := b.results.add(rec); err != nil {
-		b.halt(err)
-	}
+	b.results.add(rec)
 	b.report.ended(j, notMade, failure.Error())
 }
 
@@ -62,8 +44,6 @@ func (b *batch) download(ctx context.Context, j *job, task *vidu.Task) {
 		b.report.ended(j, unfinished, fmt.Sprintf("task %s is done, its video not fetched: %v", task.ID, err))
 		return
 	}
-	if err := b.results.add(rec); err != nil {
-		b.halt(err)
-	}
+	b.results.add(rec)
 	b.report.ended(j, made, path)
 }

@@ -31,6 +31,7 @@ type job struct {
 	request *vidu.Reference2VideoRequest // nil when the input no longer has it: it is never created
 	phase   phase
 	id      string // of its task
+	begun   int    // when its create was begun: after so many tasks had ended
 }
 
 // readJobs reads the input and reports everything that is wrong with it.

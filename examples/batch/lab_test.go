@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -39,17 +43,51 @@ func (l *lab) write(t *testing.T, name, text string) {
 	require.NoError(t, os.WriteFile(filepath.Join(l.folder, name), []byte(text), 0o600))
 }
 
+// front puts a handler before the server.
+func (l *lab) front(t *testing.T, handler http.HandlerFunc) {
+	t.Helper()
+	front := httptest.NewServer(handler)
+	t.Cleanup(front.Close)
+	l.server.URL = front.URL
+	t.Setenv("VIDU_BASE_URL", front.URL)
+}
+
+func isCreate(r *http.Request) bool { return r.Method == http.MethodPost }
+
 func (l *lab) args(more ...string) []string {
-	return append(more, "-creates", "1", "-out", l.folder, filepath.Join(l.folder, "prompts.txt"))
+	return slices.Concat([]string{"-creates", "1"}, more, []string{"-out", l.folder, filepath.Join(l.folder, "prompts.txt")})
 }
 
 func (l *lab) run(t *testing.T, more ...string) (int, string) {
 	t.Helper()
+	return l.runUntil(t.Context(), t, more...)
+}
+
+// runUntil runs the program, with a ctx that ends when somebody presses Ctrl-C.
+func (l *lab) runUntil(ctx context.Context, t *testing.T, more ...string) (int, string) {
+	t.Helper()
 	var out bytes.Buffer
-	code := run(t.Context(), l.args(more...), &out, &out)
+	code := run(ctx, l.args(more...), &out, &out)
 	assert.NotContains(t, out.String(), vidutest.APIKey)
 	l.nothingForgotten(t)
 	return code, out.String()
+}
+
+// runOnce runs the program with a client that does not try again, and that asks every 100 ms.
+func (l *lab) runOnce(t *testing.T, more ...string) (int, string) {
+	t.Helper()
+	client, err := vidu.NewClientFromEnv(vidu.WithMaxAttempts(1))
+	require.NoError(t, err)
+	var out bytes.Buffer
+	c, err := parse(l.args(more...), &out)
+	require.NoError(t, err)
+	jobs, err := readJobs(c.input, &c.request)
+	require.NoError(t, err)
+	results, err := openResults(filepath.Join(l.folder, "results.jsonl"), l.server.URL, &out)
+	require.NoError(t, err)
+	defer results.close()
+	b := newBatch(c, client, []vidu.WaitOption{vidu.WithPollInterval(0)}, results, newReport(len(jobs), &out, &out))
+	return b.run(t.Context(), jobs), out.String()
 }
 
 // nothingForgotten holds the ledger against the results: every create that ever reached the server is on record.
@@ -57,7 +95,8 @@ func (l *lab) nothingForgotten(t *testing.T) {
 	t.Helper()
 	recorded := l.results(t)
 	for _, r := range l.server.Requests() {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/reference2video") {
+		whole := r.Complete // a killed run leaves others, which create nothing
+		if whole && r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/reference2video") {
 			var sent struct{ Payload string }
 			require.NoError(t, json.Unmarshal(r.Body, &sent))
 			require.NotEmpty(t, sent.Payload)

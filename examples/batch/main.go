@@ -1,6 +1,7 @@
 // Command batch makes a video of each line of a file and can be killed at any moment: started again, it neither pays
-// twice nor forgets a task. It shows a record written before and after each paid call, bounded creates, one
-// [vidu.Client.WaitAll] for all tasks, and what to do with a call whose outcome is unknown.
+// twice nor forgets a task. It shows a record written before and after each paid call, bounded creates, a Ctrl-C that
+// cuts none of them off, and what to do with a call whose outcome is unknown. Each task is waited for by itself; for
+// thousands at a time [vidu.Client.WaitAll] shares one bounded rate of queries.
 //
 //	go run . prompts.txt
 //
@@ -10,8 +11,10 @@
 //
 // Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own: no key, no network, no cost.
 //
-// Exit status: 0 every video is there, 1 some were refused or failed, 2 usage, 3 tasks exist or may exist that were not
-// finished here: run it again.
+// Ctrl-C and -timeout end the waiting, and no more creates are begun; those under way are let finish.
+//
+// Exit status: 0 every video is there, 1 some were refused, failed or not begun, 2 usage, 3 tasks exist or may exist that
+// were not finished here, or not recorded: do what it says, and run it again.
 package main
 
 import (
@@ -42,6 +45,7 @@ const sampleImage = "https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/v
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -71,8 +75,8 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	flags.StringVar((*string)(&c.request.Resolution), "resolution", "", "for lines that do not say (default: the model's)")
 	flags.BoolVar(&c.request.OffPeak, "off-peak", false, "have lines that are prompts made cheaper, within 48 hours")
 	flags.IntVar(&c.creates, "creates", 4, "how many creates, and how many downloads, at a time")
-	flags.IntVar(&c.tasks, "tasks", 100, "how many tasks at a time")
-	flags.DurationVar(&c.timeout, "timeout", 0, "how long to go on (default: until all is done)")
+	flags.IntVar(&c.tasks, "tasks", 100, "create no more while so many tasks are under way")
+	flags.DurationVar(&c.timeout, "timeout", 0, "when to stop creating and waiting (default: when all is done)")
 	flags.BoolVar(&c.official, "official", false, "speak to the official API instead of a gateway")
 	flags.BoolVar(&c.retryDoubtful, "retry-doubtful", false, "create again where a task may exist and was not found; MAY PAY TWICE")
 	flags.BoolVar(&c.retryFailed, "retry-failed", false, "create again where a task of an earlier run failed")
@@ -125,7 +129,7 @@ func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (int, erro
 		return exitUsage, err
 	}
 	defer closeFake()
-	if err := os.MkdirAll(c.out, 0o700); err != nil {
+	if err := makeFolder(c.out); err != nil {
 		return exitUsage, err
 	}
 	results, err := openResults(filepath.Join(c.out, "results.jsonl"), server, stderr)
@@ -134,11 +138,7 @@ func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (int, erro
 	}
 	defer results.close()
 	jobs = append(jobs, results.orphans(jobs)...)
-	b := &batch{
-		client: client, waiting: waiting, results: results, config: c,
-		report: newReport(len(jobs), stdout, stderr),
-	}
-	return b.run(ctx, jobs), nil
+	return newBatch(c, client, waiting, results, newReport(len(jobs), stdout, stderr)).run(ctx, jobs), nil
 }
 
 // connect makes the client that the environment describes, or one for a fake server, and names the server.

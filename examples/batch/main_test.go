@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -79,10 +76,6 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			},
 			code: exitMayExist, says: "3 in doubt, 2 not begun", charged: 3,
 		},
-		"room for two": {
-			prompts: "1\n2\n3\n4\n5\n", args: []string{"-tasks", "2"}, opts: []vidutest.Option{vidutest.WithTaskLimit(2)},
-			code: exitDone, says: "5 made", charged: 5,
-		},
 		"bad lines":    {prompts: "fine\n{\"prompt\":\n{\"prompt\":\"x\",\"payload\":\"y\"}\n", code: exitUsage, says: "prompts.txt:3"},
 		"no lines":     {prompts: "# nothing\n", code: exitUsage, says: "no prompts"},
 		"a second one": {prompts: "one\n", args: []string{"prompts2.txt"}, code: exitUsage, says: "usage"},
@@ -101,29 +94,6 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			assert.Equal(t, tt.charged, l.server.Charged())
 		})
 	}
-}
-
-// TestFull has a server that takes two tasks at a time and says so: the others wait for their turn.
-func TestFull(t *testing.T) { //nolint:paralleltest // as above
-	l := newLab(t, "1\n2\n3\n", vidutest.WithTaskLimit(2), vidutest.WithTiming(0, 300*time.Millisecond))
-	client, err := vidu.NewClientFromEnv(vidu.WithMaxAttempts(1))
-	require.NoError(t, err)
-	var out bytes.Buffer
-	c, err := parse(l.args(), &out)
-	require.NoError(t, err)
-	jobs, err := readJobs(c.input, &c.request)
-	require.NoError(t, err)
-	results, err := openResults(filepath.Join(l.folder, "results.jsonl"), l.server.URL, &out)
-	require.NoError(t, err)
-	defer results.close()
-	b := &batch{
-		client: client, waiting: []vidu.WaitOption{vidu.WithPollInterval(0)}, results: results, config: c,
-		report: newReport(len(jobs), &out, &out),
-	}
-	require.Equal(t, exitDone, b.run(t.Context(), jobs), out.String())
-	assert.Equal(t, 3, l.server.Charged())
-	assert.Contains(t, l.results(t), "QuotaExceeded", "the third was refused at first")
-	l.nothingForgotten(t)
 }
 
 func TestRetryFailed(t *testing.T) { //nolint:paralleltest // as above

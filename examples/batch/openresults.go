@@ -10,13 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/gofrs/flock"
 )
 
 // openResults opens the results of earlier runs, or begins a file.
 func openResults(path, server string, stderr io.Writer) (_ *results, err error) {
-	r := &results{lock: flock.New(path + ".lock"), last: map[string]record{}}
+	r := &results{lock: flock.New(path + ".lock"), last: map[string]record{}, missed: map[string]record{}}
 	locked, err := r.lock.TryLock() // two runs would not know of each other's creates
 	if err != nil {
 		return nil, err
@@ -40,7 +41,7 @@ func openResults(path, server string, stderr io.Writer) (_ *results, err error) 
 	if whole > 0 && r.server != server {
 		return nil, fmt.Errorf("%s: its tasks belong to %s, not to %s; take another -out", path, r.server, server)
 	}
-	if r.file, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if r.file, err = open(path, os.O_CREATE|os.O_RDWR); err != nil {
 		return nil, err
 	}
 	if tail := data[whole:]; len(tail) > 0 {
@@ -50,10 +51,10 @@ func openResults(path, server string, stderr io.Writer) (_ *results, err error) 
 	if err := r.repair(data[:whole]); err != nil {
 		return nil, err
 	}
-	if whole == 0 {
-		return r, errors.Join(r.add(record{State: stateBatch, Server: server}), syncFolder(path))
+	if whole == 0 && !r.add(record{State: stateBatch, Server: server}) {
+		return nil, r.failure()
 	}
-	return r, nil
+	return r, syncFolder(filepath.Dir(path)) // always, since a run may have been killed before it
 }
 
 // read takes in the records and returns how many bytes of data they are. Only the last line can be damaged by a kill or
@@ -92,12 +93,32 @@ func (r *results) repair(data []byte) error {
 	return errors.Join(err, r.file.Sync())
 }
 
-// syncFolder makes the name of a new file last. Windows can not, and need not.
+// makeFolder makes a folder and those above it, so that a power failure does not take back what is then put there.
+func makeFolder(path string) error {
+	var above []string
+	for dir := path; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		above = append(above, filepath.Dir(dir))
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	for _, dir := range slices.Backward(above) {
+		if err := syncFolder(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncFolder makes the names in a folder last. Windows can not, and need not.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	folder, err := os.Open(filepath.Dir(path))
+	folder, err := open(path, os.O_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -38,25 +40,49 @@ type record struct {
 // results is the results file: only ever added to, each line on the disk before the program goes on.
 type results struct {
 	mu     sync.Mutex
-	file   *os.File
+	file   file
 	lock   *flock.Flock
 	size   int64
 	last   map[string]record // by job
 	server string
-	broken error // of a write; nothing is written behind half a line
+	broken error             // the first failure of a write, after which nothing is written
+	missed map[string]record // by job: what happened all the same
 }
+
+// file is what is needed of an [os.File].
+type file interface {
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Truncate(size int64) error
+}
+
+// open opens a file or a folder, for tests that note what is done to it, or have the disk fail.
+var open = func(path string, flag int) (file, error) { return os.OpenFile(path, flag, 0o600) }
 
 // reached is told what is about to be and what was written, for tests that kill the program there.
 var reached = func(string) {}
 
-// add returns when the record is on the disk.
-func (r *results) add(rec record) error {
+// add returns true when the record is on the disk. If it cannot be put there no later one is either, no more tasks are
+// created, and the run ends by telling what is missing.
+func (r *results) add(rec record) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.broken != nil {
-		return r.broken
-	}
 	rec.Time = time.Now().UTC()
+	if r.broken == nil {
+		r.broken = r.write(rec)
+	}
+	if r.broken != nil {
+		if rec.State != stateCreating { // that is not begun
+			r.missed[rec.Job] = rec
+		}
+		return false
+	}
+	r.last[rec.Job] = rec
+	return true
+}
+
+func (r *results) write(rec record) error {
 	line, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -67,13 +93,32 @@ func (r *results) add(rec record) error {
 		err = r.file.Sync()
 	}
 	if err != nil {
-		r.broken = fmt.Errorf("the results cannot be written: %w", err)
-		return r.broken
+		_ = r.file.Truncate(r.size) // half a line; failing that, the next run cuts it off
+		return fmt.Errorf("the results cannot be written: %w", err)
 	}
 	r.size += int64(len(line))
-	r.last[rec.Job] = rec
 	reached("after " + rec.State)
 	return nil
+}
+
+// failure returns why nothing is written any more, nil while all is.
+func (r *results) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken
+}
+
+// unrecorded are the lines that the file lacks.
+func (r *results) unrecorded() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lines []string
+	for _, key := range slices.Sorted(maps.Keys(r.missed)) {
+		if line, err := json.Marshal(r.missed[key]); err == nil {
+			lines = append(lines, string(line))
+		}
+	}
+	return lines
 }
 
 // get returns what stands about a job. The zero record is nothing.

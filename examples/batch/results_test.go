@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
-	"os"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 // TestDamagedLastLine leaves the results as a kill or a power failure can.
@@ -95,21 +98,26 @@ func TestTwoRunsAtOnce(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, exitDone, code, said)
 }
 
-// TestResultsCannotBeWritten stops before the create that could not be recorded.
-func TestResultsCannotBeWritten(t *testing.T) { //nolint:paralleltest // as above
-	l := newLab(t, "one\n")
-	path := filepath.Join(l.folder, "results.jsonl")
-	r, err := openResults(path, l.server.URL, &bytes.Buffer{})
-	require.NoError(t, err)
-	defer r.close()
-	require.NoError(t, r.file.Close())
-	require.ErrorIs(t, r.add(record{Job: "a", State: stateCreating}), os.ErrClosed)
-	require.ErrorIs(t, r.add(record{Job: "a", State: stateCreating}), os.ErrClosed, "and so does the next")
-	assert.Empty(t, r.get("a").State)
+// TestSeveralTasks has a gateway that sent one create on twice: the oldest task is used, and none is created again.
+func TestSeveralTasks(t *testing.T) { //nolint:paralleltest // as above
+	l := newLab(t, "one\ntwo\n", vidutest.WithOfficialAPI())
+	l.kill(t, "after creating", "-official") // of the second, which was not sent
+	records := strings.Split(strings.TrimSpace(l.results(t)), "\n")
+	var last record
+	require.NoError(t, json.Unmarshal([]byte(records[len(records)-1]), &last))
+	require.Equal(t, stateCreating, last.State)
 
-	c := &config{out: l.folder, creates: 1, tasks: 1}
-	var out bytes.Buffer
-	b := &batch{results: r, config: c, report: newReport(1, &out, &out)}
-	b.create(t.Context(), &job{key: "a", name: "line 1"}) // has no client: to create would panic
-	require.ErrorIs(t, b.halted, os.ErrClosed)
+	client, err := vidu.NewClientFromEnv(vidu.WithOfficialAPI())
+	require.NoError(t, err)
+	oldest, err := client.Reference2Video(t.Context(), sample(last.Marker))
+	require.NoError(t, err)
+	_, err = client.Reference2Video(t.Context(), sample(last.Marker))
+	require.NoError(t, err)
+
+	code, said := l.run(t, "-official", "-retry-doubtful")
+	require.Equal(t, exitDone, code, said)
+	assert.Contains(t, said, "several tasks exist, and the oldest is used")
+	assert.FileExists(t, filepath.Join(l.folder, oldest.ID+".mp4"))
+	assert.Regexp(t, `"state":"created".*"id":"`+oldest.ID+`"`, l.results(t))
+	assert.Equal(t, 3, l.server.Charged())
 }

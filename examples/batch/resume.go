@@ -40,9 +40,7 @@ func (b *batch) settle(ctx context.Context, j *job, rec record) {
 	case err == nil:
 		j.phase, j.id = toWait, task.ID
 		rec.State, rec.ID = stateCreated, task.ID
-		if err := b.results.add(rec); err != nil {
-			b.halt(err)
-		}
+		b.results.add(rec)
 	case notFound && b.config.retryDoubtful && j.request != nil:
 		b.report.note(fmt.Sprintf("%s: creating it again, although a task with payload %s may exist", j.name, rec.Marker))
 	default:

@@ -5,6 +5,8 @@
 // Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own, which calls it back over loopback: no
 // key, no network, no cost. With them it needs -callback-url, an address under which the API can reach it.
 //
+// Ctrl-C and -timeout end the waiting. A create under way is let finish, and so are the answers to callbacks.
+//
 // Exit status: 0 the video was written, 1 refused or failed, 2 usage, 3 a task exists or may exist and was not
 // finished here.
 package main
@@ -36,6 +38,7 @@ const sampleImage = "https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/v
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -67,7 +70,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")
 	flags.BoolVar(&j.unverified, "unverified", false, "take callbacks unsigned, from a gateway that signs with a key of its own")
 	flags.DurationVar(&j.timeout, "timeout", 15*time.Minute, "how long to wait for the task")
-	flags.DurationVar(&j.grace, "grace", 10*time.Second, "how long to wait for the callback of a task that has ended")
+	flags.DurationVar(&j.grace, "grace", 10*time.Second, "how long to wait for the callback, when the task has ended and its video is written")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -88,6 +89,9 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			code, said := against(t, t.Context(), server, args...)
 			assert.Equal(t, tt.code, code, said)
 			assert.Contains(t, said, tt.says)
+			if tt.code == exitMayExist {
+				assert.NotRegexp(t, "callback (for|came)", said, "it is not waited for")
+			}
 			if tt.code == exitUsage {
 				assert.Zero(t, server.Charged())
 			}
@@ -101,38 +105,50 @@ func TestUsageWithoutAKey(t *testing.T) { //nolint:paralleltest // as above
 	assert.Contains(t, said, "VIDU_API_KEY")
 }
 
-// TestStrangers get nothing from the server, and slow ones are cut off.
-func TestStrangers(t *testing.T) {
-	t.Setenv("VIDU_BASE_URL", "")
-	t.Setenv("VIDU_API_KEY", "")
-	j, err := parse(nil, &bytes.Buffer{})
-	require.NoError(t, err)
-	closeFake, err := j.connect(&bytes.Buffer{})
-	require.NoError(t, err)
-	defer closeFake()
-	s, err := j.serve(t.Context())
-	require.NoError(t, err)
+// TestInterrupted ends the run while the create is under way: it is paid, so the id is not thrown away.
+func TestInterrupted(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server.Delay(500 * time.Millisecond)
+		cancel()
+		server.ServeHTTP(w, r)
+	}))
+	defer front.Close()
+	server.URL = front.URL
+	here := freeAddress(t)
+	code, said := against(t, ctx, server, "-listen", here, "-callback-url", "http://"+here+"/hook")
+	assert.Equal(t, exitMayExist, code, said)
+	assert.Equal(t, 1, server.Charged())
+	assert.Regexp(t, `Task \d+ was created.`, said)
+	assert.Contains(t, said, "The task exists. To go on waiting")
+	assert.NotContains(t, said, "MAY EXIST")
+}
+
+// TestInterruptedBefore pays nothing.
+func TestInterruptedBefore(t *testing.T) {
+	server := vidutest.NewServer()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	t.Setenv("VIDU_BASE_URL", server.URL)
+	t.Setenv("VIDU_API_KEY", vidutest.APIKey)
+	j, s := listen(t)
+	defer s.shutdown(t.Context(), &bytes.Buffer{})
 	var said bytes.Buffer
-	post := func(url string) (*http.Response, error) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"id":"1","state":"success"}`))
-		require.NoError(t, err)
-		return newSender().Do(req)
-	}
-	for url, status := range map[string]int{
-		s.callbackURL:               http.StatusUnauthorized, // not signed
-		s.callbackURL + "/../admin": http.StatusNotFound,
-	} {
-		resp, err := post(url)
-		require.NoError(t, err)
-		assert.NoError(t, resp.Body.Close())
-		assert.Equal(t, status, resp.StatusCode, url)
-	}
-	assert.Positive(t, s.http.ReadHeaderTimeout)
-	assert.Positive(t, s.http.ReadTimeout)
-	assert.Positive(t, s.http.IdleTimeout)
-	assert.Positive(t, s.http.MaxHeaderBytes)
-	s.shutdown(t.Context(), &said)
-	assert.Empty(t, said.String())
-	_, err = post(s.callbackURL) //nolint:bodyclose // there is none
-	require.Error(t, err)
+	assert.Equal(t, exitFailed, j.make(ctx, s, &said, &said))
+	assert.Contains(t, said.String(), "No task was created.")
+	assert.Zero(t, server.Charged())
+}
+
+// TestLostCallback is waited for when the video is written, and not in the time that there is for that.
+func TestLostCallback(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	here := freeAddress(t)
+	code, said := against(t, t.Context(), server, "-listen", here, "-callback-url", "http://"+here+"/hook",
+		"-timeout", "1s", "-grace", "1500ms")
+	assert.Equal(t, exitDone, code, said)
+	assert.Less(t, strings.Index(said, "(9096 bytes)"), strings.Index(said, "no callback came"), said)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/vidu-go/vidu"
@@ -16,16 +17,18 @@ import (
 
 // arrival is a callback that was verified, and whose task has ended.
 type arrival struct {
-	task *vidu.Task
-	at   time.Time
+	state vidu.State
+	at    time.Time
 }
 
 // server is what receives callbacks.
 type server struct {
 	callbackURL string
-	arrivals    chan arrival
 	http        *http.Server
 	stopped     chan error // the end of Serve
+
+	mu       sync.Mutex
+	arrivals map[string]chan arrival // by task; each holds one
 }
 
 // serve listens for callbacks and returns.
@@ -34,7 +37,7 @@ func (j *job) serve(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{callbackURL: j.callbackURL, arrivals: make(chan arrival, 16), stopped: make(chan error, 1)}
+	s := &server{callbackURL: j.callbackURL, stopped: make(chan error, 1), arrivals: map[string]chan arrival{}}
 	if s.callbackURL == "" {
 		s.callbackURL = "http://" + listener.Addr().String() + "/vidu/callback"
 	}
@@ -79,37 +82,45 @@ func (j *job) handler(s *server) (http.Handler, error) {
 	}), nil
 }
 
-// receive only queues: the sender waits for the answer, and an error has it deliver the callback again.
+// of is where the callback of a task is left: it may come before the create has returned, and so before anybody waits.
+func (s *server) of(id string) chan arrival {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.arrivals[id] == nil {
+		s.arrivals[id] = make(chan arrival, 1)
+	}
+	return s.arrivals[id]
+}
+
+// receive only takes note, for the sender waits for the answer. The callbacks of other runs are taken too, or they would
+// be delivered again and again; of each, some bytes are kept until the end of this one.
 func (s *server) receive(_ context.Context, task *vidu.Task) error {
 	select {
-	case s.arrivals <- arrival{task: task, at: time.Now()}:
-		return nil
-	default:
-		return errors.New("too many callbacks are waiting")
+	case s.of(task.ID) <- arrival{state: task.State, at: time.Now()}:
+	default: // a repetition
 	}
+	return nil
 }
 
 // await returns the callback of a task, or false when it did not come in time.
 func (s *server) await(ctx context.Context, id string, patience time.Duration) (arrival, bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	for {
-		select {
-		case a := <-s.arrivals:
-			if a.task.ID == id {
-				return a, true
-			}
-		case <-timer.C:
-			return arrival{}, false
-		case <-ctx.Done():
-			return arrival{}, false
-		}
+	select {
+	case a := <-s.of(id):
+		return a, true
+	case <-timer.C:
+	case <-ctx.Done():
 	}
+	return arrival{}, false
 }
+
+// patience is how long an answer can take.
+func (s *server) patience() time.Duration { return s.http.ReadHeaderTimeout + s.http.WriteTimeout }
 
 // shutdown lets the callbacks under way be answered, even after Ctrl-C.
 func (s *server) shutdown(ctx context.Context, stderr io.Writer) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience())
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		fmt.Fprintln(stderr, "shutting down:", errors.Join(err, s.http.Close()))

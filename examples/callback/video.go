@@ -10,10 +10,11 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
+// createLimit is how long the create may take, its attempts together.
+const createLimit = 5 * time.Minute
+
 // make creates the task, waits for it, with the callback to wake it, and writes the video.
 func (j *job) make(ctx context.Context, s *server, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, j.timeout)
-	defer cancel()
 	began := time.Now()
 	req := &vidu.Reference2VideoRequest{
 		Model:       vidu.ModelQ2Pro,
@@ -22,16 +23,43 @@ func (j *job) make(ctx context.Context, s *server, stdout, stderr io.Writer) int
 		CallbackURL: s.callbackURL,
 		Payload:     vidu.NewMarker(),
 	}
-	created, err := j.client.Reference2Video(ctx, req)
+	created, err := j.create(ctx, req)
 	if err != nil {
 		return explain(err, req.Payload, stderr)
 	}
 	fmt.Fprintf(stderr, "Task %s was created.\n", created.ID)
-	task, err := j.client.Wait(ctx, created.ID)
-	j.report(ctx, s, created.ID, task, began, stdout)
+	task, err := j.wait(ctx, created.ID)
+	ended := time.Since(began)
+	var code int
 	if err != nil {
-		return explainWait(err, created.ID, stderr)
+		code = explainWait(err, created.ID, stderr)
+	} else {
+		code = j.download(ctx, task, stdout, stderr)
 	}
+	if task != nil && task.Done() { // last, for a callback that got lost is to delay nothing
+		j.report(ctx, s, task, began, ended, stdout)
+	}
+	return code
+}
+
+// create pays. Once begun, the call is not cancelled by Ctrl-C: to cancel is not to un-create, and the answer with the
+// id would be lost.
+func (j *job) create(ctx context.Context, req *vidu.Reference2VideoRequest) (*vidu.Task, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	defer cancel()
+	return j.client.Reference2Video(ctx, req)
+}
+
+func (j *job) wait(ctx context.Context, id string) (*vidu.Task, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.timeout)
+	defer cancel()
+	return j.client.Wait(ctx, id)
+}
+
+func (j *job) download(ctx context.Context, task *vidu.Task, stdout, stderr io.Writer) int {
 	path := j.out
 	if path == "" {
 		path = task.ID + ".mp4"
@@ -46,18 +74,14 @@ func (j *job) make(ctx context.Context, s *server, stdout, stderr io.Writer) int
 	return exitDone
 }
 
-// report says when the callback came. It is not waited for when the task has not ended.
-func (j *job) report(ctx context.Context, s *server, id string, task *vidu.Task, began time.Time, stdout io.Writer) {
-	if task == nil || !task.Done() {
-		return
-	}
-	ended := time.Since(began)
-	a, came := s.await(ctx, id, j.grace)
+// report says when the callback came.
+func (j *job) report(ctx context.Context, s *server, task *vidu.Task, began time.Time, ended time.Duration, stdout io.Writer) {
+	a, came := s.await(ctx, task.ID, j.grace)
 	if !came {
 		fmt.Fprintf(stdout, "no callback came; asking found the task %s after %.1f s\n", task.State, ended.Seconds())
 		return
 	}
-	fmt.Fprintf(stdout, "the callback for task %s came after %.1f s: %s\n", id, a.at.Sub(began).Seconds(), a.task.State)
+	fmt.Fprintf(stdout, "the callback for task %s came after %.1f s: %s\n", task.ID, a.at.Sub(began).Seconds(), a.state)
 }
 
 // explain tells what a failed create means for the purse.

@@ -2,8 +2,9 @@
 //
 // Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own: no key, no network, no cost.
 //
-// Exit status: 0 the video was written, 1 refused or failed, 2 usage, 3 a task exists or may exist and was not
-// finished here.
+// Exit status: 0 the video was written, 1 refused or failed, 2 usage, such as a file to write that is there already, 3 a
+// task exists or may exist and was not finished here. After 1 no task was created or it has failed, and after 2 nothing
+// was sent.
 package main
 
 import (
@@ -12,8 +13,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -29,8 +33,16 @@ const (
 	exitMayExist
 )
 
+// How long the program waits unless told otherwise. What is off-peak takes up to 48 hours.
+const (
+	defaultTimeout = 15 * time.Minute
+	offPeakTimeout = 49 * time.Hour
+	createTimeout  = 5 * time.Minute
+)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -74,12 +86,38 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 		req.Images = []vidu.Media{vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")}
 	}
 	if j.timeout == 0 {
-		j.timeout = 15 * time.Minute
+		j.timeout = defaultTimeout
 		if req.OffPeak {
-			j.timeout = 49 * time.Hour
+			j.timeout = offPeakTimeout
 		}
 	}
 	return j, nil
+}
+
+// checkTarget looks at the file to write before anything is paid for: one that exists is kept, so the video would have
+// nowhere to go, and neither would it in a folder that takes no files.
+func (j *job) checkTarget() error {
+	path := j.target(j.taskID)
+	switch _, err := os.Lstat(path); {
+	case path == "": // it will be named after the task
+	case err == nil:
+		return fmt.Errorf("-out: %s exists already; name another file", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("-out: %w", err)
+	}
+	probe, err := os.CreateTemp(filepath.Dir(path), ".reference2video-*")
+	if err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
+// target is the file to write, "" as long as nobody has named one.
+func (j *job) target(id string) string {
+	if j.out == "" && id != "" {
+		return id + ".mp4"
+	}
+	return j.out
 }
 
 func media(ref string) vidu.Media {
@@ -93,6 +131,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	j, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitDone
+	}
+	if err == nil {
+		err = j.checkTarget()
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -126,14 +167,24 @@ func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(),
 	return client, []vidu.WaitOption{vidu.WithPollInterval(500 * time.Millisecond)}, fake.Close, err
 }
 
+// create is not interrupted once it has begun: that would not un-create the task, only lose its id.
+func (j *job) create(ctx context.Context, client *vidu.Client) (*vidu.Task, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	defer cancel()
+	j.request.Payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
+	return client.Reference2Video(ctx, &j.request)
+}
+
 // make creates the task, unless there is one, waits for it and writes the video.
 func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.WaitOption, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, j.timeout)
 	defer cancel()
 	id := j.taskID
 	if id == "" {
-		j.request.Payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
-		task, err := client.Reference2Video(ctx, &j.request)
+		task, err := j.create(ctx, client)
 		if err != nil {
 			return j.explain(err, stderr)
 		}
@@ -145,13 +196,13 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	if err != nil {
 		return j.explainWait(err, id, stderr)
 	}
-	path := j.out
-	if path == "" {
-		path = id + ".mp4"
-	}
+	path := j.target(id)
 	size, err := client.DownloadFile(ctx, task, path)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		if errors.Is(err, fs.ErrExist) {
+			j.out = "" // somebody else has just taken the name: the task's own is free
+		}
 		fmt.Fprintln(stderr, "The video is made. To fetch it:", j.resume(id))
 		return exitMayExist
 	}
@@ -180,14 +231,28 @@ func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	return exitMayExist
 }
 
-// resume is the command that goes on with a task.
+// resume is the command that goes on with a task, for a POSIX shell.
 func (j *job) resume(id string) string {
 	command := "go run ./examples/reference2video"
 	if j.official {
 		command += " -official"
 	}
-	if j.out != "" {
-		command += " -out " + j.out
+	if j.timeout != defaultTimeout {
+		command += " -timeout " + j.timeout.String()
 	}
-	return command + " -task " + id
+	if j.out != "" {
+		command += " -out " + quote(j.out)
+	}
+	return command + " -task " + quote(id)
+}
+
+// plain is what no shell takes for anything else.
+var plain = regexp.MustCompile(`^[\w./:@+,-]+$`)
+
+// quote makes one word of text, whatever is in it.
+func quote(text string) string {
+	if plain.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,4 +100,126 @@ func TestInterruptAndResume(t *testing.T) { //nolint:paralleltest // as above
 	code, said = against(t, t.Context(), server, "-task", strings.TrimSpace(id), "-out", filepath.Join(t.TempDir(), "v.mp4"))
 	require.Equal(t, exitDone, code, said)
 	assert.Equal(t, 1, server.Charged(), "waiting again costs nothing")
+}
+
+// TestInterruptDuringTheCreate presses Ctrl-C while the server thinks about the create: its answer, and so the id, is
+// still waited for.
+func TestInterruptDuringTheCreate(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer()
+	defer server.Close()
+	server.Delay(500 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	code, said := against(t, ctx, server)
+	require.Equal(t, exitMayExist, code, said)
+	assert.Contains(t, said, "The task exists. To go on waiting: go run ./examples/reference2video -task ")
+	assert.Equal(t, 1, server.Charged())
+}
+
+func TestInterruptBeforeTheCreate(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code, said := against(t, ctx, server)
+	require.Equal(t, exitFailed, code, said)
+	assert.Contains(t, said, "No task was created.")
+	assert.Empty(t, server.Requests())
+}
+
+// TestLooksAtTheTargetFirst has a file in the way, which shows before anything is sent.
+func TestLooksAtTheTargetFirst(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file.mp4"), filepath.Join(dir, "link.mp4")
+	hero, missing := filepath.Join(dir, "my hero.mp4"), filepath.Join(dir, "missing")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.Symlink(missing, link))
+	code, said := against(t, t.Context(), server, "-out", hero)
+	require.Equal(t, exitDone, code, said)
+	before := len(server.Requests())
+	for name, tt := range map[string]struct { //nolint:paralleltest // as above
+		args []string
+		says string
+	}{
+		"the video of the first run": {[]string{"-out", hero}, hero + " exists already"},
+		"a file":                     {[]string{"-out", file}, file + " exists already"},
+		"a link to nothing":          {[]string{"-out", link}, link + " exists already"},
+		"a folder":                   {[]string{"-out", dir}, dir + " exists already"},
+		"no folder to put it in":     {[]string{"-out", filepath.Join(missing, "v.mp4")}, missing},
+		"a file for a folder":        {[]string{"-out", filepath.Join(file, "v.mp4")}, file},
+		"a task's own file":          {[]string{"-task", strings.TrimSuffix(file, ".mp4")}, file + " exists already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, said := against(t, t.Context(), server, tt.args...)
+			assert.Equal(t, exitUsage, code, said)
+			assert.Contains(t, said, tt.says)
+			assert.Len(t, server.Requests(), before, "nothing was sent")
+			found, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			assert.Len(t, found, 3, "nothing was left behind")
+		})
+	}
+	assert.Equal(t, 1, server.Charged())
+}
+
+// TestNameTakenMeanwhile has another process write the file while the task runs: the advice must not run into it again.
+func TestNameTakenMeanwhile(t *testing.T) { //nolint:paralleltest // as above
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	hero := filepath.Join(t.TempDir(), "hero.mp4")
+	server.AnswerNext("GET /tasks/{id}/creations", func(w http.ResponseWriter, _ *http.Request) {
+		assert.NoError(t, os.WriteFile(hero, nil, 0o600))
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	code, said := against(t, t.Context(), server, "-out", hero)
+	require.Equal(t, exitMayExist, code, said)
+	_, advice, found := strings.Cut(said, "The video is made. To fetch it: go run ./examples/reference2video ")
+	require.True(t, found, said)
+	code, said = against(t, t.Context(), server, strings.Fields(advice)...)
+	require.Equal(t, exitDone, code, said)
+	assert.Equal(t, 1, server.Charged())
+}
+
+// TestAdviceIsTheSameJob gives the advice to a shell, and what the shell makes of it back to the program.
+func TestAdviceIsTheSameJob(t *testing.T) {
+	t.Parallel()
+	const program = "go run ./examples/reference2video"
+	for name, tt := range map[string]struct {
+		args []string
+		id   string
+		want string // behind the program
+	}{
+		"nothing said":                    {nil, "77", " -task 77"},
+		"official, a name":                {[]string{"-official", "-out", "a/b-c_1.mp4"}, "77", " -official -out a/b-c_1.mp4 -task 77"},
+		"off-peak":                        {[]string{"-off-peak"}, "77", " -timeout 49h0m0s -task 77"},
+		"a timeout":                       {[]string{"-timeout", "90m"}, "77", " -timeout 1h30m0s -task 77"},
+		"off-peak, and the usual timeout": {[]string{"-off-peak", "-timeout", "15m"}, "77", " -task 77"},
+		"a space":                         {[]string{"-out", "my hero.mp4"}, "77", " -out 'my hero.mp4' -task 77"},
+		"quotes":                          {[]string{"-out", `it's "$HOME".mp4`}, "77", ` -out 'it'\''s "$HOME".mp4' -task 77`},
+		"a pattern":                       {[]string{"-out", "~/*;&|<>#!`ls`\\\n.mp4"}, "a b", " -out '~/*;&|<>#!`ls`\\\n.mp4' -task 'a b'"},
+		"other letters":                   {[]string{"-out", "主角.mp4"}, "77", " -out '主角.mp4' -task 77"},
+		"a name like a flag":              {[]string{"-out", "-official"}, "-1", " -out -official -task -1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j, err := parse(tt.args, io.Discard)
+			require.NoError(t, err)
+			advice := j.resume(tt.id)
+			require.Equal(t, program+tt.want, advice)
+			shell, err := exec.LookPath("sh")
+			if err != nil {
+				t.Skip("there is no shell")
+			}
+			words, err := exec.CommandContext(t.Context(), shell, "-c", "printf '%s\\0'"+strings.TrimPrefix(advice, program)).Output()
+			require.NoError(t, err)
+			again, err := parse(strings.Split(strings.TrimSuffix(string(words), "\x00"), "\x00"), io.Discard)
+			require.NoError(t, err)
+			assert.Equal(t, tt.id, again.taskID)
+			assert.Equal(t, j.out, again.out)
+			assert.Equal(t, j.official, again.official)
+			assert.Equal(t, j.timeout, again.timeout)
+		})
+	}
 }

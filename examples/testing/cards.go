@@ -4,10 +4,10 @@ package cards
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +26,7 @@ type Service struct {
 // Card makes the video of an order, once. After any error it may be called again and goes on where it stopped. When
 // [vidu.ErrMaybeCreated] stays, a person has to look for the task. A failed task is not charged and stays failed.
 func (s *Service) Card(ctx context.Context, order, greeting string) (string, error) {
-	path := filepath.Join(s.Dir, url.PathEscape(order)) // no order leads out of the folder
+	path := s.path(order)
 	id, err := s.begin(ctx, path+".task", order, greeting)
 	if errors.Is(err, fs.ErrExist) {
 		id, err = s.recall(ctx, path+".task", order)
@@ -44,13 +44,19 @@ func (s *Service) Card(ctx context.Context, order, greeting string) (string, err
 	return path + ".mp4", nil
 }
 
+// path is what the files of an order begin with. In hexadecimal no order leads out of the folder, as ".." would, and no
+// two share a file, as "A" and "a" would on a disk that does not tell them apart.
+func (s *Service) path(order string) string {
+	return filepath.Join(s.Dir, "card-"+hex.EncodeToString([]byte(order)))
+}
+
 // begin creates the task of a new order. The order's id is on the disk before the call and comes back as its payload.
 func (s *Service) begin(ctx context.Context, record, order, greeting string) (string, error) {
 	file, err := os.OpenFile(record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
-	defer file.Close() //nolint:errcheck // Sync has reported what matters
+	defer file.Close() //nolint:errcheck // Sync has reported what matters, and a second Close does nothing
 	req := &vidu.Reference2VideoRequest{Model: vidu.ModelQ2Pro, Images: []vidu.Media{s.Motif}, Prompt: greeting, Payload: order}
 	var task *vidu.Task
 	if err = file.Sync(); err == nil {
@@ -60,7 +66,7 @@ func (s *Service) begin(ctx context.Context, record, order, greeting string) (st
 	case errors.Is(err, vidu.ErrMaybeCreated):
 		return "", err // the record stays, so that nobody creates again
 	case err != nil:
-		return "", errors.Join(err, os.Remove(record)) // nothing was created: the next call may begin again
+		return "", errors.Join(err, file.Close(), os.Remove(record)) // nothing was created: the next call may begin again
 	}
 	_, err = file.WriteString(task.ID + "\n")
 	return task.ID, errors.Join(err, file.Sync())

@@ -1,6 +1,9 @@
 package cards_test
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,12 +26,23 @@ func newService(t *testing.T, clientOpt vidu.Option, serverOpts ...vidutest.Opti
 func TestOneVideoAnOrder(t *testing.T) {
 	t.Parallel()
 	service, server := newService(t, nil)
-	for _, order := range []string{"1", "2", "2", "../2"} {
+	shop := t.TempDir()
+	service.Dir = filepath.Join(shop, "cards")
+	require.NoError(t, os.Mkdir(service.Dir, 0o700))
+	files := make(map[string]bool)
+	orders := []string{"1", "2", "../2", "A", "a", "", ".", "..", "/", `..\2`, "C:2", "con", "2\x00"}
+	for _, order := range append(orders, orders...) {
 		path, err := service.Card(t.Context(), order, "The cake says: many happy returns.")
-		require.NoError(t, err)
-		assert.FileExists(t, path)
+		require.NoError(t, err, order)
+		require.FileExists(t, path)
+		assert.Equal(t, service.Dir, filepath.Dir(path), "%q leads out of the folder", order)
+		files[strings.ToLower(path)] = true
 	}
-	assert.Equal(t, 3, server.Charged())
+	assert.Len(t, files, len(orders), "two orders share a file, or would on a disk that does not tell A from a")
+	assert.Equal(t, len(orders), server.Charged())
+	found, err := os.ReadDir(shop)
+	require.NoError(t, err)
+	assert.Len(t, found, 1, "nothing is beside the folder")
 }
 
 // TestReplyLost is the worst that can happen to a paid call: it was charged, and the answer never came.
@@ -75,6 +89,9 @@ func TestRefused(t *testing.T) {
 	_, err := service.Card(t.Context(), "9", "The cake says: get well.")
 	require.Error(t, err)
 	require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+	left, err := os.ReadDir(service.Dir)
+	require.NoError(t, err)
+	assert.Empty(t, left, "the record is gone")
 	_, err = service.Card(t.Context(), "9", "The cake says: get well.")
 	require.NoError(t, err, "nothing was created, so the order was not used up")
 }

@@ -20,6 +20,11 @@ var mutations = []mutation{
 		"TestSeal|TestC02_",
 	},
 	{
+		"seal: a read that had begun goes on", "body.go",
+		"	if o.sealed { // meanwhile", "	if o.sealed && len(p) == 0 { // meanwhile",
+		"TestSealDuringARead",
+	},
+	{
 		"create rules: 5xx is sent again", "verdict.go",
 		`{name: "5xx", from: 500, to: 599, verdict: ambiguous}`, `{name: "5xx", from: 500, to: 599, verdict: again}`,
 		"TestH14_",

@@ -1,0 +1,83 @@
+package vidutest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// scripted marks the handler of a script among those that a mux has of its own, which redirect and refuse.
+type scripted struct{ http.HandlerFunc }
+
+// below returns a pattern with the API's prefix in front of its path. Uploads have none.
+func (d dialect) below(pattern string) string {
+	before, _, _ := strings.Cut(pattern, "/") // the method and the host
+	path := pattern[len(before):]
+	if path == "" || strings.HasPrefix(path, toolsPrefix) || strings.HasPrefix(path, uploadPrefix) {
+		return pattern
+	}
+	return before + d.prefix + path
+}
+
+// answerBy has a script's handler answer a request, once all of it has arrived.
+func (s *Server) answerBy(h http.Handler, w http.ResponseWriter, r *http.Request, entry int, body *tee) {
+	arrive := sync.OnceFunc(func() {
+		drain(body)
+		s.ledger.received(entry, body)
+	})
+	defer arrive() // also when the handler cuts the connection
+	writer := &scriptedWriter{ResponseWriter: w, begin: func(status int) {
+		if arrive(); body.broken() || s.closing.Err() != nil {
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+		}
+		s.ledger.answered(entry, status)
+	}}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close waits for the handler
+	r = r.WithContext(ctx)
+	r.Body = io.NopCloser(body)
+	h.ServeHTTP(writer, r)
+	if !writer.begun {
+		writer.WriteHeader(http.StatusOK)
+	}
+}
+
+// scriptedWriter is the response of a script's handler.
+type scriptedWriter struct {
+	http.ResponseWriter
+	begin func(status int) // is called once, before anything goes out
+	begun bool
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *scriptedWriter) WriteHeader(status int) {
+	if !w.begun && !isInterim(status) {
+		w.begun = true
+		w.begin(status)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *scriptedWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Flush implements [http.Flusher].
+func (w *scriptedWriter) Flush() {
+	if !w.begun {
+		w.WriteHeader(http.StatusOK)
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // a client that has gone needs no answer
+}
+
+// isInterim tells the statuses that come before the answer.
+func isInterim(status int) bool {
+	return status < http.StatusOK && status != http.StatusSwitchingProtocols
+}
