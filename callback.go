@@ -263,7 +263,7 @@ func (e *callbackError) Error() string { return e.err.Error() }
 func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 	id, err := h.take(w, r)
 	if err == nil {
-		h.log(r.Context(), slog.LevelDebug, "vidu: callback", slog.String("task_id", id))
+		h.client.record(r.Context(), slog.LevelDebug, "vidu: callback", slog.String("task_id", id))
 		w.WriteHeader(http.StatusOK)
 		return
 	}
@@ -271,7 +271,7 @@ func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 	if failure, ok := errors.AsType[*callbackError](err); ok {
 		status = failure.status
 	}
-	h.log(r.Context(), slog.LevelWarn, "vidu: callback not taken", slog.String("task_id", id), slog.Int("status", status),
+	h.client.record(r.Context(), slog.LevelWarn, "vidu: callback not taken", slog.String("task_id", id), slog.Int("status", status),
 		h.reason(err))
 	http.Error(w, http.StatusText(status), status) // never why
 }
@@ -345,7 +345,7 @@ func (h *callbackHandler) once(ctx context.Context, store NonceStore, key string
 			err = store.Release(ctx, key)
 		}
 		if err != nil { // too late to change the answer: what was done is done
-			h.log(ctx, slog.LevelWarn, "vidu: callback store", slog.String("key", key), h.reason(err))
+			h.client.record(ctx, slog.LevelWarn, "vidu: callback store", slog.String("key", key), h.reason(err))
 		}
 	}()
 	err = do()
@@ -393,7 +393,7 @@ func (h *callbackHandler) report(ctx context.Context, task *Task) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &callbackError{http.StatusInternalServerError, fmt.Errorf("the function panicked with a %T", p)}
-			h.log(ctx, slog.LevelError, "vidu: callback panic", slog.String("stack", string(debug.Stack())))
+			h.client.record(ctx, slog.LevelError, "vidu: callback panic", slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	if err := h.fn(ctx, task); err != nil {
@@ -404,12 +404,4 @@ func (h *callbackHandler) report(ctx context.Context, task *Task) (err error) {
 
 func (h *callbackHandler) reason(err error) slog.Attr {
 	return slog.String("error", oneLine(h.client.redact(err.Error()), 300))
-}
-
-// log writes one record. A logger that panics must not change the answer.
-func (h *callbackHandler) log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
-	if h.client.logger != nil {
-		defer func() { _ = recover() }() // there is nowhere to report it
-		h.client.logger.LogAttrs(ctx, level, message, attrs...)
-	}
 }

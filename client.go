@@ -283,16 +283,18 @@ func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took t
 	if c.logger == nil {
 		return
 	}
-	c.debug(ctx, "vidu: request",
+	c.record(ctx, slog.LevelDebug, "vidu: request",
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", c.traceIDOf(a.header)))
 }
 
-// debug writes one record. A logger that panics must not cost the answer, which may hold the id of a paid task,
-// nor a download.
-func (c *Client) debug(ctx context.Context, text string, attrs ...slog.Attr) {
-	defer func() { _ = recover() }() // there is nowhere to report it
-	c.logger.LogAttrs(ctx, slog.LevelDebug, text, attrs...)
+// record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a paid
+// task, nor a download.
+func (c *Client) record(ctx context.Context, level slog.Level, text string, attrs ...slog.Attr) {
+	if c.logger != nil {
+		defer func() { _ = recover() }() // there is nowhere to report it
+		c.logger.LogAttrs(ctx, level, text, attrs...)
+	}
 }
 
 // send puts one request on the wire and reads the answer. expect announces a large body before it is sent.

@@ -253,7 +253,7 @@ func (t *transfer) tryOnce(ctx context.Context, n int) error {
 	started, from := time.Now(), t.written
 	status, err := t.fetch(ctx)
 	if t.c.logger != nil {
-		t.c.debug(ctx, "vidu: download",
+		t.c.record(ctx, slog.LevelDebug, "vidu: download",
 			slog.String("method", http.MethodGet), slog.String("url", t.c.shown(t.link)), slog.Int("status", status),
 			slog.Duration("duration", time.Since(started)), slog.Int("attempt", n), slog.Int64("from", from), slog.Int64("to", t.written))
 	}
