@@ -30,7 +30,7 @@ const (
 	learnedClasses   = 64   // the rest share one
 	rememberedTasks  = 1024 // that this client created
 	rememberedReply  = 4096 // bytes of the reply to a create
-	knownWell        = 8    // durations after which a class is trusted
+	knownWell        = 3    // durations after which a class is trusted
 	priorWeight      = 8    // durations that the prior counts for: those of tasks begun together are at first the short ones
 	scoutsPerClass   = 4
 )

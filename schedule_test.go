@@ -42,7 +42,7 @@ var worlds = []*world{
 	{name: "A", median: 60, sigma: 0.25, must: gates{0.58, 0.90, 0.6}},
 	{name: "A-silent", median: 60, sigma: 0.25, silent: true, must: gates{0.58, 0.90, 0.6}},
 	{name: "B", median: 90, sigma: 0.5, must: gates{0.82, 0.90, 1}},
-	{name: "C", median: 90, sigma: 0.9, must: gates{1, 1.05, 1}},
+	{name: "C", median: 90, sigma: 0.9, must: gates{1, 1, 1}},
 	{name: "D", queue: 60, median: 60, sigma: 0.25, must: gates{0.42, 0.90, 0.6}},
 }
 
@@ -310,7 +310,7 @@ func (w *world) results(t *testing.T) *results {
 	}
 	synctest.Test(t, func(*testing.T) {
 		_, r.learned = w.inTurn(6, 640)
-		r.fresh, _ = w.inTurn(60, 40)
+		r.fresh, _ = w.inTurn(200, 40)
 		r.together = w.together(20)
 	})
 	return r
@@ -653,7 +653,7 @@ func TestSchedule_FirstAnswer(t *testing.T) {
 		"known":                   {8, 30 * time.Second, 0, vidu.Task{State: vidu.StateCreated}, true},
 		"known, waited for later": {8, 30 * time.Second, 10 * time.Second, vidu.Task{State: vidu.StateCreated}, true},
 		"known, waited for late":  {8, 30 * time.Second, 28 * time.Second, vidu.Task{State: vidu.StateCreated}, false},
-		"hardly known":            {7, 30 * time.Second, 0, vidu.Task{State: vidu.StateCreated}, false},
+		"hardly known":            {2, 30 * time.Second, 0, vidu.Task{State: vidu.StateCreated}, false},
 		"quick":                   {8, 2 * time.Second, 0, vidu.Task{State: vidu.StateCreated}, false},
 		"another class":           {8, 30 * time.Second, 0, vidu.Task{State: vidu.StateCreated, Duration: 8}, false},
 		"ended already":           {8, 30 * time.Second, 0, vidu.Task{State: vidu.StateFailed}, false},

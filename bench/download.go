@@ -135,7 +135,7 @@ func measureDownload(ctx context.Context, b *bench) error {
 				"“By hand” is `io.Copy`; what does not sync is followed by a sync. The throughput is that of the disk and of whatever "+
 				"else uses it. The other peers leave the copying to their caller. %d rounds.", showSize(b.film), b.filmTurns),
 			why: "vidu writes to a temporary file, checks the length, syncs the file and its directory and renames it, so that a file is " +
-				"whole or not there. It copies through one buffer of 256 KiB, which is kept for the next download until a collection takes " +
+				"whole or not there. It copies through one buffer of 192 KiB, which is kept for the next download until a collection takes " +
 				"it; every round begins with one.",
 			metrics: append(costMetrics()[1:], metric{
 				name: throughput, rises: true,
