@@ -353,7 +353,7 @@ func (c *Client) clientFor(rq *request) *http.Client {
 func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 	header := http.Header{
 		"Authorization":   c.authorization(),
-		"Content-Type":    c.contentType, // the seed gateway wants it on GET, too
+		"Content-Type":    c.contentType, // one gateway wants it on GET, too
 		"Accept-Encoding": c.encoding,    // else net/http asks for gzip and expands what comes
 		"User-Agent":      c.userAgent,
 	}

@@ -62,7 +62,7 @@
 //
 // # Callbacks
 //
-// [Client.CallbackHandler] is an [net/http.Handler] for a request's CallbackURL. The vendor signs callbacks with the API
+// [Client.CallbackHandler] is a [net/http.Handler] for a request's CallbackURL. The vendor signs callbacks with the API
 // key but does not sign their body, so the handler believes the id and nothing else: it asks the API for the task, wakes
 // the waits of this process and hands your function what the API said, once. Behind a gateway the key is not yours and
 // nothing can be verified: [WithUnverifiedCallbacks]. A callback may be lost; keep waiting as well.

@@ -44,24 +44,26 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 
-	n, err := makeVideo(context.Background(), client, filepath.Join(dir, "hero.mp4"))
-	fmt.Println(n, err)
-	// Output: 9096 <nil>
+	id, err := makeVideo(context.Background(), client, filepath.Join(dir, "hero.mp4"))
+	fmt.Println(id != "", err)
+	// Output: true <nil>
 }
 
-func makeVideo(ctx context.Context, client *vidu.Client, path string) (int64, error) {
+func makeVideo(ctx context.Context, client *vidu.Client, path string) (id string, err error) {
 	task, err := client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
 		Model:  vidu.ModelQ2Pro,
 		Images: []vidu.Media{vidu.URL("https://example.com/hero.png")},
 		Prompt: "The astronaut waved and the camera moved up.",
 	})
 	if err != nil {
-		return 0, err
+		return "", err
 	}
-	if task, err = client.Wait(ctx, task.ID); err != nil {
-		return 0, err
+	id = task.ID // paid for: keep it, and Wait and DownloadFile can go on from there at any time
+	if task, err = client.Wait(ctx, id); err != nil {
+		return id, err
 	}
-	return client.DownloadFile(ctx, task, path)
+	_, err = client.DownloadFile(ctx, task, path)
+	return id, err
 }
 
 func ExampleNewClient() {

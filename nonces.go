@@ -31,10 +31,10 @@ import (
 //
 //	func (s Store) Release(ctx context.Context, key string) error { return s.rdb.Del(ctx, key).Err() }
 type NonceStore interface {
-	// Claim takes key for lease, a minute, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
+	// Claim takes key, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
 	// returns an error if another delivery holds key, or if the store cannot tell: then the sender is told to come
 	// again. It may wait for that other delivery, for as long as ctx lasts. A claim that is neither committed nor
-	// released, because its process died, should end after lease.
+	// released, because its process died, should end after lease, which is one minute.
 	Claim(ctx context.Context, key string, lease time.Duration) (done bool, err error)
 	// Commit remembers for ttl that what key stands for is done.
 	Commit(ctx context.Context, key string, ttl time.Duration) error

@@ -118,7 +118,8 @@ func WithMaxAttempts(n int) Option {
 }
 
 // WithBackoff sets the pause before retry 1, 2, … The default is random between 0 and a limit that doubles from 0.5 s
-// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says.
+// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says, and so are 5 s after
+// [ErrQuotaExceeded]. A client whose calls keep failing makes fewer and fewer retries, whatever is set here.
 func WithBackoff(pause func(retry int) time.Duration) Option {
 	return func(c *config) error {
 		if pause == nil {

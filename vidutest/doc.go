@@ -11,7 +11,7 @@
 //		require.NoError(t, err)
 //
 //		server.DropReplyAfterCommit() // the worst that can happen to a paid call
-//		_, err = makeVideo(t.Context(), client)
+//		_, err = makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 //
 //		require.ErrorIs(t, err, vidu.ErrMaybeCreated)
 //		require.Equal(t, 1, server.Charged()) // not paid twice

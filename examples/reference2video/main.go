@@ -4,7 +4,7 @@
 //
 // Exit status: 0 the video was written, 1 refused or failed, 2 usage, such as a file to write that is there already, 3 a
 // task exists or may exist and was not finished here. After 1 no task was created or it has failed, and after 2 nothing
-// was sent.
+// was sent. `go run` hides these behind a 1 of its own: build the program to see them.
 package main
 
 import (
@@ -55,6 +55,7 @@ type job struct {
 	taskID   string
 	out      string
 	timeout  time.Duration
+	fake     bool // there is no server but ours
 }
 
 func parse(args []string, stderr io.Writer) (*job, error) {
@@ -79,8 +80,13 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	if flags.NArg() > 0 {
+	switch {
+	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case j.taskID != "" && !taskID.MatchString(j.taskID):
+		return nil, fmt.Errorf("-task: %q is not a task's id", j.taskID)
+	case j.timeout < 0:
+		return nil, fmt.Errorf("-timeout: %v is not a time to wait", j.timeout)
 	}
 	if len(req.Images) == 0 {
 		req.Images = []vidu.Media{vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")}
@@ -94,6 +100,8 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	return j, nil
 }
 
+var taskID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
 // checkTarget looks at the file to write before anything is paid for: one that exists is kept, so the video would have
 // nowhere to go, and neither would it in a folder that takes no files.
 func (j *job) checkTarget() error {
@@ -103,6 +111,9 @@ func (j *job) checkTarget() error {
 	case err == nil:
 		return fmt.Errorf("-out: %s exists already; name another file", path)
 	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("-out: %w", err)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("-out: %w", err)
 	}
 	probe, err := os.CreateTemp(filepath.Dir(path), ".reference2video-*")
@@ -156,11 +167,15 @@ func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(),
 			opts = append(opts, vidu.WithOfficialAPI())
 		}
 		client, err := vidu.NewClientFromEnv(opts...)
+		if err != nil {
+			err = fmt.Errorf("%w (set both VIDU_BASE_URL and VIDU_API_KEY, or neither for the fake server)", err)
+		}
 		return client, nil, func() {}, err
 	}
 	if j.taskID != "" || j.official {
 		return nil, nil, nil, errors.New("-task and -official need VIDU_BASE_URL and VIDU_API_KEY")
 	}
+	j.fake = true
 	fake := vidutest.NewServer()
 	fmt.Fprintf(stderr, "No VIDU_BASE_URL and VIDU_API_KEY: using a fake server at %s, nothing is charged.\n", fake.URL)
 	client, err := vidu.NewClient(fake.URL, vidutest.APIKey)
@@ -227,7 +242,14 @@ func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	if _, ended := errors.AsType[*vidu.TaskError](err); ended {
 		return exitFailed
 	}
-	fmt.Fprintln(stderr, "The task exists. To go on waiting:", j.resume(id))
+	switch {
+	case j.fake:
+		fmt.Fprintln(stderr, "The fake server ends with this program, and the task with it.")
+	case j.taskID != "": // all that is known of it is its id
+		fmt.Fprintln(stderr, "To try again:", j.resume(id))
+	default:
+		fmt.Fprintln(stderr, "The task exists. To go on waiting:", j.resume(id))
+	}
 	return exitMayExist
 }
 

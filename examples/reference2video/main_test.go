@@ -53,6 +53,9 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 	}{
 		"video, named after the task": {code: exitDone, says: ".mp4 (9096 bytes)"},
 		"an unknown flag":             {args: []string{"-colour"}, code: exitUsage, says: "-colour"},
+		"a task that is none":         {args: []string{"-task", "../../x"}, code: exitUsage, says: "is not a task's id"},
+		"an unknown task":             {args: []string{"-task", "77", "-timeout", "1s"}, code: exitMayExist, says: "To try again:"},
+		"no time at all":              {args: []string{"-timeout", "-1s"}, code: exitUsage, says: "-timeout"},
 		"an argument":                 {args: []string{"hero.png"}, code: exitUsage, says: "hero.png"},
 		"help":                        {args: []string{"-h"}, code: exitDone, says: "-off-peak"},
 		"an image that is none":       {args: []string{"-image", "missing.png"}, code: exitFailed, says: "No task was created."},
@@ -74,6 +77,14 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			assert.NotContains(t, said, vidutest.APIKey)
 		})
 	}
+}
+
+// TestFakeEndsWithTheProgram does not advise to wait for a task that is gone.
+func TestFakeEndsWithTheProgram(t *testing.T) { //nolint:paralleltest // as above
+	code, said := against(t, t.Context(), nil, "-timeout", "1ms")
+	assert.Equal(t, exitMayExist, code, said)
+	assert.Contains(t, said, "the task with it")
+	assert.NotContains(t, said, "go run")
 }
 
 func TestUsageWithoutAKey(t *testing.T) {
@@ -149,7 +160,6 @@ func TestLooksAtTheTargetFirst(t *testing.T) { //nolint:paralleltest // as above
 		"a folder":                   {[]string{"-out", dir}, dir + " exists already"},
 		"no folder to put it in":     {[]string{"-out", filepath.Join(missing, "v.mp4")}, missing},
 		"a file for a folder":        {[]string{"-out", filepath.Join(file, "v.mp4")}, file},
-		"a task's own file":          {[]string{"-task", strings.TrimSuffix(file, ".mp4")}, file + " exists already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, said := against(t, t.Context(), server, tt.args...)
@@ -182,6 +192,15 @@ func TestNameTakenMeanwhile(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, 1, server.Charged())
 }
 
+// TestTakenNameOfATask has the file there that would be named after the task.
+func TestTakenNameOfATask(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("77.mp4", nil, 0o600))
+	var stderr bytes.Buffer
+	assert.Equal(t, exitUsage, run(t.Context(), []string{"-task", "77"}, &stderr, &stderr))
+	assert.Contains(t, stderr.String(), "77.mp4 exists already")
+}
+
 // TestAdviceIsTheSameJob gives the advice to a shell, and what the shell makes of it back to the program.
 func TestAdviceIsTheSameJob(t *testing.T) {
 	t.Parallel()
@@ -198,7 +217,7 @@ func TestAdviceIsTheSameJob(t *testing.T) {
 		"off-peak, and the usual timeout": {[]string{"-off-peak", "-timeout", "15m"}, "77", " -task 77"},
 		"a space":                         {[]string{"-out", "my hero.mp4"}, "77", " -out 'my hero.mp4' -task 77"},
 		"quotes":                          {[]string{"-out", `it's "$HOME".mp4`}, "77", ` -out 'it'\''s "$HOME".mp4' -task 77`},
-		"a pattern":                       {[]string{"-out", "~/*;&|<>#!`ls`\\\n.mp4"}, "a b", " -out '~/*;&|<>#!`ls`\\\n.mp4' -task 'a b'"},
+		"a pattern":                       {[]string{"-out", "~/*;&|<>#!`ls`\\\n.mp4"}, "77", " -out '~/*;&|<>#!`ls`\\\n.mp4' -task 77"},
 		"other letters":                   {[]string{"-out", "主角.mp4"}, "77", " -out '主角.mp4' -task 77"},
 		"a name like a flag":              {[]string{"-out", "-official"}, "-1", " -out -official -task -1"},
 	} {
