@@ -99,7 +99,7 @@ func (o *oneShot) Read(p []byte) (int, error) {
 		return 0, o.err
 	}
 	n, err := o.next(p)
-	if o.sealed { // meanwhile: what was read must not be handed out any more
+	if o.sealed && o.left > 0 { // meanwhile: what was read must not be handed out any more
 		o.awaitClose()
 	}
 	if o.err != nil {

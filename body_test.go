@@ -310,6 +310,19 @@ func (f *gatedFile) Read(p []byte) (int, error) {
 	return f.File.Read(p)
 }
 
+// net/http looks for the end of a body before it flushes the last bytes of it. Sealed or not, that Read must not wait.
+func TestSealedReadFindsTheEnd(t *testing.T) {
+	t.Parallel()
+	sending := prepare(t, imagesRequest("m", 1))
+	open := sending.Open()
+	_, err := io.ReadFull(open, make([]byte, sending.Size()))
+	require.NoError(t, err)
+	assert.False(t, open.Seal())
+	_, err = open.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.NoError(t, open.Close())
+}
+
 func TestSealedReadEndsWhenAllWasSent(t *testing.T) {
 	t.Parallel()
 	sending := prepare(t, imagesRequest("m", 1)).Open()

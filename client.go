@@ -194,6 +194,7 @@ type attempt struct {
 	status     int // 0: no answer
 	header     http.Header
 	body       []byte // of the answer, as far as it was read
+	cut        bool   // the answer could not be read whole
 	incomplete bool   // the request never left whole, and never will
 	ended      bool   // the caller's context is over
 	err        error  // nil: a 2xx answer, whole
@@ -315,7 +316,7 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		}
 	}
 	resp, err := c.clientFor(rq).Do(req)
-	if sent != nil {
+	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out: some servers answer first
 		a.incomplete = sent.seal()
 	}
 	a.ended = ctx.Err() != nil
@@ -332,8 +333,9 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	defer resp.Body.Close()
 	if a.incomplete { // the server may wait for the rest of the request as we wait for the rest of its early answer
 		defer time.AfterFunc(earlyAnswerTime, g.release).Stop()
+		defer context.AfterFunc(guarded, func() { sent.Close() })() //nolint:errcheck // HTTP/2 sees no end but that of its body
 	}
-	c.readAnswer(rq, resp, a)
+	c.readAnswer(ctx, rq, resp, a)
 	return a
 }
 
@@ -389,7 +391,7 @@ const expectFrom = 1 << 20
 var expectContinue = []string{"100-continue"}
 
 // readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
-func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
+func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
 	a.status, a.header = resp.StatusCode, resp.Header
 	if a.status < 200 { // 101: the body would be a raw connection
 		a.err = c.wrap(rq, fmt.Errorf("unexpected HTTP %d", a.status))
@@ -401,13 +403,16 @@ func (c *Client) readAnswer(rq *request, resp *http.Response, a *attempt) {
 	}
 	var err error
 	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
-	switch encoding := resp.Header.Get("Content-Encoding"); {
+	encoding := resp.Header.Get("Content-Encoding")
+	encoded := encoding != "" && encoding != "identity"
+	a.cut = encoded || (err != nil && !errors.Is(err, errReplyTooBig)) // a web page may be as long as it likes
+	switch {
 	case a.status > 299:
 		a.err = c.refusal(rq, resp, a)
-	case encoding != "" && encoding != "identity":
+	case encoded:
 		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, oneLine(encoding, 20)))
 	case err != nil:
-		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, err))
+		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}
 	if a.status > 299 && errors.Is(err, errReplyTooBig) {
 		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable

@@ -46,6 +46,9 @@ func decodeTask(body []byte) (*Task, error) {
 	case d.twoIDs:
 		return nil, errTwoIDs
 	case !json.Valid(body):
+		if !d.taskID { // what is called "id" may be a gateway's own, the task's being lost with the rest
+			d.task.ID = ""
+		}
 		return d.task, syntaxError(body)
 	case d.task.State == "" && d.failed, !d.found():
 		return nil, d.whyNoTask(body)

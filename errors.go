@@ -364,12 +364,19 @@ func (e *callError) Unwrap() error { return e.err }
 
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
-	text := c.redact(err.Error())
+	text := c.redact(signedQuery.ReplaceAllLiteralString(err.Error(), "?…")) // of a Location that net/http cannot read
 	if rq.signed != nil && rq.signed.url.RawQuery != "" {
 		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
 	}
-	if text != err.Error() {
-		err = nil // a cause that quotes a secret must not be found by unwrapping
+	if text != err.Error() { // a cause that quotes a secret must not be found by unwrapping
+		switch {
+		case errors.Is(err, context.Canceled):
+			err = context.Canceled
+		case errors.Is(err, context.DeadlineExceeded):
+			err = context.DeadlineExceeded
+		default:
+			err = nil
+		}
 	}
 	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
 }

@@ -2,7 +2,6 @@ package vidu
 
 import (
 	"net/http"
-	"time"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -45,9 +44,6 @@ const MaxErrorReply = maxErrorReply
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 	return c.creates, c.reads, c.downloads
 }
-
-// NoPause is a backoff for tests that retry.
-func NoPause(int) time.Duration { return 0 }
 
 // Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
 func Walk(text []byte) (keys []string, values [][]byte) {

@@ -66,7 +66,7 @@ func WithAPIPath(path string) Option {
 func WithAuthScheme(scheme string) Option {
 	return func(c *config) error {
 		if !isToken(scheme) {
-			return fmt.Errorf("WithAuthScheme: %q is not one word", oneLine(scheme, 40))
+			return errors.New("WithAuthScheme: the scheme is not one word") // and perhaps the key, which must not be quoted
 		}
 		c.authScheme = scheme
 		return nil
@@ -131,8 +131,8 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 }
 
 // WithLogger writes one Debug record an attempt: method, path, status, duration, attempt and request id, never a body,
-// a key or a query string; one a try of a download, with the link but for its query; and one a callback: Debug when it was taken, Warn with the reason when not, Error when the
-// function panicked. nil, the default, writes nothing.
+// a key or a query string; one a try of a download, with the link but for its query; and one a callback: Debug when it was
+// taken, Warn with the reason when not, Error when the function panicked. nil, the default, writes nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger

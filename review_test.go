@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,120 @@ func TestEarlyAnswerIsKeptBack(t *testing.T) {
 		assert.Equal(t, int64(3), w.requests.Load(), "sent again")
 		assert.Equal(t, 90*time.Second, time.Since(started))
 	})
+}
+
+// TestRefusalThatCannotBeRead: what was lost of it may have said that something has begun.
+func TestRefusalThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status         int
+		body, encoding string
+		cut            bool
+		maybe          bool
+	}{
+		"400, cut before its reason":     {400, `{"code":400,"message":"operation in process","reason":"Operatio`, "", true, true},
+		"400, cut before its first byte": {400, ``, "", true, true},
+		"400, cut in a task's id":        {400, `{"message":"x","task_id":"8854824460`, "", true, true},
+		"400, packed":                    {400, "\x1f\x8b\x08\x00\x00", "gzip", false, true},
+		"429, cut before its reason":     {429, `{"code":429,"message":"operation in process","reason":"Operatio`, "", true, true},
+		"400, whole":                     {400, `{"code":400,"message":"x","reason":"FieldInvalid"}`, "", false, false},
+		"400, a very long page":          {400, strings.Repeat("x", 70<<10), "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var sent atomic.Int64
+			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+				sent.Add(1)
+				resp, err := reply(r, tt.status, tt.body)
+				if tt.encoding != "" {
+					resp.Header.Set("Content-Encoding", tt.encoding)
+				}
+				if tt.cut {
+					resp.ContentLength = 700
+					resp.Body = io.NopCloser(io.MultiReader(resp.Body, failing{io.ErrUnexpectedEOF}))
+				}
+				return resp, err
+			}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			require.Error(t, err)
+			assert.Equal(t, tt.maybe, errors.Is(err, vidu.ErrMaybeCreated), "%v", err)
+			assert.Equal(t, int64(1), sent.Load())
+		})
+	}
+}
+
+// TestReplyCutBeforeTheTasksID: the "id" that a gateway calls its own is none of a task's.
+func TestReplyCutBeforeTheTasksID(t *testing.T) {
+	t.Parallel()
+	for body, id := range map[string]string{
+		`{"id":"req-77","data":{"task_id":"885482446060003328","sta`: "885482446060003328",
+		`{"id":"req-77","data":{"task_id":"8854824460`:               "",
+		`{"id":"req-77","code":0,`:                                   "",
+		`{"id":"req-77","state":"ok","task_id":"8854`:                "",
+	} {
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			resp, err := reply(r, 200, body)
+			resp.ContentLength = 700
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, failing{io.ErrUnexpectedEOF}))
+			return resp, err
+		}))
+		task, err := client.Reference2Video(t.Context(), smallRequest())
+		if id == "" {
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated, body)
+			continue
+		}
+		require.NoError(t, err, body)
+		assert.Equal(t, id, task.ID)
+	}
+}
+
+// TestEarlyAnswersOverHTTP2 has a server that writes its header before it reads the request, over HTTP/2, which notices
+// the end of a call only in the goroutine that writes the body.
+func TestEarlyAnswersOverHTTP2(t *testing.T) {
+	t.Parallel()
+	for status, created := range map[int]bool{http.StatusOK: true, http.StatusServiceUnavailable: false} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(status)
+				assert.NoError(t, http.NewResponseController(w).Flush())
+				if n, err := io.Copy(io.Discard, r.Body); err == nil && n == r.ContentLength {
+					io.WriteString(w, `{"task_id":"1","state":"created"}`)
+				}
+			}))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			defer server.Close()
+			client := dial(t, server.URL, vidu.WithHTTPClient(server.Client()), vidu.WithMaxAttempts(1))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			began := time.Now()
+			_, err := client.Reference2Video(ctx, bigRequest(t))
+			assert.Less(t, time.Since(began), 20*time.Second)
+			assert.Equal(t, created, err == nil, "%v", err)
+			assert.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+		})
+	}
+}
+
+// TestLocationThatCannotBeRead keeps out of errors what net/http quotes of it.
+func TestLocationThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/uploads") {
+			return reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+		}
+		resp, err := reply(r, 302, "")
+		resp.Header.Set("Location", "https://other.example.com/%zz?x-id=PutObject&signature=hunter3")
+		return resp, err
+	}))
+	_, uploaded := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 1000)))
+	_, asked := client.GetTask(t.Context(), "1")
+	_, created := client.Reference2Video(t.Context(), smallRequest())
+	for _, err := range []error{uploaded, asked, created} {
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "hunter")
+	}
 }
 
 // TestExpectIsKept announces a large body at every attempt, so that a refusal by the header stays proof.

@@ -28,6 +28,7 @@ const (
 
 	learnedDurations = 256  // of each class
 	learnedClasses   = 64   // the rest share one
+	maxClassName     = 128  // bytes; longer ones are no names
 	rememberedTasks  = 1024 // that this client created
 	rememberedReply  = 4096 // bytes of the reply to a create
 	knownWell        = 3    // durations after which a class is trusted
@@ -44,7 +45,11 @@ type class struct {
 }
 
 func classOf(t *Task) class {
-	return class{model: t.Model, duration: t.Duration, resolution: t.Resolution, offPeak: t.OffPeak}
+	c := class{model: t.Model, duration: t.Duration, resolution: t.Resolution, offPeak: t.OffPeak}
+	if len(c.model)+len(c.resolution) > maxClassName {
+		c.model, c.resolution = "", ""
+	}
+	return c
 }
 
 // birth is what this client keeps of a task that it created.

@@ -47,6 +47,7 @@ var createRules = []createRule{
 
 	{name: "3xx or 4xx that names a task", from: 300, to: 499, cause: namesTask, verdict: ambiguous},
 	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: beginnings, verdict: ambiguous},
+	{name: "4xx, of which not all could be read", from: 400, to: 499, cause: hidesReason, verdict: ambiguous},
 	{name: "redirect, never followed", from: 300, to: 399, verdict: refused},
 
 	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: again},
@@ -158,6 +159,9 @@ func isProxyAuth(a *attempt) bool {
 	}
 	return false
 }
+
+// hidesReason tells an answer whose code may be one of the beginnings, for all we know.
+func hidesReason(a *attempt) bool { return a.cut && !a.incomplete }
 
 // namesTask tells an answer that says no and yet has the id of a task in it.
 func namesTask(a *attempt) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -117,16 +118,25 @@ var createFaults = map[string]func(t *testing.T) trial{
 	},
 	"2xx with a documented refusal inside": answer(200, `{"code":400,"reason":"CreditInsufficient","message":"no"}`),
 	"2xx without a usable task":            answer(200, `{"success":false,"message":"upstream timed out"}`),
-	"redirect, never followed":             answer(307, ""),
-	"408, request incomplete":              answerEarly("408 Request Timeout"),
-	"408":                                  answer(408, ""),
-	"409, a twin may exist":                answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
-	"499, given up midway":                 answer(499, ""),
-	"417, our Expect is not understood":    answerEarly("417 Expectation Failed"),
-	"425, not processed by definition":     answer(425, ""),
-	"429, out of money":                    answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
-	"429":                                  answer(429, `{"code":429,"reason":"TooManyRequests"}`),
-	"3xx or 4xx that names a task":         answer(429, `{"task_id":"916205061116293121","state":"created"}`),
+	"4xx, of which not all could be read": func(t *testing.T) trial {
+		t.Helper()
+		w := newWire(t, nil, func(w *wire, conn net.Conn) {
+			if w.readRequest(conn) {
+				io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\n"+`{"code":400,"message":"operation in pro`)
+			}
+		})
+		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+	},
+	"redirect, never followed":          answer(307, ""),
+	"408, request incomplete":           answerEarly("408 Request Timeout"),
+	"408":                               answer(408, ""),
+	"409, a twin may exist":             answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
+	"499, given up midway":              answer(499, ""),
+	"417, our Expect is not understood": answerEarly("417 Expectation Failed"),
+	"425, not processed by definition":  answer(425, ""),
+	"429, out of money":                 answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
+	"429":                               answer(429, `{"code":429,"reason":"TooManyRequests"}`),
+	"3xx or 4xx that names a task":      answer(429, `{"task_id":"916205061116293121","state":"created"}`),
 	"3xx or 4xx whose code says that something may have begun": answer(400, `{"code":400,"reason":"OperationInProcess","message":"operation in process"}`),
 	"4xx":                     answer(400, `{"code":400,"reason":"FieldInvalid"}`),
 	"5xx, request incomplete": answerEarly("503 Service Unavailable"),

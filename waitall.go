@@ -31,8 +31,8 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 	}
 }
 
-// WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a [*TaskError] after failure, and another error that names the id when the task can no longer be waited for.
-// The failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
+// WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a
+// [*TaskError] after failure, and another error that names the id when the task can no longer be waited for. The failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
 // that wrap ctx.Err().
 //
 // There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
@@ -90,6 +90,7 @@ type member struct {
 	failing bool          // the last query failed
 	again   bool          // a callback came while it was being asked for
 	genuine bool          // and was a genuine one
+	rung    float32       // when a callback last brought a query forward, in seconds on the pacer's clock; 0: never
 }
 
 // answer is that of one query. A task that a list did not tell of, or told of as ended, is nil: ask for it alone.
@@ -323,12 +324,12 @@ func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, 
 	if failure == nil && task.Done() {
 		return f.end(m, task, failureOf(task), yield)
 	}
+	m.at = now + m.pause(f.config, f.client.pacer, failure)
 	if m.again {
 		f.hasten(m, m.genuine)
-		return true
+	} else {
+		heap.Push(&f.due, m)
 	}
-	m.at = now + m.pause(f.config, f.client.pacer, failure)
-	heap.Push(&f.due, m)
 	return true
 }
 
@@ -381,9 +382,22 @@ func (f *fleet) hurry() {
 	clear(f.woken)
 }
 
+// hasten brings a query forward, as alarm.sleep does: once a second at most, and not after a failure.
 func (f *fleet) hasten(m *member, genuine bool) {
 	m.again, m.genuine, m.pace.woken = false, false, genuine
-	f.urgent = append(f.urgent, m)
+	now := f.client.pacer.now()
+	soonest := now
+	if m.rung != 0 {
+		soonest = max(soonest, seconds64(float64(m.rung))+minGap)
+	}
+	if !m.failing && m.at > soonest {
+		m.at, m.rung = soonest, float32(soonest.Seconds())
+	}
+	if m.at <= now { // it overtakes others that are due
+		f.urgent = append(f.urgent, m)
+	} else {
+		heap.Push(&f.due, m)
+	}
 }
 
 // cause is the text of a failed query without the query.

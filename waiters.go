@@ -16,17 +16,17 @@ func newWaiters() *waiters {
 // add returns a channel that receives something once the task is worth a query, and what ends that. What it receives
 // is true when the callback was genuine.
 func (w *waiters) add(id string) (wake <-chan bool, forget func()) {
-	sleep := make(chan bool, 1)
+	bell := make(chan bool, 1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.sleeps[id] == nil {
 		w.sleeps[id] = map[chan bool]struct{}{}
 	}
-	w.sleeps[id][sleep] = struct{}{}
-	return sleep, func() {
+	w.sleeps[id][bell] = struct{}{}
+	return bell, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if delete(w.sleeps[id], sleep); len(w.sleeps[id]) == 0 {
+		if delete(w.sleeps[id], bell); len(w.sleeps[id]) == 0 {
 			delete(w.sleeps, id)
 		}
 	}
@@ -47,8 +47,8 @@ func (w *waiters) addFleet(f *fleet) (forget func()) {
 func (w *waiters) wake(id string, genuine bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for sleep := range w.sleeps[id] {
-		ring(sleep, genuine)
+	for bell := range w.sleeps[id] {
+		ring(bell, genuine)
 	}
 	for f := range w.fleets {
 		f.wake(id, genuine)
