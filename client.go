@@ -333,7 +333,6 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	defer resp.Body.Close()
 	if a.incomplete { // the server may wait for the rest of the request as we wait for the rest of its early answer
 		defer time.AfterFunc(earlyAnswerTime, g.release).Stop()
-		defer context.AfterFunc(guarded, func() { sent.Close() })() //nolint:errcheck // HTTP/2 sees no end but that of its body
 	}
 	c.readAnswer(ctx, rq, resp, a)
 	return a

@@ -371,7 +371,7 @@ func TestN04_DialHangs(t *testing.T) {
 		started := time.Now()
 		_, err := r.Reference2Video(ctx, smallRequest())
 		assertNotCreated(t, err)
-		assert.Less(t, time.Since(started), time.Second)
+		assert.Less(t, time.Since(started), 5*time.Second)
 	})
 }
 
@@ -574,7 +574,7 @@ func TestN11_BodyStalls(t *testing.T) {
 	assertNotCreated(t, err)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	deadline, _ := ctx.Deadline()
-	assert.WithinDuration(t, deadline, over, 500*time.Millisecond) // much less when nothing else runs
+	assert.WithinDuration(t, deadline, over, 2*time.Second) // much less when nothing else runs
 	assert.Equal(t, int64(1), w.requests.Load())
 }
 
