@@ -216,10 +216,9 @@ func outage(until time.Duration, fault roundTrip) script {
 // turning answers in one way until the time is over, and then in another.
 func turning(after time.Duration, before, then roundTrip) script {
 	var started time.Time
+	var once sync.Once
 	return func(r *http.Request, n int) (*http.Response, error) {
-		if n == 0 {
-			started = time.Now()
-		}
+		once.Do(func() { started = time.Now() })
 		if time.Since(started) < after {
 			return before(r)
 		}
