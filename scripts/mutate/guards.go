@@ -103,7 +103,7 @@ var mutations = []mutation{
 	},
 	{
 		"content encoding: is not looked at", "client.go",
-		`	case encoding != "" && encoding != "identity":`, `	case encoding == "never":`,
+		`	encoded := encoding != "" && encoding != "identity"`, `	encoded := encoding == "never"`,
 		"TestH24_",
 	},
 	{
