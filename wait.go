@@ -286,7 +286,7 @@ func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, f
 		case <-timer.C:
 			return ctx.Err() == nil
 		case genuine := <-bell:
-			w.pace.woken = genuine
+			w.pace.woken = w.pace.woken || genuine
 			a.rung = min(max(soonest, p.now()), due)
 			timer.Reset(a.rung - p.now())
 			bell = nil // what else rings is for the next pause

@@ -32,7 +32,8 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 }
 
 // WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a
-// [*TaskError] after failure, and another error that names the id when the task can no longer be waited for. The failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
+// [*TaskError] after failure, and another error that names the id when the task can no longer be waited for. The
+// failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
 // that wrap ctx.Err().
 //
 // There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
@@ -384,7 +385,8 @@ func (f *fleet) hurry() {
 
 // hasten brings a query forward, as alarm.sleep does: once a second at most, and not after a failure.
 func (f *fleet) hasten(m *member, genuine bool) {
-	m.again, m.genuine, m.pace.woken = false, false, genuine
+	m.again, m.genuine = false, false
+	m.pace.woken = m.pace.woken || genuine // until the next answer, whoever else calls
 	now := f.client.pacer.now()
 	soonest := now
 	if m.rung != 0 {

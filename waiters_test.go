@@ -189,6 +189,31 @@ func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
 	}
 }
 
+// A genuine callback counts, though strangers call before and after it.
+func TestWake_GenuineAmongStrangers(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waits {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var ends time.Time
+				client, _ := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
+					return reply(r, http.StatusOK, map[bool]string{true: succeeded, false: processing}[!time.Now().Before(ends)])
+				})
+				for range 3 {
+					client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
+					ends = time.Now().Add(time.Minute)
+					time.AfterFunc(time.Minute-500*time.Millisecond, func() { client.WakeUnverified("1") })
+					time.AfterFunc(time.Minute, func() { client.Wake("1") })
+					time.AfterFunc(time.Minute+200*time.Millisecond, func() { client.WakeUnverified("1") })
+					require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
+				}
+				assert.Greater(t, client.PollDelay(&vidu.Task{ID: "1"}, 10*time.Second), 30*time.Second)
+			})
+		})
+	}
+}
+
 // The reply to a create is no answer any more once the server has said more, by whatever question.
 func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 	t.Parallel()

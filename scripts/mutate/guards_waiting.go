@@ -44,7 +44,7 @@ var waitingMutations = []mutation{
 	},
 	{
 		"callbacks: strangers make polling rely on them", "wait.go",
-		"			w.pace.woken = genuine\n", "			w.pace.woken = genuine || true\n",
+		"			w.pace.woken = w.pace.woken || genuine\n", "			w.pace.woken = genuine || true\n",
 		"TestWake_ProvesThatCallbacksArrive",
 	},
 	{
