@@ -9,6 +9,7 @@ import (
 	"math"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,6 +81,7 @@ func readWorlds(out []byte) (worlds []world, err error) {
 	if len(worlds) == 0 {
 		return nil, errors.New("the simulation printed no table")
 	}
+	slices.SortFunc(worlds, func(a, b world) int { return strings.Compare(a.name, b.name) }) // they run in parallel
 	return worlds, nil
 }
 
@@ -110,9 +112,10 @@ func (b *bench) scheduleMarkdown() string {
 	var text strings.Builder
 	text.WriteString("## When to ask\n\nHow much a schedule knows: G = polls × lag ÷ (mean duration ÷ 2), where lag is the time from the end " +
 		"of a task to the answer that tells it. Asking more often makes lag shorter and G no better: any fixed interval has a G near 1, " +
-		"and less is possible only by knowing how long tasks take. In virtual time, by the simulation in the client's own tests " +
+		"and less is possible only by knowing how long tasks take. A world is a distribution of durations; the tables below begin with it. " +
+		"In virtual time, by the simulation in the client's own tests " +
 		"(`go test -v -run TestSchedule_Simulation`), which also follows the schedules of replicate-go, hcloud-go and AWS's waiters. " +
-		"The oracle knows the distribution of durations, which the client has to learn. The last two columns are lag as a multiple of " +
+		"The oracle knows the distribution of durations, which the client has to learn. The last two columns below are lag as a multiple of " +
 		"that of a fixed interval, and of the oracle, with as many polls.\n")
 	for i, w := range b.worlds {
 		if i == 0 {

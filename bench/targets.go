@@ -107,7 +107,8 @@ func asShown(l limit) float64 {
 
 func (b *bench) targetsMarkdown() string {
 	var text strings.Builder
-	text.WriteString("## The project's own limits\n\nRatios are to the same work by hand. “Must” has to be held, “stretch” is where it should come to.\n\n" +
+	text.WriteString("## The project's own limits\n\nRatios are to the same work by hand. “Must” has to be held, “stretch” is where it should come to. " +
+		"G tells how much a schedule knows, see [When to ask](#when-to-ask).\n\n" +
 		"| # | measure | must | stretch | measured | |\n|---:|---|---|---|---|---|\n")
 	for i, t := range b.targets() {
 		column := func(pick func(limit) float64) string {
