@@ -43,6 +43,9 @@ type Activities struct {
 type Submitted struct {
 	TaskID     string   `json:"task_id"`              // "" from Reconcile: none was seen
 	Duplicates []string `json:"duplicates,omitempty"` // further tasks with the same payload
+
+	// At is when the task was created, within a minute or so: a create may have waited long in its queue. Zero is not known.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Submit creates the task. It is the one call that costs money. Give it MaximumAttempts 1: Temporal's default would pay
@@ -51,10 +54,10 @@ type Submitted struct {
 // It sends no heartbeat, on purpose: a worker that is merely frozen would be taken for dead while its request is still
 // to be sent. It gives up a tenth of its StartToClose timeout before the end, also when it was frozen before it could
 // begin, so after a timeout nothing is sent any more. The price is that worker and server must agree on the time, by that
-// tenth.
+// tenth. A cancellation that comes meanwhile does not interrupt it either.
 func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoRequest) (*Submitted, error) {
-	info := activity.GetInfo(ctx)
-	ctx, cancel := context.WithTimeout(ctx, sendBudget(&info))
+	info, at := activity.GetInfo(ctx), a.now(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendBudget(&info))
 	defer cancel()
 	if ctx.Err() != nil {
 		err := fmt.Errorf("nothing was sent: by this worker's clock the activity began at %v", info.StartedTime)
@@ -64,7 +67,7 @@ func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoReques
 	if err != nil {
 		return nil, newError(kindOf(err), err).final()
 	}
-	return &Submitted{TaskID: task.ID}, nil
+	return &Submitted{TaskID: task.ID, At: at}, nil
 }
 
 // sendBudget is what is left of the time that an activity has, less the tenth. It goes by the clock on the wall, unlike the
@@ -74,7 +77,7 @@ func sendBudget(info *activity.Info) time.Duration {
 }
 
 // kindOf passes on the client's verdict on a failed create. Only which of the harmless failures are worth a second try
-// is decided here; whether anything was created is not.
+// is decided here, as the client itself does; whether anything was created is not.
 func kindOf(err error) Kind {
 	_, invalid := errors.AsType[*vidu.ValidationError](err)
 	answer, answered := errors.AsType[*vidu.APIError](err)
@@ -85,7 +88,11 @@ func kindOf(err error) Kind {
 		return Invalid
 	case !answered, answer.StatusCode >= http.StatusInternalServerError:
 		return NotCreated
-	case answer.StatusCode == http.StatusTooManyRequests && !errors.Is(err, vidu.ErrCreditInsufficient):
+	case errors.Is(err, vidu.ErrCreditInsufficient):
+		return Refused
+	}
+	switch answer.StatusCode {
+	case http.StatusRequestTimeout, http.StatusExpectationFailed, http.StatusTooEarly, http.StatusTooManyRequests:
 		return NotCreated
 	}
 	return Refused
@@ -113,7 +120,7 @@ func (a *Activities) Reconcile(ctx context.Context, in Lookup) (*Submitted, erro
 func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 	a.looking.Lock()
 	defer a.looking.Unlock()
-	var ids []string // the newest first, as the API lists them
+	var found []*vidu.Task // the newest first, as the API lists them
 	window := &vidu.ListTasksRequest{From: in.Since.Add(-clockSkew), To: time.Now().Add(clockSkew)}
 	for task, err := range a.Client.AllTasks(ctx, window) {
 		if err != nil {
@@ -124,16 +131,20 @@ func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 		case err != nil:
 			return nil, err
 		case payload == in.Payload:
-			ids = append(ids, task.ID)
+			found = append(found, task)
 		case payload == "" && task.Prompt == in.Prompt:
 			return nil, fmt.Errorf("task %s has the prompt and no payload: it may be this one or not", task.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return &Submitted{}, nil
+	submitted := &Submitted{}
+	for i, task := range found {
+		if i == len(found)-1 {
+			submitted.TaskID, submitted.At = task.ID, task.CreatedAt
+		} else {
+			submitted.Duplicates = append(submitted.Duplicates, task.ID)
+		}
 	}
-	oldest := len(ids) - 1
-	return &Submitted{TaskID: ids[oldest], Duplicates: ids[:oldest]}, nil
+	return submitted, nil
 }
 
 // payloadOf asks for the payload of a listed task, once. It never changes.

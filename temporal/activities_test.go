@@ -1,10 +1,13 @@
 package viduworkflow_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -55,7 +58,9 @@ func TestReconcileLooksAtAll(t *testing.T) {
 	found, err := w.reconcile(t)
 
 	require.NoError(t, err)
-	assert.Equal(t, &viduworkflow.Submitted{TaskID: want}, found)
+	assert.Equal(t, want, found.TaskID)
+	assert.Empty(t, found.Duplicates)
+	assert.WithinDuration(t, time.Now(), found.At, time.Minute)
 }
 
 // The second look asks only about tasks that the first did not see.
@@ -87,7 +92,8 @@ func TestReconcileTakesOldest(t *testing.T) {
 	found, err := w.reconcile(t)
 
 	require.NoError(t, err)
-	assert.Equal(t, &viduworkflow.Submitted{TaskID: first, Duplicates: []string{second}}, found)
+	assert.Equal(t, first, found.TaskID)
+	assert.Equal(t, []string{second}, found.Duplicates)
 }
 
 // What keeps a look from being certain is an error, never "there is none": that would be paid for.
@@ -181,3 +187,39 @@ func TestNothingIsSentWithoutBudget(t *testing.T) {
 	require.NotNil(t, w.fail(t, in))
 	assert.Zero(t, w.creates())
 }
+
+// What the client would send again by itself is NotCreated, and nothing else that was answered.
+func TestKindOfFollowsTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for status := 300; status < 600; status++ {
+			posts := 0
+			client, err := vidu.NewClient("https://api.example.com", "key", vidu.WithMaxAttempts(2),
+				vidu.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) *http.Response {
+					posts++
+					_, err := io.Copy(io.Discard, r.Body)
+					assert.NoError(t, err)
+					return &http.Response{StatusCode: status, Header: http.Header{}, Body: http.NoBody, Request: r}
+				})}))
+			require.NoError(t, err)
+			req := input().Request
+			_, err = client.Reference2Video(t.Context(), &req)
+			require.Error(t, err)
+			want := viduworkflow.Refused
+			switch {
+			case errors.Is(err, vidu.ErrMaybeCreated):
+				want = viduworkflow.MaybeCreated
+			case posts == 2:
+				want = viduworkflow.NotCreated
+			}
+			if status == http.StatusExpectationFailed { // sent again only if it came before the request was whole
+				want = viduworkflow.NotCreated
+			}
+			assert.Equal(t, want, viduworkflow.KindOf(err), status)
+		}
+	})
+}
+
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

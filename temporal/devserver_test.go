@@ -84,6 +84,39 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the process
 		assert.Equal(t, "unknown", viduworkflow.ErrorOf(err).Payload)
 		f.history(t, "unknown", "history_v1_unknown.json")
 	})
+	t.Run("cancelled while it is created", func(t *testing.T) { //nolint:paralleltest // one generation after another
+		before := len(f.api.Requests())
+		f.api.Delay(3 * time.Second)
+		run := f.start(t, "cancelled", input())
+		require.Eventually(t, func() bool { return len(f.api.Requests()) > before }, 20*time.Second, 10*time.Millisecond)
+		require.NoError(t, f.tc.CancelWorkflow(t.Context(), "cancelled", ""))
+		failure := viduworkflow.ErrorOf(run.Get(t.Context(), nil))
+		require.NotNil(t, failure)
+		assert.Equal(t, viduworkflow.Canceled, failure.Kind)
+		assert.NotEmpty(t, failure.TaskID, "the create went on, and its task is known")
+		f.history(t, "cancelled", "history_v1_cancelled.json")
+	})
+	t.Run("queued", func(t *testing.T) { //nolint:paralleltest // one generation after another
+		f.submits.Stop()
+		before := f.api.Charged()
+		patient, dropped := f.start(t, "patient", input()), f.start(t, "dropped", input())
+		time.Sleep(3 * time.Second) // creates wait for a worker
+		require.NoError(t, f.tc.CancelWorkflow(t.Context(), "dropped", ""))
+		failure := viduworkflow.ErrorOf(dropped.Get(t.Context(), nil))
+		require.NotNil(t, failure)
+		assert.Equal(t, viduworkflow.Canceled, failure.Kind, "at once, and with no worker for it")
+
+		var oldest time.Duration
+		f.a.Pause = func(_ *vidu.Task, age time.Duration) time.Duration {
+			oldest = max(oldest, age)
+			return time.Second
+		}
+		require.NoError(t, f.submitWorker().Start())
+		require.NoError(t, patient.Get(t.Context(), nil))
+		assert.Equal(t, before+1, f.api.Charged(), "nothing is paid for the one that was cancelled")
+		assert.Less(t, oldest, 3*time.Second, "the time in the queue is none of the task's")
+		f.history(t, "dropped", "history_v1_dropped.json")
+	})
 	t.Run("retry of the workflow", func(t *testing.T) { //nolint:paralleltest // one generation after another
 		before := f.api.Charged()
 		f.api.Delay(5 * time.Second) // the first run pays, and times out
@@ -105,6 +138,7 @@ type fleet struct {
 	api       *vidutest.Server
 	a         *viduworkflow.Activities
 	callbacks *httptest.Server
+	submits   worker.Worker
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -132,15 +166,21 @@ func newFleet(t *testing.T) *fleet {
 	t.Cleanup(f.callbacks.Close)
 
 	f.a = &viduworkflow.Activities{Client: vc, Store: viduworkflow.Dir(t.TempDir())}
+	f.a.Pause = func(*vidu.Task, time.Duration) time.Duration { return time.Second }
 	w := worker.New(f.tc, viduworkflow.TaskQueue, worker.Options{})
 	viduworkflow.Register(w, f.a)
-	submits := worker.New(f.tc, viduworkflow.SubmitQueue(viduworkflow.TaskQueue), worker.Options{DisableWorkflowWorker: true})
-	viduworkflow.RegisterSubmit(submits, f.a)
 	require.NoError(t, w.Start())
 	t.Cleanup(w.Stop)
-	require.NoError(t, submits.Start())
-	t.Cleanup(submits.Stop)
+	require.NoError(t, f.submitWorker().Start())
+	t.Cleanup(func() { f.submits.Stop() })
 	return f
+}
+
+// submitWorker makes one in place of the last.
+func (f *fleet) submitWorker() worker.Worker {
+	f.submits = worker.New(f.tc, viduworkflow.SubmitQueue(viduworkflow.TaskQueue), worker.Options{DisableWorkflowWorker: true})
+	viduworkflow.RegisterSubmit(f.submits, f.a)
+	return f.submits
 }
 
 func (f *fleet) start(t *testing.T, id string, in viduworkflow.Input) client.WorkflowRun {

@@ -23,7 +23,7 @@
 // ([Reconcile]), or accept that it may be paid for twice ([Resubmit]).
 //
 // Everything else costs nothing to repeat, and Temporal repeats it: a wrong key or a full disk in one deployment ends no
-// generation.
+// generation that was paid for.
 //
 // Starting an id twice is harmless, be it while the first run lasts or after. Resetting a workflow to a point before its
 // create is not: that pays again.

@@ -62,7 +62,6 @@ func ExampleStart() {
 			Images: []vidu.Media{vidu.URL("https://example.com/hero.png")},
 			Prompt: "The astronaut waved and the camera moved up.",
 		},
-		OnUnknown: viduworkflow.Reconcile,
 	})
 	if err != nil {
 		log.Fatal(err)

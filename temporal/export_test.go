@@ -21,3 +21,6 @@ func (a *Activities) SetClock(clock func() time.Time) { a.clock = clock }
 
 // SendBudget is how long Submit may take.
 func SendBudget(info *activity.Info) time.Duration { return sendBudget(info) }
+
+// KindOf is what Submit makes of a failed create.
+func KindOf(err error) Kind { return kindOf(err) }

@@ -187,12 +187,15 @@ func TestErrorOf(t *testing.T) {
 func TestDirNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"job-1":       "job-1.mp4",
-		"../../x":     "..%2F..%2Fx.mp4",
-		"..":          "...mp4",
-		`a\b:c`:       "a%5Cb%3Ac.mp4",
-		"猫":           url.QueryEscape("猫") + ".mp4",
-		"order 1/a+b": "order+1%2Fa%2Bb.mp4",
+		"job-1":                  "job-1.mp4",
+		"../../x":                "..%2F..%2Fx.mp4",
+		"..":                     "...mp4",
+		`a\b:c`:                  "a%5Cb%3Ac.mp4",
+		"猫":                      url.QueryEscape("猫") + ".mp4",
+		"order 1/a+b":            "order+1%2Fa%2Bb.mp4",
+		strings.Repeat("a", 200): strings.Repeat("a", 200) + ".mp4",
+		strings.Repeat("a", 201): strings.Repeat("a", 167) + "-a92efd82109373e58f9a2056dee01e80.mp4",
+		strings.Repeat("猫", 100): strings.Repeat("%E7%8C%AB", 18) + "%E7%8-31d340fd2960d9f20b22410d78e1afbd.mp4",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

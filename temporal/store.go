@@ -2,6 +2,8 @@ package viduworkflow
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -47,8 +49,12 @@ func (v *Video) progress() vidu.DownloadOption {
 }
 
 // Dir is a [Store]: a directory, made when it is missing, that all workers share. A video is named after its workflow,
-// with the characters escaped that a file name cannot have: generation 7/a is in 7%2Fa.mp4.
+// with the characters escaped that a file name cannot have: generation 7/a is in 7%2Fa.mp4. The end of a long name is a
+// hash of it.
 type Dir string
+
+// maxName leaves room for a suffix in the 255 bytes of a file name.
+const maxName = 200
 
 // Save implements [Store].
 func (d Dir) Save(ctx context.Context, name string, video *Video) (string, error) {
@@ -58,9 +64,19 @@ func (d Dir) Save(ctx context.Context, name string, video *Video) (string, error
 	if err := os.MkdirAll(string(d), 0o750); err != nil {
 		return "", fmt.Errorf("make the directory: %w", err)
 	}
-	path := filepath.Join(string(d), url.QueryEscape(name)+".mp4")
+	path := filepath.Join(string(d), fileName(name))
 	if _, err := video.DownloadFile(ctx, path); err != nil {
 		return "", err
 	}
 	return path, nil
+}
+
+func fileName(name string) string {
+	escaped := url.QueryEscape(name)
+	if len(escaped) > maxName {
+		sum := sha256.Sum256([]byte(name))
+		hash := hex.EncodeToString(sum[:16])
+		escaped = escaped[:maxName-len(hash)-1] + "-" + hash
+	}
+	return escaped + ".mp4"
 }

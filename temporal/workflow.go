@@ -101,8 +101,8 @@ type Output struct {
 // Generate is the workflow: create a task, wait for its end, keep the video. Start it with [Start], or as a child with
 // an id of the caller's own. Its errors are final, see [ErrorOf].
 //
-// Cancelling it does not interrupt a create that is under way, nor a task that exists. Do not reset it to a point before
-// its create: that pays again.
+// Cancelling it takes back a create that no worker has begun. It does not interrupt one that is under way, nor a task that
+// exists. Do not reset it to a point before its create: that pays again.
 func Generate(ctx workflow.Context, in Input) (*Output, error) {
 	info := workflow.GetInfo(ctx)
 	g := &generation{in: in, id: info.WorkflowExecution.ID, submitQueue: SubmitQueue(info.TaskQueueName)}
@@ -189,8 +189,9 @@ func (g *generation) submit(ctx workflow.Context) error {
 		failure := ErrorOf(err)
 		switch {
 		case err == nil:
-			g.created = now
 			return nil
+		case temporal.IsCanceledError(err): // no worker had begun it
+			return err
 		case failure == nil, failure.Kind == MaybeCreated: // no verdict is a doubt, too: the worker died, or panicked
 			found, err := g.resolve(ctx, now, err)
 			if found || err != nil {
@@ -206,21 +207,31 @@ func (g *generation) submit(ctx workflow.Context) error {
 	}
 }
 
-// create sends the request once. Not even the end of ctx interrupts it: half a create is worse than a whole one.
+// create sends the request once. The end of ctx takes it out of the queue; one that a worker has begun is waited for, since
+// half a create is worse than a whole one.
 func (g *generation) create(ctx workflow.Context) error {
-	ctx, cancel := workflow.NewDisconnectedContext(ctx)
-	defer cancel()
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           g.submitQueue,
 		StartToCloseTimeout: g.in.SubmitTimeout,
+		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
+	queued := workflow.Now(ctx)
 	var task Submitted
 	if err := workflow.ExecuteActivity(ctx, submitName, &g.in.Request).Get(ctx, &task); err != nil {
 		return err
 	}
-	g.out.TaskID = task.TaskID
+	g.adopt(ctx, &task, queued)
 	return nil
+}
+
+// adopt goes on with a task that was created between the given time and now. A clock that says otherwise is wrong.
+func (g *generation) adopt(ctx workflow.Context, task *Submitted, from time.Time) {
+	g.out.TaskID, g.out.Duplicates = task.TaskID, task.Duplicates
+	g.created = from
+	if task.At.After(from) && !task.At.After(workflow.Now(ctx)) {
+		g.created = task.At
+	}
 }
 
 // resolve does what OnUnknown says about a create that began at now. It reports whether the task was found; with neither
@@ -264,8 +275,8 @@ func (g *generation) reconcile(ctx workflow.Context) (found bool, err error) {
 	if task.TaskID == "" {
 		return false, nil
 	}
-	g.created = g.doubt
-	g.out.TaskID, g.out.Duplicates, g.out.Reconciled = task.TaskID, task.Duplicates, true
+	g.adopt(ctx, &task, g.doubt)
+	g.out.Reconciled = true
 	return true, nil
 }
 

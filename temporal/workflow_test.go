@@ -459,25 +459,6 @@ func TestCancelWhileWaiting(t *testing.T) {
 	assert.NotEmpty(t, failure.TaskID)
 }
 
-// A create that is under way is not interrupted: it would be paid for, and nobody would know its task.
-func TestCancelWhileCreating(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
-		if info.ActivityType.Name == viduworkflow.SubmitName {
-			w.CancelWorkflow()
-		}
-	})
-
-	_, err := w.run(t, input())
-
-	failure := viduworkflow.ErrorOf(err)
-	require.NotNil(t, failure, "%v", err)
-	assert.Equal(t, viduworkflow.Canceled, failure.Kind)
-	assert.NotEmpty(t, failure.TaskID)
-	assert.Equal(t, 1, w.server.Charged())
-}
-
 // Cancelled before the create, nothing is created.
 func TestCancelBeforeCreating(t *testing.T) {
 	t.Parallel()

@@ -22,17 +22,18 @@ import (
 )
 
 func main() {
+	official := flag.Bool("official", false, "VIDU_BASE_URL is the official API, which lists tasks: for OnUnknown Reconcile")
 	fake := flag.Bool("fake", false, "make videos with the fake server of package vidutest, free and within seconds")
 	out := flag.String("out", "videos", "directory for the videos")
 	rate := flag.Float64("rate", 2, "creates a second, of all workers together")
 	flag.Parse()
-	if err := run(*fake, *out, *rate); err != nil {
+	if err := run(*fake, *official, *out, *rate); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(fake bool, out string, rate float64) error {
-	vc, closeAPI, err := newClient(fake)
+func run(fake, official bool, out string, rate float64) error {
+	vc, closeAPI, err := newClient(fake, official)
 	if err != nil {
 		return err
 	}
@@ -60,9 +61,13 @@ func run(fake bool, out string, rate float64) error {
 }
 
 // newClient returns a client for the account in the environment, or for a fake that lives in this process.
-func newClient(fake bool) (*vidu.Client, func(), error) {
+func newClient(fake, official bool) (*vidu.Client, func(), error) {
 	if !fake {
-		vc, err := vidu.NewClientFromEnv()
+		var opts []vidu.Option
+		if official {
+			opts = append(opts, vidu.WithOfficialAPI())
+		}
+		vc, err := vidu.NewClientFromEnv(opts...)
 		return vc, func() {}, err
 	}
 	server := vidutest.NewServer(vidutest.WithOfficialAPI(), vidutest.WithTiming(time.Second, 5*time.Second))
