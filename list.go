@@ -39,6 +39,8 @@ type ListTasksRequest struct {
 	PageToken   string       // the NextPageToken of the page before
 }
 
+var errTooManyPages = fmt.Errorf("vidu: list tasks: more than %d pages; narrow the time", maxPages)
+
 // TaskPage is one page of a list.
 type TaskPage struct {
 	Tasks         []*Task // listed tasks have no Payload; RawJSON is nil where the text exceeds 64 KiB
@@ -167,15 +169,15 @@ func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[
 			}
 			next.Page, next.PageToken = 0, page.NextPageToken
 		}
-		yield(nil, fmt.Errorf("vidu: list tasks: more than %d pages; narrow the time", maxPages))
+		yield(nil, errTooManyPages)
 	}
 }
 
 // unsupported tells "the server has no such endpoint" from other refusals.
 func unsupported(err error) error {
 	failure, ok := errors.AsType[*APIError](err)
-	if !ok || failure.Code == ErrTaskNotFound {
-		return err
+	if !ok || failure.Code == ErrCreationNotFound || strings.Contains(strings.ToLower(string(failure.Code)), "task") {
+		return err // the endpoint is there, the task is not
 	}
 	switch failure.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:

@@ -21,8 +21,9 @@ const (
 func NewMarker() string { return "vidu-" + rand.Text() }
 
 // WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
-// [*MaybeCreatedError]: by [Client.FindTask], so only on servers that list tasks and only for requests with a Payload,
-// which must be unique. Nothing is sent a second time. The default, 0, is not to look.
+// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try would else be
+// taken for the second's, unless this client made it. Nothing is sent a second time. The default, 0, is not to look.
 func WithRecovery(budget time.Duration) Option {
 	return func(c *config) error {
 		if budget < 0 {
@@ -50,55 +51,100 @@ func (e *DuplicateTasksError) Error() string {
 //
 // The API lists tasks without their payload, so candidates are queried, the 50 that are nearest to since. Without a
 // match the error is [ErrNotFound]: the task was not seen, which is no proof that it was not created, since it may
-// appear later. When there were more candidates than could be queried the error is another. Several matches return the
+// appear later. When not every candidate could be looked at, the error is a different one. Several matches return the
 // oldest and a [*DuplicateTasksError]. On a server that lists no tasks the error is [ErrNotSupported].
 func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) (*Task, error) {
 	if payload == "" {
 		return nil, &ValidationError{Problems: []FieldProblem{{Field: "payload", Reason: "is required"}}}
 	}
-	return c.find(ctx, payload, since, func(*Task) bool { return true })
+	return newSearch(payload, since, func(*Task) bool { return true }).run(ctx, c)
 }
 
-func (c *Client) find(ctx context.Context, payload string, since time.Time, isCandidate func(*Task) bool) (*Task, error) {
-	var matches, candidates []*Task
-	for task, err := range c.AllTasks(ctx, tasksSince(since)) {
-		switch {
-		case err != nil:
-			return nil, err
-		case task.Payload == payload:
-			matches = append(matches, task)
-		case task.Payload == "" && isCandidate(task):
-			candidates = append(candidates, task)
-		}
+// search is one look for the task with a payload.
+type search struct {
+	payload string
+	since   time.Time
+	window  ListTasksRequest
+	mayBe   func(*Task) bool // false for tasks that it cannot be
+
+	matches    []*Task
+	candidates []candidate
+	unsure     error // why the task may be there and was not found
+}
+
+// candidate is a listed task whose payload is not known. Thousands may be listed, so no more of them is kept.
+type candidate struct {
+	id        string
+	createdAt time.Time // a query does not say it
+}
+
+func newSearch(payload string, since time.Time, mayBe func(*Task) bool) *search {
+	s := &search{payload: payload, since: since, mayBe: mayBe}
+	if !since.IsZero() {
+		s.window.From = since.Add(-clockSkew)
 	}
-	slices.SortStableFunc(candidates, func(a, b *Task) int {
-		return cmp.Compare(a.CreatedAt.Sub(since).Abs(), b.CreatedAt.Sub(since).Abs())
+	return s
+}
+
+func (s *search) run(ctx context.Context, c *Client) (*Task, error) {
+	if err := s.list(ctx, c); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(s.candidates, func(a, b candidate) int {
+		return cmp.Compare(a.createdAt.Sub(s.since).Abs(), b.createdAt.Sub(s.since).Abs())
 	})
-	queried := candidates[:min(len(candidates), maxCandidates)]
-	for _, candidate := range queried {
-		task, err := c.GetTask(ctx, candidate.ID)
-		switch {
-		case isStatus(err, http.StatusNotFound): // usual just after a create
-		case err != nil:
+	queried := s.candidates[:min(len(s.candidates), maxCandidates)]
+	for _, one := range queried {
+		if err := s.query(ctx, c, one); err != nil {
 			return nil, err
-		case task.Payload == payload:
-			task.CreatedAt = candidate.CreatedAt // a query does not say it
-			matches = append(matches, task)
 		}
 	}
-	if len(matches) == 0 && len(queried) < len(candidates) {
-		return nil, fmt.Errorf("vidu: no task with the payload %q was seen among %d; %d more were not looked at",
-			oneLine(payload, 64), len(queried), len(candidates)-len(queried))
+	if len(queried) < len(s.candidates) {
+		s.unsure = cmp.Or(s.unsure, fmt.Errorf("vidu: no task with the payload %q was seen among %d; %d more were not looked at",
+			oneLine(s.payload, 64), len(queried), len(s.candidates)-len(queried)))
 	}
-	return choose(payload, matches, len(queried))
+	if len(s.matches) == 0 && s.unsure != nil {
+		return nil, s.unsure
+	}
+	return choose(s.payload, s.matches, len(queried))
 }
 
-// tasksSince allows for a server whose clock is behind.
-func tasksSince(since time.Time) *ListTasksRequest {
-	if since.IsZero() {
-		return nil
+// list finds the matches and candidates of the window.
+func (s *search) list(ctx context.Context, c *Client) error {
+	seen := map[string]bool{} // pages shift while they are read
+	for task, err := range c.AllTasks(ctx, &s.window) {
+		switch {
+		case errors.Is(err, errTooManyPages): // the task may be on one of those that were read
+			s.unsure = err
+		case err != nil:
+			return err
+		case seen[task.ID] || !s.mayBe(task):
+		case task.Payload == s.payload:
+			s.matches = append(s.matches, task)
+		case task.Payload == "":
+			s.candidates = append(s.candidates, candidate{id: task.ID, createdAt: task.CreatedAt})
+		}
+		if task != nil {
+			seen[task.ID] = true
+		}
 	}
-	return &ListTasksRequest{From: since.Add(-clockSkew)}
+	return nil
+}
+
+// query looks at the payload of one candidate. One that cannot be queried must not hide the others.
+func (s *search) query(ctx context.Context, c *Client, one candidate) error {
+	task, err := c.GetTask(ctx, one.id)
+	switch {
+	case isStatus(err, http.StatusNotFound): // usual just after a create
+	case err != nil && (ctx.Err() != nil || isStatus(err, http.StatusUnauthorized)):
+		return err
+	case err != nil:
+		s.unsure = cmp.Or(s.unsure, err)
+	case task.Payload == s.payload:
+		task.CreatedAt = one.createdAt
+		s.matches = append(s.matches, task)
+	}
+	return nil
 }
 
 func choose(payload string, matches []*Task, queried int) (*Task, error) {
@@ -129,9 +175,11 @@ func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt st
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
 	defer cancel()
-	sameWords := func(t *Task) bool { return t.Prompt == prompt || t.Prompt == "" } // fewer candidates to query
+	mayBe := func(t *Task) bool { // what this client has from earlier creates is not this one; fewer words, fewer queries
+		return !c.pacer.knows(t.ID) && (t.Payload != "" || t.Prompt == prompt || t.Prompt == "")
+	}
 	for pause := firstLook; ; pause *= 2 {
-		task, err := c.find(ctx, doubt.Payload, doubt.From, sameWords)
+		task, err := newSearch(doubt.Payload, doubt.From, mayBe).run(ctx, c)
 		if _, several := errors.AsType[*DuplicateTasksError](err); several {
 			doubt.Err = errors.Join(doubt.Err, err)
 			return nil

@@ -167,28 +167,109 @@ func TestFindTask_TooManyCandidates(t *testing.T) {
 	assert.Equal(t, "1042", task.ID)
 }
 
+// A candidate that cannot be queried does not hide the others, but without a match nobody says that none was seen.
 func TestFindTask_QueriesFail(t *testing.T) {
 	t.Parallel()
-	for status, tt := range map[int]struct{ found bool }{404: {true}, 500: {false}, 401: {false}} {
-		t.Run(strconv.Itoa(status), func(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status     int
+		body       string
+		found, not bool // the task behind it; "not seen" without that task
+	}{
+		"404":             {404, "", true, true}, // usual just after a create
+		"500":             {500, "", true, false},
+		"403":             {403, "", true, false},
+		"another's":       {200, `{"reason":"TaskNotFound"}`, true, false},
+		"401, as all are": {401, "", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inner := archive(listed{"1", "job-41", "p", 0}, listed{"2", "job-42", "p", time.Second})
 			client, _ := recorded(t, func(req *http.Request) (int, string) {
 				if strings.Contains(req.URL.Path, "/tasks/1/") {
-					return status, ""
+					return tt.status, tt.body
 				}
 				return inner(req)
 			})
 			task, err := client.FindTask(t.Context(), "job-42", time.Now())
-			if tt.found { // usual just after a create
+			if tt.found {
 				require.NoError(t, err)
 				assert.Equal(t, "2", task.ID)
-				return
 			}
+			_, err = client.FindTask(t.Context(), "job-43", time.Now())
 			assertNotCreated(t, err)
-			require.NotErrorIs(t, err, vidu.ErrNotFound, "it was not looked at")
+			assert.Equal(t, tt.not, errors.Is(err, vidu.ErrNotFound), "%v", err)
 		})
 	}
+}
+
+// Pages shift while they are read: what was the end of one becomes the beginning of the next.
+func TestFindTask_PagesShift(t *testing.T) {
+	t.Parallel()
+	for name, payload := range map[string]string{"listed with its payload": `,"payload":"job-42"`, "queried": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			queries := 0
+			client, _ := recorded(t, func(req *http.Request) (int, string) {
+				if !strings.HasSuffix(req.URL.Path, "/tasks") {
+					queries++
+					return 200, `{"id":"7","state":"processing","payload":"job-42"}`
+				}
+				token := `,"next_page_token":"b"`
+				if req.URL.Query().Has("pager.page_token") {
+					token = ""
+				}
+				return 200, `{"tasks":[{"id":"7","state":"processing"` + payload + `}]` + token + `}`
+			})
+			task, err := client.FindTask(t.Context(), "job-42", time.Now())
+			require.NoError(t, err, "one task is not two")
+			assert.Equal(t, "7", task.ID)
+			assert.LessOrEqual(t, queries, 1)
+		})
+	}
+}
+
+// What is on the pages that may be read is found; only without a match the rest matters.
+func TestFindTask_EndlessPages(t *testing.T) {
+	t.Parallel()
+	pages := 0
+	client, _ := recorded(t, func(req *http.Request) (int, string) {
+		if !strings.HasSuffix(req.URL.Path, "/tasks") {
+			return 200, `{"state":"processing","payload":"job-` + strings.Split(req.URL.Path, "/")[4] + `"}`
+		}
+		pages++
+		return 200, fmt.Sprintf(`{"tasks":[{"id":"%d"}],"next_page_token":"%d"}`, pages%40, pages)
+	})
+	task, err := client.FindTask(t.Context(), "job-7", time.Now())
+	require.NoError(t, err)
+	assert.Equal(t, "7", task.ID)
+	_, err = client.FindTask(t.Context(), "job-42", time.Now())
+	require.ErrorContains(t, err, "more than 50 pages")
+	require.NotErrorIs(t, err, vidu.ErrNotFound)
+}
+
+// Thousands of candidates with long texts are looked through without being kept.
+func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it measures the heap
+	const size = 60 << 10
+	pages := 0
+	var most uint64
+	client, _ := recorded(t, func(req *http.Request) (int, string) {
+		if !strings.HasSuffix(req.URL.Path, "/tasks") {
+			return 200, `{"state":"processing","payload":"other"}`
+		}
+		pages++
+		if pages%10 == 0 {
+			most = max(most, liveHeap())
+		}
+		var b strings.Builder
+		for i := range 20 {
+			fmt.Fprintf(&b, `,{"id":"%d-%d","style":%q}`, pages, i, strings.Repeat("x", size))
+		}
+		return 200, `{"tasks":[` + b.String()[1:] + fmt.Sprintf(`],"next_page_token":"%d"}`, pages)
+	})
+	before := liveHeap()
+	_, err := client.FindTask(t.Context(), "job-42", time.Now())
+	require.ErrorContains(t, err, "more than 50 pages")
+	assert.Less(t, most, before+20<<20, "50 pages of 1.2 MB")
 }
 
 func TestFindTask_Arguments(t *testing.T) {
@@ -409,4 +490,23 @@ func TestWithRecovery_TwinsAreNamed(t *testing.T) {
 	assert.Len(t, twins.IDs, 2)
 	assert.Equal(t, twins.IDs[0], task.ID)
 	assert.Equal(t, 2, fake.Charged())
+}
+
+// A job that is tried again under its old payload: the task of the first try is not the one that was paid for now.
+func TestWithRecovery_EarlierTaskOfThisClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fake, r := official(t, nil, vidu.WithRecovery(5*time.Second))
+		first, err := r.create(t)
+		require.NoError(t, err)
+
+		fake.DropReplyAfterCommit()
+		second, err := r.create(t)
+		require.NoError(t, err)
+		assert.NotEqual(t, first.ID, second.ID)
+
+		fake.LateCommit(6 * time.Second) // after the look
+		_, err = r.create(t)
+		assertDoubt(t, err)
+	})
 }

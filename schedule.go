@@ -100,6 +100,14 @@ func (p *pacer) remember(task *Task, callback bool) {
 	p.births[task.ID] = b
 }
 
+// knows reports whether this client made a task, and lately.
+func (p *pacer) knows(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ours := p.births[id]
+	return ours
+}
+
 // outdate is called when the server has said of a task more than the reply to its create did.
 func (p *pacer) outdate(id string) {
 	p.mu.Lock()
