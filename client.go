@@ -1,7 +1,9 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -194,7 +196,7 @@ type attempt struct {
 	status     int // 0: no answer
 	header     http.Header
 	body       []byte // of the answer, as far as it was read
-	cut        bool   // the answer could not be read whole
+	cut        bool   // not all of an answer that says no could be read
 	incomplete bool   // the request never left whole, and never will
 	ended      bool   // the caller's context is over
 	err        error  // nil: a 2xx answer, whole
@@ -404,9 +406,10 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := encoding != "" && encoding != "identity"
-	a.cut = encoded || (err != nil && !errors.Is(err, errReplyTooBig)) // a web page may be as long as it likes
 	switch {
 	case a.status > 299:
+		tooBig := errors.Is(err, errReplyTooBig) // as web pages may be
+		a.cut = encoded || (err != nil && !tooBig) || isTornJSON(a.body)
 		a.err = c.refusal(rq, resp, a)
 	case encoded:
 		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, oneLine(encoding, 20)))
@@ -416,6 +419,12 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 	if a.status > 299 && errors.Is(err, errReplyTooBig) {
 		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
 	}
+}
+
+// isTornJSON finds a body whose end is missing: nothing said how long it would be, or it is longer than what is read.
+func isTornJSON(body []byte) bool {
+	text := bytes.TrimLeft(body, byteOrderMark+" \t\r\n")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && !json.Valid(text)
 }
 
 // validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".

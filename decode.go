@@ -310,17 +310,21 @@ func (e *envelope) splitCode() (number int, word string) {
 // errorCode classifies by reason, then by a code in words, then by a numeric code, then by the status. The nested
 // error's type is the last resort, except for money: some servers say 429 and insufficient_quota.
 func (e *envelope) errorCode(status int) ErrorCode {
-	number, word := e.splitCode()
+	number, _ := e.splitCode()
 	kind := ErrorCode(e.kind)
-	switch {
-	case e.reason != "":
-		return ErrorCode(e.reason)
+	switch word := e.word(); {
 	case word != "":
-		return ErrorCode(word)
+		return word
 	case kind.outOfMoney():
 		return kind
 	}
 	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
+}
+
+// word is the code that the body itself gives in words.
+func (e *envelope) word() ErrorCode {
+	_, word := e.splitCode()
+	return ErrorCode(cmp.Or(e.reason, word))
 }
 
 func (e *envelope) apiError(status int) *APIError {

@@ -155,7 +155,14 @@ func TestRefusalThatCannotBeRead(t *testing.T) {
 		"400, packed":                    {400, "\x1f\x8b\x08\x00\x00", "gzip", false, true},
 		"429, cut before its reason":     {429, `{"code":429,"message":"operation in process","reason":"Operatio`, "", true, true},
 		"400, whole":                     {400, `{"code":400,"message":"x","reason":"FieldInvalid"}`, "", false, false},
-		"400, a very long page":          {400, strings.Repeat("x", 70<<10), "", false, false},
+		"400, a very long page":          {400, "<html>" + strings.Repeat("x", 70<<10), "", false, false},
+		"400, a very long text":          {400, strings.Repeat("x", 70<<10), "", false, false},
+		"400, reason beyond 64 KiB":      {400, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
+		"429, reason beyond 64 KiB":      {429, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
+		"400, torn, length not told":     {400, `{"code":400,"message":"operation in pro`, "", false, true},
+		"429, torn, length not told":     {429, "\uFEFF [{", "", false, true},
+		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
+		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,6 +184,37 @@ func TestRefusalThatCannotBeRead(t *testing.T) {
 			assert.Equal(t, tt.maybe, errors.Is(err, vidu.ErrMaybeCreated), "%v", err)
 			assert.Equal(t, int64(1), sent.Load())
 		})
+	}
+}
+
+// TestRefusalThatQuotesAnother: gateways give a code of their own and put their upstream's into the message.
+func TestRefusalThatQuotesAnother(t *testing.T) {
+	t.Parallel()
+	for body, maybe := range map[string]bool{
+		`{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`: true,
+		`{"code":400,"message":"operation in process, please retry later"}`:                          true,
+		`{"error":{"type":"OperationInProcess"}}`:                                                    true,
+		`{"code":400,"data":{"reason":"OperationInProcess"}}`:                                        true,
+		`{"code":"operation_in_process"}`:                                                            true,
+		`{"reason":"BadRequest","code":"OperationInProcess"}`:                                        true,
+		`{"code":"fail_to_fetch_task","message":"{\"reason\":\"Conflict\"}"}`:                        true,
+		`{"data":{"reason":"Canceled"}}`:                                                             true,
+		`{"message":"internal service failure"}`:                                                     true,
+		`{"id":"9","state":"created"}`:                                                               true,
+		`{"data":{"id":"9","state":"queueing"}}`:                                                     true,
+		`{"id":"req-9","message":"no"}`:                                                              false,
+		`{"id":"req-9","state":"failed"}`:                                                            false,
+		`{"code":400,"message":"the prompt conflicts with our policy; the operation was canceled"}`:  false,
+	} {
+		posts := 0
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			posts++
+			return reply(r, 400, body)
+		}))
+		_, err := client.Reference2Video(t.Context(), smallRequest())
+		require.Error(t, err)
+		assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), body)
+		assert.Equal(t, 1, posts)
 	}
 }
 

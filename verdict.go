@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 )
 
@@ -47,6 +48,7 @@ var createRules = []createRule{
 
 	{name: "3xx or 4xx that names a task", from: 300, to: 499, cause: namesTask, verdict: ambiguous},
 	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: beginnings, verdict: ambiguous},
+	{name: "3xx or 4xx that quotes such a code", from: 300, to: 499, cause: quotesBeginning, verdict: ambiguous},
 	{name: "4xx, of which not all could be read", from: 400, to: 499, cause: hidesReason, verdict: ambiguous},
 	{name: "redirect, never followed", from: 300, to: 399, verdict: refused},
 
@@ -161,12 +163,25 @@ func isProxyAuth(a *attempt) bool {
 }
 
 // hidesReason tells an answer whose code may be one of the beginnings, for all we know.
-func hidesReason(a *attempt) bool { return a.cut && !a.incomplete }
+func hidesReason(a *attempt) bool {
+	e := parseEnvelope(a.body)
+	return a.cut && !a.incomplete && !slices.Contains(refusals, e.word())
+}
 
-// namesTask tells an answer that says no and yet has the id of a task in it.
+// namesTask tells an answer that says no and yet has the id of a task in it. A mere "id" may be the request's.
 func namesTask(a *attempt) bool {
 	d := readTask(a.body)
+	switch d.task.State {
+	case StateCreated, StateQueueing, StateProcessing, StateSuccess:
+		return d.task.ID != ""
+	}
 	return d.taskID
 }
+
+// quotesBeginning finds the beginnings anywhere in an answer: gateways give another code and put what their upstream
+// said into the message.
+func quotesBeginning(a *attempt) bool { return quotedBeginning.Match(a.body) }
+
+var quotedBeginning = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)
 
 func isOutOfMoney(a *attempt) bool { return codeOf(a.err).outOfMoney() }

@@ -118,6 +118,7 @@ var createFaults = map[string]func(t *testing.T) trial{
 	},
 	"2xx with a documented refusal inside": answer(200, `{"code":400,"reason":"CreditInsufficient","message":"no"}`),
 	"2xx without a usable task":            answer(200, `{"success":false,"message":"upstream timed out"}`),
+	"3xx or 4xx that quotes such a code":   answer(400, `{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`),
 	"4xx, of which not all could be read": func(t *testing.T) trial {
 		t.Helper()
 		w := newWire(t, nil, func(w *wire, conn net.Conn) {
