@@ -311,7 +311,7 @@ func (r *inlineReader) checkEnd() error {
 		return r.in.fail(errChanged) // grown
 	}
 	if file, ok := r.file.(fs.File); ok {
-		if info, err := file.Stat(); err != nil || !sameFile(r.in.info, info) {
+		if info, err := regular(file.Stat()); err != nil || !sameFile(r.in.info, info) {
 			return r.in.fail(errChanged)
 		}
 	}

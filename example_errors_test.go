@@ -2,9 +2,11 @@ package vidu_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 
 	"github.com/vidu-go/vidu"
@@ -58,6 +60,24 @@ func ExampleMaybeCreatedError_Unwrap() {
 	err := error(&vidu.MaybeCreatedError{Err: context.DeadlineExceeded})
 	fmt.Println(errors.Is(err, context.DeadlineExceeded))
 	// Output: true
+}
+
+func ExampleMedia_MarshalJSON() {
+	queued, err := json.Marshal([]vidu.Media{vidu.URL("https://example.com/hero.png"), vidu.UploadRef("ssupload:?id=1")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(queued))
+	// Output: ["https://example.com/hero.png","ssupload:?id=1"]
+}
+
+func ExampleMedia_UnmarshalJSON() {
+	var media []vidu.Media
+	if err := json.Unmarshal([]byte(`["https://example.com/hero.png","ssupload:?id=1"]`), &media); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(media)
+	// Output: [https://example.com/hero.png ssupload:?id=1]
 }
 
 func ExampleMedia_GoString() {

@@ -3,6 +3,7 @@ package vidu
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -64,7 +65,8 @@ func UploadRef(ref string) Media { return Media{source: fromUpload, ref: ref} }
 func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
 
 // File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
-// between is an error. What it is, is told by its first bytes, not by its name.
+// between, by its size, its modification time or its identity, is an error. What it is, is told by its first bytes, not
+// by its name.
 func File(path string) Media { return FS(disk{}, path) }
 
 // FS is a file of a file system, such as an [embed.FS]. It behaves as [File].
@@ -97,6 +99,33 @@ func (disk) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 
 // GoString is String, so that %#v does not print the data either.
 func (m Media) GoString() string { return "vidu.Media(" + m.String() + ")" }
+
+// MarshalJSON writes links, upload references and data URIs as a request has them, and the zero Media as null. Files and
+// bytes are an error here: they become text with the request that they are part of.
+func (m Media) MarshalJSON() ([]byte, error) {
+	switch m.source {
+	case fromURL, fromUpload, fromDataURI:
+		return json.Marshal(m.ref)
+	case fromFile, fromBytes:
+		return nil, errors.New("vidu: files and bytes cannot be marshalled by themselves, only with their request")
+	default:
+		return []byte("null"), nil
+	}
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, and any string of a request.
+func (m *Media) UnmarshalJSON(data []byte) error {
+	var ref *string
+	if err := json.Unmarshal(data, &ref); err != nil {
+		return err
+	}
+	if *m = (Media{}); ref != nil {
+		*m = mediumOf(*ref)
+	}
+	return nil
+}
+
+const uploadScheme = "ssupload:"
 
 // mediaKind is what the API takes at one place of a request.
 type mediaKind struct {
@@ -135,7 +164,7 @@ func (m Media) check(kind *mediaKind) (string, *inline, error) {
 	case fromURL:
 		return m.ref, nil, checkLink(m.ref)
 	case fromUpload:
-		if !strings.HasPrefix(m.ref, "ssupload:") {
+		if !strings.HasPrefix(m.ref, uploadScheme) {
 			return "", nil, errors.New("must be an upload reference, which begins with \"ssupload:\"")
 		}
 		return m.ref, nil, nil
@@ -186,6 +215,9 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if file == nil {
+		return nil, nil, errNoFile
+	}
 	info, err := regular(file.Stat()) // again: it may be another one by now
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())
@@ -193,12 +225,21 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// regular passes on what Stat returned, unless it is no regular file.
+var errNoFile = errors.New("the file system says neither what the file is nor why not")
+
+// regular passes on what Stat returned, unless it is no regular file of a known size. File systems are anybody's.
 func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
-	if err == nil && !info.Mode().IsRegular() {
+	switch {
+	case err != nil:
+		return nil, err
+	case info == nil:
+		return nil, errNoFile
+	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is not a regular file", info.Name())
+	case info.Size() < 0:
+		return nil, fmt.Errorf("%s does not say its size", info.Name())
 	}
-	return info, err
+	return info, nil
 }
 
 // checkContent tells the content type by the first bytes and, of an image, reads the dimensions from its header. No

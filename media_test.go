@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
 	"image"
@@ -112,6 +113,46 @@ func (changelingFS) Stat(string) (fs.FileInfo, error) {
 	return fs.Stat(fstest.MapFS{"a": {Data: []byte("x")}}, "a")
 }
 
+// oddFS says odd things of its file: a size that is not known, as of an HTTP response, or nothing at all.
+type oddFS struct {
+	fs.FS
+	noInfo, noFile bool
+	size           int64
+}
+
+type oddFile struct {
+	fs.File
+	odd *oddFS
+}
+
+type oddInfo struct {
+	fs.FileInfo
+	size int64
+}
+
+func (i oddInfo) Size() int64 { return i.size }
+
+func (o *oddFS) Open(name string) (fs.File, error) {
+	file, err := o.FS.Open(name)
+	if o.noFile {
+		return nil, err
+	}
+	return oddFile{file, o}, err
+}
+
+func (o *oddFS) Stat(name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(o.FS, name)
+	return oddInfo{info, int64(len(name))}, err
+}
+
+func (f oddFile) Stat() (fs.FileInfo, error) {
+	info, err := f.File.Stat()
+	if f.odd.noInfo {
+		return nil, err
+	}
+	return oddInfo{info, f.odd.size}, err
+}
+
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -149,6 +190,9 @@ func TestPreflight(t *testing.T) {
 		"file system":              {image: vidu.FS(good, "a.png")},
 		"file system, missing":     {image: vidu.FS(good, "b.png"), want: "b.png"},
 		"file system, climbing":    {image: vidu.FS(good, "../a.png"), want: "../a.png"},
+		"size unknown":             {image: vidu.FS(&oddFS{FS: good, size: -1}, "a.png"), want: "does not say its size"},
+		"file without info":        {image: vidu.FS(&oddFS{FS: good, noInfo: true}, "a.png"), want: "says neither"},
+		"neither file nor error":   {image: vidu.FS(&oddFS{FS: good, noFile: true}, "a.png"), want: "says neither"},
 		"empty file":               {image: vidu.File(inFolder("empty.png")), want: "is empty"},
 		"no bytes":                 {image: vidu.Bytes(nil), want: "is empty"},
 		"51 MB":                    {image: vidu.File(inFolder("big.png")), want: "has 53477376 bytes, at most 52428800"},
@@ -362,4 +406,23 @@ func TestMediaContentTypes(t *testing.T) {
 			assert.Contains(t, send(t, req), `["`+dataURI(tt.want, tt.data)+`"]`)
 		})
 	}
+}
+
+// Media that are kept outside a request keep what they are, or say that they cannot.
+func TestMedia_JSON(t *testing.T) {
+	t.Parallel()
+	media := []vidu.Media{
+		vidu.URL("https://example.com/a.png?x=1&y=<2>"), vidu.UploadRef("ssupload:?id=1"), vidu.DataURI("data:image/png;base64,AAAA"), {},
+	}
+	subject := vidu.Subject{Name: "hero", Images: media}
+	text, err := json.Marshal(subject)
+	require.NoError(t, err)
+	var back vidu.Subject
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, subject, back)
+	for _, m := range []vidu.Media{vidu.File("a.png"), vidu.Bytes([]byte("x"))} {
+		_, err := json.Marshal(m)
+		require.ErrorContains(t, err, "only with their request")
+	}
+	require.Error(t, json.Unmarshal([]byte(`[1]`), &media))
 }

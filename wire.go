@@ -277,16 +277,19 @@ func mediaOf(refs []string) []Media {
 	}
 	list := make([]Media, len(refs))
 	for i, ref := range refs {
-		switch {
-		case strings.HasPrefix(ref, "data:"):
-			list[i] = DataURI(ref)
-		case strings.HasPrefix(ref, "ssupload:"):
-			list[i] = UploadRef(ref)
-		default:
-			list[i] = URL(ref)
-		}
+		list[i] = mediumOf(ref)
 	}
 	return list
+}
+
+func mediumOf(ref string) Media {
+	switch {
+	case strings.HasPrefix(ref, "data:"):
+		return DataURI(ref)
+	case strings.HasPrefix(ref, uploadScheme):
+		return UploadRef(ref)
+	}
+	return URL(ref)
 }
 
 func subjectsOf(wire []wireSubject) []Subject {
