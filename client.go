@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,8 +48,9 @@ type Client struct {
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
-// or user name. apiKey is sent to that host and nowhere else. Plain http is for loopback hosts, unless
-// [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key shows with the first call.
+// or user name. apiKey is sent to that host and nowhere else; in what servers echo it is masked, unless it has fewer than
+// 8 characters. Plain http is for loopback hosts, unless [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key
+// shows with the first call.
 func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: fullJitter}
 	for _, opt := range opts {
@@ -163,13 +165,21 @@ func checkKey(key string) error {
 	return nil
 }
 
-// redactor masks the key wherever a server or a proxy echoes it. A key too short to be one is left alone: masking it
-// would make messages unreadable.
+// redactor masks the key wherever a server or a proxy echoes it, also as JSON spells it. A key too short to be one is left
+// alone: masking it would make messages unreadable.
 func redactor(key string) func(string) string {
 	if len(key) < 8 {
 		return func(s string) string { return s }
 	}
-	return func(s string) string { return strings.ReplaceAll(s, key, "[redacted]") }
+	quoted := strconv.Quote(key) // of printable ASCII JSON escapes no more
+	quoted = quoted[1 : len(quoted)-1]
+	spellings := slices.Compact([]string{key, quoted, strings.ReplaceAll(quoted, "/", `\/`)})
+	return func(s string) string {
+		for _, spelling := range spellings {
+			s = strings.ReplaceAll(s, spelling, "[redacted]")
+		}
+		return s
+	}
 }
 
 // request is one call of the API.
@@ -202,20 +212,20 @@ type attempt struct {
 	err        error  // nil: a 2xx answer, whole
 }
 
-// call does rq and hands the reply to decode. It is where every failure gets its promise.
-func (c *Client) call(ctx context.Context, rq *request, decode func(reply []byte) error) error {
+// call does rq and hands the reply to read. It is where every failure gets its promise.
+func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
 	from := time.Now()
 	a := c.sendWithRetry(ctx, rq)
-	c.decode(rq, a, decode)
+	c.decode(rq, a, read)
 	if a.err == nil || !rq.paid || judgeCreate(a) != ambiguous {
 		return a.err
 	}
 	e := &MaybeCreatedError{
 		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: c.traceIDOf(a.header), Err: a.err,
-		Body: []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)]))),
+		Body: c.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
 		e.TraceID = failure.TraceID
@@ -235,11 +245,11 @@ func (c *Client) ready(ctx context.Context) error {
 }
 
 // decode reads a 2xx answer. One that broke off is tried, too, when it was paid for: it may still hold the task's id.
-func (c *Client) decode(rq *request, a *attempt, decode func(reply []byte) error) {
+func (c *Client) decode(rq *request, a *attempt, read func(reply []byte) error) {
 	if a.err != nil && (!rq.paid || a.status/100 != 2) {
 		return
 	}
-	err := decode(a.body)
+	err := read(a.body)
 	failure, isEnvelope := errors.AsType[*APIError](err)
 	switch {
 	case err == nil:

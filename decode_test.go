@@ -276,6 +276,7 @@ func TestReply_Drift(t *testing.T) {
 		"null state, status":          {`"state":null,"status":"queueing"`, state, vidu.StateQueueing, ""},
 		"state in upper case":         {`"state":"PROCESSING"`, state, vidu.StateProcessing, ""},
 		"queuing":                     {`"state":"queuing"`, state, vidu.StateQueueing, ""},
+		"FAILURE":                     {`"status":"FAILURE"`, state, vidu.StateFailed, ""},
 		"Cancelled":                   {`"state":"Cancelled"`, state, vidu.StateCanceled, ""},
 		"unknown state":               {`"state":"Preparation"`, state, vidu.State("Preparation"), ""},
 		"state of a wrong type":       {`"state":{}`, state, vidu.State(""), "state"},

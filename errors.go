@@ -330,7 +330,7 @@ func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError
 	failure := e.apiError(a.status)
 	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	if location := resp.Header.Get("Location"); a.status/100 == 3 && rq.signed == nil {
-		failure.Message = "redirect to " + cmp.Or(redactURL(location), "nowhere") + " not followed"
+		failure.Message = "redirect to " + cmp.Or(redactURL(c.redact(location)), "nowhere") + " not followed"
 	}
 	return c.finish(rq, a, failure)
 }
@@ -340,7 +340,7 @@ func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
 	failure.op = c.op(rq)
 	failure.Message = c.redact(failure.Message)
 	failure.Code = ErrorCode(c.redact(string(failure.Code)))
-	failure.Body = []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
+	failure.Body = c.excerpt(a)
 	if failure.Metadata != nil {
 		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
 	}
@@ -349,6 +349,14 @@ func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
 	}
 	failure.TraceID = c.redact(failure.TraceID)
 	return failure
+}
+
+// excerpt is what errors keep of an answer; nil when there was none.
+func (c *Client) excerpt(a *attempt) []byte {
+	if len(a.body) == 0 {
+		return nil
+	}
+	return []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
 }
 
 func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.target(rq).Path, 160) }
@@ -364,7 +372,10 @@ func (e *callError) Unwrap() error { return e.err }
 
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
-	text := c.redact(signedQuery.ReplaceAllLiteralString(err.Error(), "?…")) // of a Location that net/http cannot read
+	text := c.redact(err.Error())
+	if _, ours := errors.AsType[*mediaError](err); !ours { // which names files
+		text = maskQueries(text)
+	}
 	if rq.signed != nil && rq.signed.url.RawQuery != "" {
 		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
 	}
@@ -379,6 +390,20 @@ func (c *Client) wrap(rq *request, err error) error {
 		}
 	}
 	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
+}
+
+// signedQuery finds the queries of quoted texts and of links and paths: net/http quotes a Location that it cannot read,
+// and a caller's transport may quote anything.
+var signedQuery = regexp.MustCompile(`("[^"?]*)\?[^"]*|(/[^\s"?]*)\?[^\s"]*`)
+
+// maskQueries takes out what may be a signature.
+func maskQueries(text string) string { return signedQuery.ReplaceAllString(text, "$1$2?…") }
+
+// maskTask masks the key in the texts of a task that become errors.
+func (c *Client) maskTask(task *Task) {
+	task.State = State(c.redact(string(task.State)))
+	task.ErrCode = ErrorCode(c.redact(string(task.ErrCode)))
+	task.ErrMessage = c.redact(task.ErrMessage)
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of

@@ -1,11 +1,15 @@
 package vidu_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -224,6 +228,102 @@ func TestErrors_KeyIsMasked(t *testing.T) {
 				assert.Contains(t, string(failure.Body), "[redacted]")
 			}
 		}
+	}
+}
+
+// The key is masked in the texts of failed tasks, however the server spells it.
+func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
+	t.Parallel()
+	for key, echo := range map[string]string{
+		testKey: testKey, "sk/0123+56789": `sk\/0123+56789`, `sk"01234\56789"`: `sk\"01234\\56789\"`, "sk/012345678": "sk/012345678",
+	} {
+		for _, body := range []string{
+			`{"id":"1","state":"failed","err_code":"K-` + echo + `","err_msg":"no such key: ` + echo + `"}`,
+			`{"id":"1","state":"` + echo + `"}`,
+			`{"id":"1","state":"FAILURE","fail_reason":"` + echo + `"}`,
+			`{"code":401,"message":"` + echo + `"}`,
+		} {
+			client, err := vidu.NewClient("https://gateway.example.com", key, vidu.WithMaxAttempts(1),
+				through(func(r *http.Request) (*http.Response, error) { return reply(r, 200, body) }))
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			_, err = client.Wait(ctx, "1")
+			cancel()
+			require.Error(t, err)
+			_, created := client.Reference2Video(t.Context(), smallRequest())
+			for _, err := range []error{err, created} {
+				if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+					err = errors.Join(err, errors.New(string(failure.Body)))
+				}
+				if err != nil {
+					assert.NotContains(t, err.Error(), key, body)
+					assert.NotContains(t, err.Error(), echo, body)
+				}
+			}
+		}
+	}
+}
+
+// A redirect quotes no part of the key either, where the Location is cut.
+func TestErrors_KeyInALocationIsMasked(t *testing.T) {
+	t.Parallel()
+	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		resp, err := reply(r, 302, "")
+		resp.Header.Set("Location", "https://example.com/"+strings.Repeat("x", 85)+"/"+testKey)
+		return resp, err
+	}))
+	_, err := client.GetTask(t.Context(), "1")
+	require.ErrorContains(t, err, "redirect to https://example.com/")
+	assert.NotContains(t, err.Error(), testKey[:8])
+}
+
+// A question mark is no secret: the cause stays what it is, for callers and for the policy.
+func TestErrors_QuestionMarks(t *testing.T) {
+	t.Parallel()
+	errVault := errors.New("vault is locked")
+	sent := 0
+	client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
+		sent++
+		return nil, fmt.Errorf("cannot get a token (is the vault open?): %w", errVault)
+	}), vidu.WithMaxAttempts(1))
+	_, err := client.GetTask(t.Context(), "1")
+	require.ErrorIs(t, err, errVault)
+	require.ErrorContains(t, err, "open?): vault is locked")
+
+	req := smallRequest()
+	name := filepath.Join(t.TempDir(), "what?.png")
+	require.NoError(t, os.WriteFile(name, bigPNG(t, 1000), 0o600))
+	req.Images = []vidu.Media{vidu.File(name)}
+	sent = 0
+	client = dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		sent++
+		assert.NoError(t, os.Remove(name))
+		_, err := io.Copy(io.Discard, r.Body)
+		return nil, err
+	}))
+	_, err = client.Reference2Video(t.Context(), req)
+	assertNotCreated(t, err)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "what?.png")
+	assert.Equal(t, 1, sent)
+}
+
+// What may be a signature is masked: in quotes to their end, elsewhere to the end of the word.
+func TestErrors_QueriesAreMasked(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`Get "https://a/b?sig=x y": refused`:                  `Get "https://a/b?…": refused`,
+		`Get https://a/b?sig=x: refused`:                      `Get https://a/b?… refused`,
+		`failed to parse Location header "?sig=x": bad`:       `failed to parse Location header "?…": bad`,
+		`parse "//h/p?a=%zz&sig=x": invalid URL escape "%zz"`: `parse "//h/p?…": invalid URL escape "%zz"`,
+		`GET /v?sig=x and https://c/d?e=f failed`:             `GET /v?… and https://c/d?… failed`,
+	} {
+		client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
+			return nil, errors.New(text)
+		}), vidu.WithMaxAttempts(1))
+		_, err := client.GetTask(t.Context(), "1")
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, fmt.Sprint(errors.Unwrap(err)), "sig=")
 	}
 }
 

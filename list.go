@@ -62,6 +62,9 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 	if err != nil {
 		return nil, unsupported(err)
 	}
+	for _, task := range page.Tasks {
+		c.maskTask(task)
+	}
 	return page, nil
 }
 

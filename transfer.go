@@ -346,10 +346,6 @@ func drain(resp *http.Response) {
 	resp.Body.Close()
 }
 
-// signedQuery finds what must not stand in an error. net/http quotes a Location that it cannot read, and a caller's
-// transport may quote anything.
-var signedQuery = regexp.MustCompile(`\?[^"]*`)
-
 // broken says whether another try may help after a failure of the network.
 func (t *transfer) broken(ctx context.Context, err error) error {
 	if context.Cause(ctx) == errStalled { //nolint:errorlint // the very one
@@ -359,7 +355,7 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 		err = outer.Err
 	}
 	text := err.Error()
-	if masked := t.c.redact(signedQuery.ReplaceAllLiteralString(text, "?…")); masked != text {
+	if masked := t.c.redact(maskQueries(text)); masked != text {
 		err = errors.New(masked)
 	}
 	err = transportError(ctx, err)

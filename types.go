@@ -87,8 +87,8 @@ const (
 	StateCanceled   State = "canceled"
 )
 
-// Terminal reports whether a task in this state will not change any more: success, failed, canceled or cancelled, in
-// any letter case.
+// Terminal reports whether a task in this state will not change any more: success, failed (some gateways say failure),
+// canceled or cancelled, in any letter case.
 func (s State) Terminal() bool {
 	switch parseState(string(s)) {
 	case StateSuccess, StateFailed, StateCanceled:
@@ -107,6 +107,8 @@ func parseState(text string) State {
 		return StateCanceled
 	case "queuing":
 		return StateQueueing
+	case "failure": // of the gateways that wrap replies in "data"
+		return StateFailed
 	default:
 		return State(text)
 	}
@@ -147,7 +149,8 @@ type Task struct {
 	Progress          float64           `json:"progress,omitempty"`          // percent, 0–100; many servers never say
 	Creations         []Creation        `json:"creations,omitempty"`         // the results, one as a rule; nil until success
 
-	// Warnings names the fields that could not be read. They are zero; everything else is as the server said it.
+	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, another id, text that
+	// is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
 	raw []byte // shared with copies of the task: never written to
