@@ -390,7 +390,9 @@ func TestGetCredits_Replies(t *testing.T) {
 		"nothing":        {`{}`, nil},
 		"null":           {`{"remains":null,"packages":null}`, nil},
 		"odd":            {`{"remains":[{"credit_remain":{}},7]}`, []vidu.CreditRemain{{}, {}}},
-		"not a list":     {`{"remains":7}`, nil},
+		"wrapped":        {`{"code":"success","data":{"remains":[{"type":"test"}]}}`, []vidu.CreditRemain{{Type: "test"}}},
+		"marked":         {"\uFEFF" + `{"remains":[{"type":"test"}]}`, []vidu.CreditRemain{{Type: "test"}}},
+		"one of two":     {`{"packages":[],"more":1}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -401,7 +403,9 @@ func TestGetCredits_Replies(t *testing.T) {
 			assert.Equal(t, []string{"GET /ent/v2/credits"}, rec.asked)
 		})
 	}
-	for _, body := range []string{"", "<html>", "[]", `{"success":false}`, "null"} {
+	for _, body := range []string{
+		"", "<html>", "[]", `{"success":false}`, "null", `{"message":"hello"}`, `{"remains":7}`, `{"remains":"x"}`, `{"remaining_credits":500}`,
+	} {
 		client, _ := recorded(t, steadily(200, body))
 		credits, err := client.GetCredits(t.Context())
 		assertNotCreated(t, err)

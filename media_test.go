@@ -306,7 +306,7 @@ func TestPreflightOfTheWholeBody(t *testing.T) {
 		"as much as fits": {images: []vidu.Media{vidu.Bytes(fits)}},
 		"three bytes more": {
 			images: []vidu.Media{vidu.Bytes(padded(picture, len(fits)+3))},
-			want:   []string{"at most 20971520 are allowed; biggest: images[0] with"},
+			want:   []string{"at most 20971520 are allowed; use vidu.URL or UploadImage; biggest: images[0] with"},
 		},
 		"the biggest first": {
 			images: []vidu.Media{

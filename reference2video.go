@@ -12,8 +12,10 @@ const AutoDuration = -1
 // Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images
 // or Subjects are required; every other zero field means the documented default.
 //
-// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are always sent in full, so
-// what a call costs does not depend on a server's defaults. Source: platform.vidu.com/docs/reference-to-video.
+// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what a
+// call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
+// the server decides: the Duration of viduq3-drama, Duration and Resolution of viduq3-ad, the Resolution of vidu1.5.
+// Source: platform.vidu.com/docs/reference-to-video.
 type Reference2VideoRequest struct {
 	// Model makes the video. Required.
 	Model Model

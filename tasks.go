@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -90,20 +91,35 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 	return credits, nil
 }
 
+// decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
 func decodeCredits(reply []byte) (*Credits, error) {
+	reply = bytes.TrimPrefix(reply, []byte(byteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
-	credits := &Credits{}
-	for it := value(reply).items(); it.next(); {
+	object := value(reply)
+	if inner := object.member("data"); inner.isObject() {
+		object = inner
+	}
+	credits, known, members := &Credits{}, 0, 0
+	for it := object.items(); it.next(); members++ {
 		switch string(it.key) {
 		case "remains", "remaining_credits": // one page of the documentation prints the second
+			if !it.value.isArray() && !it.value.isNull() {
+				return nil, fmt.Errorf("%w: %s is no list", errBadReply, it.key)
+			}
 			for remain := it.value.items(); remain.next() && len(credits.Remains) < maxRemains; {
 				credits.Remains = append(credits.Remains, remain.value.creditRemain())
 			}
 		case "packages":
 			credits.Packages = json.RawMessage(it.value)
+		default:
+			continue
 		}
+		known++
+	}
+	if known == 0 && members > 0 {
+		return nil, fmt.Errorf("%w: it tells of no credits", errBadReply)
 	}
 	return credits, nil
 }

@@ -90,9 +90,9 @@ const maxSendings = 4
 var errResent = errors.New("the HTTP transport tried to send the request again by itself and was stopped")
 
 // guard ends an attempt that its transport repeats behind our back, at the moment when it asks for one more connection
-// than it may. For a create that is any connection after the body has been touched, or a second one. It is the best
-// that can be done about a RoundTripper that retries, and it may come too late: see WithHTTPClient. Call release when
-// the attempt is over.
+// than it may. A create may ask for any number as long as nobody has touched its body; after that, only for its first.
+// It is the best that can be done about a RoundTripper that retries, and it may come too late: see WithHTTPClient. Call
+// release when the attempt is over.
 func guard(ctx context.Context, paid bool, sent *oneShot) (context.Context, *wireGuard) {
 	g := &wireGuard{}
 	g.left.Store(maxSendings)

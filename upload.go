@@ -108,8 +108,13 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 			return err
 		}
 		ref = UploadRef(value(reply).member("uri").str())
-		_, _, err := ref.check(&imageKind)
-		return err
+		if _, _, err := ref.check(&imageKind); err != nil {
+			return fmt.Errorf("%w: uri %w", errBadReply, err)
+		}
+		return nil
 	})
-	return ref, err
+	if err != nil {
+		return Media{}, err
+	}
+	return ref, nil
 }

@@ -257,7 +257,7 @@ func (e *encoder) problemOfSize(b *body) {
 		for _, in := range media[:min(len(media), 3)] {
 			names = append(names, fmt.Sprintf("%s with %d", in.field, in.encodedLen()))
 		}
-		hint = "biggest: " + strings.Join(names, ", ")
+		hint = "use vidu.URL or UploadImage; biggest: " + strings.Join(names, ", ")
 	}
 	e.problem("body", "has %d bytes, at most %d are allowed; %s", b.size, maxBodyBytes, hint)
 }

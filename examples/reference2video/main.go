@@ -183,13 +183,16 @@ func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(),
 }
 
 // create is not interrupted once it has begun: that would not un-create the task, only lose its id.
-func (j *job) create(ctx context.Context, client *vidu.Client) (*vidu.Task, error) {
+func (j *job) create(ctx context.Context, client *vidu.Client, stderr io.Writer) (*vidu.Task, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	j.request.Payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
+	if !j.fake {
+		fmt.Fprintln(stderr, "Creating a task with the payload", j.request.Payload+". Ctrl-C waits for the answer; a second one may leave a task without its id.")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
-	j.request.Payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
 	return client.Reference2Video(ctx, &j.request)
 }
 
@@ -199,7 +202,7 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	defer cancel()
 	id := j.taskID
 	if id == "" {
-		task, err := j.create(ctx, client)
+		task, err := j.create(ctx, client, stderr)
 		if err != nil {
 			return j.explain(err, stderr)
 		}

@@ -123,6 +123,7 @@ func TestInterruptDuringTheCreate(t *testing.T) { //nolint:paralleltest // as ab
 	defer cancel()
 	code, said := against(t, ctx, server)
 	require.Equal(t, exitMayExist, code, said)
+	assert.Contains(t, said, "Creating a task with the payload vidu-")
 	assert.Contains(t, said, "The task exists. To go on waiting: go run ./examples/reference2video -task ")
 	assert.Equal(t, 1, server.Charged())
 }
