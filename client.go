@@ -36,6 +36,7 @@ type Client struct {
 	creates       *http.Client
 	reads         *http.Client
 	downloads     *http.Client
+	uploads       *http.Client
 	insecureHTTP  bool
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
@@ -88,6 +89,8 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		recovery:      cfg.recovery,
 	}
 	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
+	c.uploads = new(*c.downloads)
+	c.uploads.Timeout = c.creates.Timeout // a storage may stop reading; downloads notice by themselves when theirs stops
 	return c, nil
 }
 
@@ -357,7 +360,7 @@ func (c *Client) clientFor(rq *request) *http.Client {
 	case rq.paid:
 		return c.creates
 	case rq.signed != nil:
-		return c.downloads
+		return c.uploads
 	}
 	return c.reads
 }

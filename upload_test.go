@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -267,4 +268,20 @@ func TestUploadImageLinks(t *testing.T) {
 			assertSecretFree(t, err)
 		})
 	}
+}
+
+// TestUploadImageStalls has a storage that takes the connection and reads nothing.
+func TestUploadImageStalls(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, nil, func(*wire, net.Conn) { <-t.Context().Done() })
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(rw, `{"id":"1","put_url":%q}`, w.URL)
+	}))
+	t.Cleanup(api.Close)
+	client := dial(t, api.URL, vidu.WithOfficialAPI(), vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Timeout: 300 * time.Millisecond}))
+	began := time.Now()
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 8<<20)))
+	require.ErrorContains(t, err, "deadline exceeded")
+	assert.Less(t, time.Since(began), 20*time.Second)
 }
