@@ -95,7 +95,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 				return
 			}
 		}
-		err := w.over(failure, c.pacer.now())
+		err := w.over(failure, c.pacer.now(), w.seen)
 		if err == nil && !wake.sleep(ctx, &w, c.pacer, w.pause(config, c.pacer, failure), failure) {
 			err = w.cutShort(ctx, failure)
 		}
@@ -210,17 +210,17 @@ func isOdd(failure error) bool {
 	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
 }
 
-// over returns the failure if it ends the wait, and nil while the wait goes on.
-func (w *wait) over(failure error, now time.Duration) error {
-	if failure == nil || w.mayPass(failure, now-w.started) {
+// over returns the failure if it ends the wait, and nil while the wait goes on. heard says that a query succeeded before.
+func (w *wait) over(failure error, now time.Duration, heard bool) error {
+	if failure == nil || w.mayPass(failure, now-w.started, heard) {
 		return nil
 	}
 	return failure
 }
 
-// mayPass tells the failures that a wait survives. A wrong host or a wrong certificate is only survived once the task
-// was seen: before, it is a mistake of configuration rather than an outage.
-func (w *wait) mayPass(failure error, elapsed time.Duration) bool {
+// mayPass tells the failures that a wait survives. A wrong host or a wrong certificate is only survived once the server
+// was heard: before, it is a mistake of configuration rather than an outage.
+func (w *wait) mayPass(failure error, elapsed time.Duration, heard bool) bool {
 	_, answered := errors.AsType[*APIError](failure)
 	switch {
 	case w.odd > 0:
@@ -228,7 +228,7 @@ func (w *wait) mayPass(failure error, elapsed time.Duration) bool {
 	case isStatus(failure, http.StatusNotFound):
 		return elapsed < unseenGrace
 	}
-	return (w.seen && !answered) || isTransient(failure)
+	return (heard && !answered) || isTransient(failure)
 }
 
 // isTransient tells the failures of a query that may succeed when it is simply repeated.

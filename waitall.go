@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"net/http"
 	"slices"
 	"sort"
@@ -19,6 +20,8 @@ const (
 	maxQueries      = 16   // at once
 	listFrom        = 8    // due tasks from which on one list request is cheaper
 	maxListFailures = 3    // in a row; then a query for one task shows whether it is the list that fails
+	listPause       = time.Minute
+	listAhead       = time.Second // how much earlier than due a task is asked for with others
 )
 
 // WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
@@ -39,8 +42,8 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 // There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
 // one that could not be followed to its end it has the ID and what was seen last of State and Progress.
 //
-// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API many are asked
-// for in one request. Nothing is asked while the caller is busy with a result. A waiting task costs about 120 bytes, and
+// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API up to 100 are
+// asked for in one request, some of them a second early. Nothing is asked while the caller is busy with a result. A waiting task costs about 120 bytes, and
 // whatever goroutines there are end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
@@ -68,8 +71,10 @@ type fleet struct {
 	urgent  []*member     // tasks to be asked for before those that are due, each alone
 	hurried bool          // the last query was for one of them, so the next is for one that is due
 	free    time.Duration // when the next query is allowed
-	list    bool          // the server lists tasks
+	lists   time.Duration // when the next list is allowed; math.MaxInt64: never, the server has none
+	listed  bool          // a list has succeeded
 	refused int           // lists in a row that failed
+	heard   bool          // a query has succeeded
 	trouble string        // of the last query that failed; one for each task would be too much
 
 	asking  int // queries under way
@@ -99,17 +104,21 @@ type answer struct {
 	members []*member
 	tasks   []*Task // in the order of members
 	failure error   // for each of them
-	noList  bool    // the server does not list tasks after all
+	noList  bool    // it says that the server may have no lists, and nothing of the tasks
 }
 
 func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
 	single := *c
 	single.maxAttempts = 1 // the schedule asks again, at its rate
 	f := &fleet{
-		client: &single, config: config, list: c.official,
+		client: &single, config: config,
 		answers: make(chan answer, maxQueries), bell: make(chan bool, 1), woken: map[*member]bool{},
 	}
 	now := c.pacer.now()
+	f.free, f.lists = now, now
+	if !c.official {
+		f.lists = math.MaxInt64
+	}
 	tasks := make([]member, len(ids))
 	for i, id := range ids { // due in the order of ids, whatever becomes of the table
 		tasks[i] = member{wait: wait{id: id, started: now}, at: now + time.Duration(i-len(ids)), place: -1}
@@ -230,22 +239,34 @@ func (f *fleet) takeDue(now time.Duration) []*member {
 		f.urgent = f.urgent[1:]
 		return []*member{first}
 	}
-	most := 1
-	if f.list && f.refused < maxListFailures {
-		most = maxPageSize
+	if f.lists > now || f.refused >= maxListFailures {
+		return []*member{f.pop()}
 	}
-	var job []*member
-	for len(job) < most && len(f.due) > 0 && f.due[0].at <= now {
-		job = append(job, heap.Pop(&f.due).(*member)) //nolint:forcetypeassert // it is our own heap
+	job, rest := f.takeMany(now)
+	if len(job) < listFrom {
+		job, rest = job[:1], append(rest, job[1:]...)
 	}
-	if len(job) >= listFrom {
-		return job
-	}
-	for _, m := range job[1:] {
+	for _, m := range rest {
 		heap.Push(&f.due, m)
 	}
-	return job[:1]
+	return job
 }
+
+// takeMany takes what is due and, since one list answers for all of them, what will be due soon; but not what was asked for
+// within the last second, which is the rest.
+func (f *fleet) takeMany(now time.Duration) (job, rest []*member) {
+	for len(job) < maxPageSize && len(f.due) > 0 && f.due[0].at <= now+listAhead {
+		m := f.pop()
+		if m.at > now && now-m.pace.asked < minGap {
+			rest = append(rest, m)
+		} else {
+			job = append(job, m)
+		}
+	}
+	return job, rest
+}
+
+func (f *fleet) pop() *member { return heap.Pop(&f.due).(*member) } //nolint:forcetypeassert // it is our own heap
 
 // ask does one query, in a goroutine of its own.
 func (f *fleet) ask(ctx context.Context, job []*member) answer {
@@ -300,18 +321,26 @@ func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
 	return true
 }
 
-// judgeList gives up lists where the server has none, or fails to give them while it answers other queries.
+// judgeList gives up lists where the server has none, or fails to give them while it answers other queries: for good if
+// there never was one.
 func (f *fleet) judgeList(got answer) {
 	isList, failed := len(got.members) > 1, got.failure != nil
+	pause := time.Duration(math.MaxInt64)
+	if f.listed {
+		pause = f.client.pacer.now() + listPause
+	}
 	switch {
-	case got.noList:
-		f.list = false
-	case isList && failed:
+	case isList && !failed:
+		f.refused, f.listed = 0, true
+	case got.noList && !f.listed:
+		f.lists = pause
+	case isList:
 		f.refused++
-	case isList, failed && f.refused >= maxListFailures: // the latter is an outage, of which lists are a part
+	case f.refused < maxListFailures:
+	case failed: // an outage, of which lists are a part
 		f.refused = 0
-	case f.refused >= maxListFailures:
-		f.list = false
+	default:
+		f.refused, f.lists = 0, pause
 	}
 }
 
@@ -319,7 +348,7 @@ func (f *fleet) judgeList(got answer) {
 func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, error) bool) bool {
 	f.note(m, task, failure)
 	now := f.client.pacer.now()
-	if err := m.over(failure, now); err != nil {
+	if err := m.over(failure, now, f.heard); err != nil {
 		return f.end(m, task, err, yield)
 	}
 	if failure == nil && task.Done() {
@@ -336,7 +365,7 @@ func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, 
 
 // note tells the caller's progress function of a change.
 func (f *fleet) note(m *member, task *Task, failure error) {
-	m.failing = failure != nil
+	m.failing, f.heard = failure != nil, f.heard || failure == nil
 	if m.take(task, failure) {
 		f.config.progress(task)
 	}

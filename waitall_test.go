@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"path"
 	"slices"
@@ -780,6 +782,109 @@ func TestWaitAll_ListIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Tasks that are due at different times share lists all the same, and none is asked for more than once a second.
+func TestWaitAll_ListsGather(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]vidu.WaitOption{
+		"learned": nil, "5 s": {vidu.WithPollInterval(5 * time.Second)}, "1.1 s": {vidu.WithPollInterval(1100 * time.Millisecond)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := farming(1000, func(int) time.Duration { return 5 * time.Minute })
+				f.instead = func(*http.Request) (int, string) { // answers take from a moment to a second, which sets the tasks apart
+					time.Sleep(rand.N(time.Second)) //nolint:forbidigo,gosec // in virtual time
+					return 0, ""
+				}
+				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(1000), opts...) {
+					require.NoError(t, o.err)
+				}
+				lists, singles := f.lists()
+				assert.Less(t, len(singles), 1100, "one each for the end")
+				asked, last := 0, map[string]time.Duration{}
+				for _, q := range lists {
+					asked += len(q.ids)
+					for _, id := range q.ids {
+						if at, before := last[id]; before {
+							assert.GreaterOrEqual(t, q.at-at, time.Second)
+						}
+						last[id] = q.at
+					}
+				}
+				assert.Greater(t, asked, 50*len(lists))
+				t.Logf("%d lists of %d, %d singles", len(lists), asked/len(lists), len(singles))
+			})
+		})
+	}
+}
+
+// One odd answer to a list, where others were fine, costs a moment and not the lists.
+func TestWaitAll_ListIsOddOnce(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func() (int, string){
+		"nothing odd": func() (int, string) { return 0, "" },
+		"502":         func() (int, string) { return http.StatusBadGateway, "" },
+		"403":         func() (int, string) { return http.StatusForbidden, "" },
+		"404":         func() (int, string) { return http.StatusNotFound, "404 page not found" },
+		"a web page":  func() (int, string) { return http.StatusOK, "<html>" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := farming(20, func(int) time.Duration { return 20 * time.Minute })
+				odd := func(at time.Duration) bool { // one answer, and later all for half a minute
+					return at > time.Minute && at < time.Minute+5*time.Second || at > 5*time.Minute && at < 330*time.Second
+				}
+				f.instead = func(r *http.Request) (int, string) {
+					if isList(r) && odd(time.Since(f.started)) {
+						return answer()
+					}
+					return 0, ""
+				}
+				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+					require.NoError(t, o.err)
+				}
+				lists, singles := f.lists()
+				assert.Greater(t, len(lists), 200, "of about 240")
+				assert.Less(t, len(singles), 600, "two pauses of a minute")
+			})
+		})
+	}
+}
+
+// A second without name service, before every task was asked for once, is no mistake of configuration: others were
+// answered.
+func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(100, func(int) time.Duration { return 2 * time.Minute })
+		client := f.client(t, through(func(r *http.Request) (*http.Response, error) {
+			if at := time.Since(f.started); at > 2*time.Second && at < 3*time.Second {
+				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
+			}
+			return f.RoundTrip(r)
+		}))
+		for _, o := range collect(t.Context(), client, numbered(100)) {
+			require.NoError(t, o.err)
+		}
+	})
+}
+
+// A client that was made before the bubble of a test began works inside.
+func TestWaitAll_ClientFromOutsideTheBubble(t *testing.T) {
+	t.Parallel()
+	f := farming(3, func(int) time.Duration { return time.Minute })
+	client := f.client(t)
+	synctest.Test(t, func(t *testing.T) {
+		f.started = time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		for _, o := range collect(ctx, client, numbered(3)) {
+			require.NoError(t, o.err)
+		}
+	})
 }
 
 // A failure that may pass is none of the list's.
