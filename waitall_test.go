@@ -787,22 +787,27 @@ func TestWaitAll_ListIsRefused(t *testing.T) {
 // Tasks that are due at different times share lists all the same, and none is asked for more than once a second.
 func TestWaitAll_ListsGather(t *testing.T) {
 	t.Parallel()
-	for name, opts := range map[string][]vidu.WaitOption{
-		"learned": nil, "5 s": {vidu.WithPollInterval(5 * time.Second)}, "1.1 s": {vidu.WithPollInterval(1100 * time.Millisecond)},
+	every := vidu.WithPollInterval
+	for name, tt := range map[string]struct {
+		tasks int
+		opt   vidu.WaitOption
+		many  int // in a list, at least
+	}{
+		"learned": {1000, nil, 50}, "5 s": {1000, every(5 * time.Second), 50}, "1.1 s": {1000, every(1100 * time.Millisecond), 50},
+		"few": {150, every(1100 * time.Millisecond), 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(1000, func(int) time.Duration { return 5 * time.Minute })
+				f := farming(tt.tasks, func(int) time.Duration { return 5 * time.Minute })
 				f.instead = func(*http.Request) (int, string) { // answers take from a moment to a second, which sets the tasks apart
 					time.Sleep(rand.N(time.Second)) //nolint:forbidigo,gosec // in virtual time
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(1000), opts...) {
+				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(tt.tasks), tt.opt) {
 					require.NoError(t, o.err)
 				}
 				lists, singles := f.lists()
-				assert.Less(t, len(singles), 1100, "one each for the end")
 				asked, last := 0, map[string]time.Duration{}
 				for _, q := range lists {
 					asked += len(q.ids)
@@ -813,7 +818,8 @@ func TestWaitAll_ListsGather(t *testing.T) {
 						last[id] = q.at
 					}
 				}
-				assert.Greater(t, asked, 50*len(lists))
+				assert.Greater(t, asked, tt.many*len(lists))
+				assert.Less(t, len(singles), tt.tasks+asked/8, "one each for the end, and few besides")
 				t.Logf("%d lists of %d, %d singles", len(lists), asked/len(lists), len(singles))
 			})
 		})
@@ -834,12 +840,12 @@ func TestWaitAll_ListIsOddOnce(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := farming(20, func(int) time.Duration { return 20 * time.Minute })
-				odd := func(at time.Duration) bool { // one answer, and later all for half a minute
-					return at > time.Minute && at < time.Minute+5*time.Second || at > 5*time.Minute && at < 330*time.Second
-				}
-				f.instead = func(r *http.Request) (int, string) {
-					if isList(r) && odd(time.Since(f.started)) {
-						return answer()
+				asked := 0
+				f.instead = func(r *http.Request) (int, string) { // one answer, and later all for half a minute
+					if at := time.Since(f.started); isList(r) {
+						if asked++; asked == 10 || at > 5*time.Minute && at < 330*time.Second {
+							return answer()
+						}
 					}
 					return 0, ""
 				}
@@ -848,7 +854,7 @@ func TestWaitAll_ListIsOddOnce(t *testing.T) {
 				}
 				lists, singles := f.lists()
 				assert.Greater(t, len(lists), 200, "of about 240")
-				assert.Less(t, len(singles), 600, "two pauses of a minute")
+				assert.Less(t, len(singles), 300, "one pause of a minute")
 			})
 		})
 	}
@@ -860,7 +866,8 @@ func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := farming(100, func(int) time.Duration { return 2 * time.Minute })
-		client := f.client(t, through(func(r *http.Request) (*http.Response, error) {
+		f.started = time.Now()
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
 			if at := time.Since(f.started); at > 2*time.Second && at < 3*time.Second {
 				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 			}
