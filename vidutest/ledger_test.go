@@ -95,7 +95,7 @@ func TestServer_Requests_KeepsBodiesUpToOneMiB(t *testing.T) {
 //
 //nolint:paralleltest // it measures what the process holds
 func TestServer_HoldsLittle(t *testing.T) {
-	const creates = 4000
+	const creates = 12_000 // so that what else the process allocates is little beside them
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
 	createTask(t, s, goodBody)
@@ -109,7 +109,7 @@ func TestServer_HoldsLittle(t *testing.T) {
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1400), "bytes held a create")
+	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1500), "bytes held a create")
 	assert.Len(t, s.Requests(), creates+1)
 }
 
