@@ -32,7 +32,7 @@ func measure() footprint {
 func crowd(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = strconv.Itoa(885482446060000000 + i*7919)
+		ids[i] = strconv.FormatInt(885482446060000000+int64(i)*7919, 10)
 	}
 	return ids
 }

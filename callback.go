@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,7 @@ const (
 	algorithmHeader = "X-Hmac-Algorithm"
 	accessKeyHeader = "X-Hmac-Access-Key"
 	signatureHeader = "X-Hmac-Signature"
+	digestHeader    = "X-Hmac-Digest"
 
 	callbackAlgorithm = "hmac-sha256"
 	callbackAccessKey = "vidu"
@@ -153,13 +155,14 @@ func (cfg *callbackConfig) checkSecrets() error {
 	return nil
 }
 
-// VerifyCallback checks that a request was signed with secret, as it arrived and not long ago. The secret is the API
-// key that created the task. The error is [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do not
-// tell the sender which.
+// VerifyCallback checks that a request was signed with secret, was not changed on the way and is recent. The secret is
+// the API key that created the task. The error is [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do
+// not tell the sender which.
 //
 // The signature covers method, path, query, Date and nonce, and not the body: whoever has seen one callback can send
 // it with another body for as long as its Date is fresh. Take nothing from the body but the id, and ask
-// [Client.GetTask] about that. Nor does VerifyCallback remember nonces. [Client.CallbackHandler] does both.
+// [Client.GetTask] about that. Nor does VerifyCallback remember nonces. [Client.CallbackHandler] does both. (The vendor
+// sends no X-HMAC-DIGEST. If one comes and is signed, the body is checked against it and can be read again.)
 //
 // Proxies break the signature when they change the path (stripped prefixes, merged slashes), the query (re-encoded or
 // reordered) or the Date. [WithPublicURL] helps with the first two; for the third there is [WithUnverifiedCallbacks].
@@ -319,7 +322,8 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 		err = errNoTask
 	}
 	if err != nil {
-		return "", &callbackError{http.StatusBadRequest, fmt.Errorf("the body: %w", err)}
+		reason := strings.TrimPrefix(err.Error(), errBadReply.Error()+": ") // it is no reply
+		return "", &callbackError{http.StatusBadRequest, errors.New("the body: " + reason)}
 	}
 	return task.ID, nil
 }

@@ -447,6 +447,69 @@ func TestK16_ListOfSignedHeaders(t *testing.T) {
 	})
 }
 
+// The vendor sends no digest of the body. One that is signed is checked all the same, one that is not proves nothing.
+func TestK16_Digest(t *testing.T) {
+	t.Parallel()
+	digest := func(secret, body string) string {
+		mac := hmac.New(sha256.New, []byte(secret))
+		io.WriteString(mac, body)
+		return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	long := strings.Repeat(" ", 2<<20+1-len(callbackBody)) + callbackBody
+	for name, tt := range map[string]struct {
+		body, digest string
+		unsigned     bool
+		want         error
+	}{
+		"right":                    {callbackBody, digest(callbackSecret, callbackBody), false, nil},
+		"of another body":          {callbackBody, digest(callbackSecret, callbackBody+" "), false, vidu.ErrCallbackSignature},
+		"with another secret":      {callbackBody, digest("another-secret", callbackBody), false, vidu.ErrCallbackSignature},
+		"with the old secret":      {callbackBody, digest("old-secret", callbackBody), false, nil},
+		"no base64":                {callbackBody, "?", false, vidu.ErrCallbackSignature},
+		"wrong, but not signed":    {callbackBody, "?", true, nil},
+		"of nothing":               {"", digest(callbackSecret, ""), false, nil},
+		"of more than can be read": {long, digest(callbackSecret, long), false, vidu.ErrCallbackSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := callback("1", tt.body)
+			r.Header.Set("X-HMAC-DIGEST", tt.digest)
+			if !tt.unsigned {
+				r.Header.Set("X-HMAC-SIGNED-HEADERS", "Date;x-request-nonce;X-HMAC-DIGEST")
+				resign(r)
+			}
+			require.ErrorIs(t, verify(t, r, vidu.WithMoreSecrets("old-secret")), tt.want)
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			assert.Equal(t, tt.body, string(body), "it can be read again")
+		})
+	}
+	t.Run("a body that breaks off", func(t *testing.T) {
+		t.Parallel()
+		r := callback("1", "")
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader("{"), failing{io.ErrUnexpectedEOF}))
+		r.Header.Set("X-HMAC-DIGEST", digest(callbackSecret, "{"))
+		r.Header.Set("X-HMAC-SIGNED-HEADERS", "Date;x-request-nonce;X-HMAC-DIGEST")
+		resign(r)
+		require.ErrorIs(t, verify(t, r), vidu.ErrCallbackHeader)
+	})
+	t.Run("by the handler", func(t *testing.T) {
+		t.Parallel()
+		client := answered(t, 200, `{"id":"1","state":"processing"}`)
+		handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
+		require.NoError(t, err)
+		for body, status := range map[string]int{`{"id":"1"}`: 200, `{"id":"2"}`: 401} {
+			r := callback("n"+body, body)
+			r.Header.Set("X-HMAC-DIGEST", digest(callbackSecret, `{"id":"1"}`))
+			r.Header.Set("X-HMAC-SIGNED-HEADERS", "Date;x-request-nonce;X-HMAC-DIGEST")
+			resign(r)
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			assert.Equal(t, status, w.Code, body)
+		}
+	})
+}
+
 func TestK17_AlgorithmAndAccessKey(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string][]string{

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -1333,6 +1334,13 @@ func TestD24_NameTooLong(t *testing.T) {
 	assertFile(t, longest, []byte(plainFile))
 }
 
+func in64(sum [sha256.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }
+
+func md5Of(text string) []byte {
+	sum := md5.Sum([]byte(text))
+	return sum[:]
+}
+
 func TestDownloadChecksums(t *testing.T) {
 	t.Parallel()
 	crc := func(body string) string {
@@ -1350,6 +1358,15 @@ func TestDownloadChecksums(t *testing.T) {
 		"digest, unknown":  {"Repr-Digest: sha-512=:AA==:", ""},
 		"digest, nonsense": {"Repr-Digest: sha-256=:!!:, sha-256", ""},
 		"OSS, nonsense":    {"x-oss-hash-crc64ecma: ?", ""},
+		"COS, wrong":       {strings.Replace(crc(otherFile), "oss", "cos", 1), "x-cos-hash-crc64ecma"},
+		"TOS, wrong":       {strings.Replace(crc(otherFile), "oss", "tos", 1), "x-tos-hash-crc64ecma"},
+		"S3, wrong":        {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(otherFile))), "x-amz-checksum-sha256"},
+		"S3":               {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(plainFile))), ""},
+		"S3, of parts":     {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(otherFile))) + "-2", ""},
+		"content":          {strings.Replace(digest(plainFile), "Repr", "Content", 1), ""},
+		"content, wrong":   {strings.Replace(digest(otherFile), "Repr", "Content", 1), "Content-Digest"},
+		"MD5":              {"Content-MD5: " + base64.StdEncoding.EncodeToString(md5Of(plainFile)), ""},
+		"MD5, wrong":       {"Content-MD5: " + base64.StdEncoding.EncodeToString(md5Of(otherFile)), "Content-MD5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

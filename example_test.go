@@ -354,6 +354,14 @@ func ExampleTask_RawJSON() {
 	// Output: 3 <nil>
 }
 
+func ExampleTask_String() {
+	fmt.Println(&vidu.Task{ID: "885482446060003328", State: vidu.StateProcessing, Progress: 40})
+	fmt.Println(&vidu.Task{ID: "885482446060003329", State: vidu.StateFailed, ErrCode: vidu.ErrAuditSubmitIllegal})
+	// Output:
+	// task 885482446060003328, processing, 40 %
+	// task 885482446060003329, failed: AuditSubmitIllegal
+}
+
 func ExampleTask_Done() {
 	task := vidu.Task{State: vidu.StateFailed}
 	fmt.Println(task.Done())

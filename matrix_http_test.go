@@ -509,7 +509,8 @@ func TestH25_WebPage(t *testing.T) {
 		requests := new(atomic.Int64)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			requests.Add(1)
-			io.Copy(io.Discard, r.Body) // closed with a request unread, the connection is reset, and the end of the page is lost
+			_, err := io.Copy(io.Discard, r.Body) // closed with a request unread, the connection is reset, and the end of the page is lost
+			assert.NoError(t, err)
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			io.WriteString(w, body)
 		}))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // some storages send no other checksum; it is against accidents
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -97,7 +98,10 @@ func (c *Client) parseLink(link string) (*url.URL, error) {
 
 // checkResultLink lets plain http pass for clients that use it themselves.
 func (c *Client) checkResultLink(u *url.URL) error {
-	if u.Host == "" || u.User != nil || (u.Scheme != "https" && !c.allowsHTTP(u)) {
+	switch {
+	case u.User != nil:
+		return fmt.Errorf("%s is not an https link without a user name", c.shown(u))
+	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
 		return fmt.Errorf("%s is not an https link", c.shown(u))
 	}
 	return nil
@@ -604,19 +608,55 @@ type checksum struct {
 	want string // bytes
 }
 
+// checksums are what storages send with a whole file: OSS, COS and TOS; S3; the fields of RFC 9530; that of RFC 1864.
+var checksums = []struct {
+	header string
+	want   func(text string) []byte // nil where there is none
+	hash   func() hash.Hash
+}{
+	{"x-oss-hash-crc64ecma", crc64Of, newCRC64},
+	{"x-cos-hash-crc64ecma", crc64Of, newCRC64},
+	{"x-tos-hash-crc64ecma", crc64Of, newCRC64},
+	{"x-amz-checksum-sha256", func(text string) []byte { return base64Of(text, sha256.Size) }, sha256.New},
+	{"Repr-Digest", sha256In, sha256.New},
+	{"Content-Digest", sha256In, sha256.New},
+	{"Content-MD5", func(text string) []byte { return base64Of(text, md5.Size) }, md5.New},
+}
+
 var crcTable = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(crc64.ECMA) })
 
-// promisedChecksum knows what OSS sends and what RFC 9530 defines.
-func promisedChecksum(header http.Header) checksum {
-	const oss, digest = "x-oss-hash-crc64ecma", "Repr-Digest"
-	if crc, err := strconv.ParseUint(header.Get(oss), 10, 64); err == nil {
-		return checksum{oss, crc64.New(crcTable()), string(binary.BigEndian.AppendUint64(nil, crc))}
+func newCRC64() hash.Hash { return crc64.New(crcTable()) }
+
+func crc64Of(text string) []byte {
+	crc, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return nil
 	}
-	for member := range strings.SplitSeq(header.Get(digest), ",") {
-		text, isSHA256 := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:")
-		want, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(text, ":"))
-		if isSHA256 && err == nil && len(want) == sha256.Size {
-			return checksum{digest, sha256.New(), string(want)}
+	return binary.BigEndian.AppendUint64(nil, crc)
+}
+
+func base64Of(text string, size int) []byte {
+	sum, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(sum) != size {
+		return nil
+	}
+	return sum
+}
+
+// sha256In finds the one of the digests in a list that this package computes.
+func sha256In(list string) []byte {
+	for member := range strings.SplitSeq(list, ",") {
+		if text, found := strings.CutPrefix(strings.TrimSpace(member), "sha-256=:"); found {
+			return base64Of(strings.TrimSuffix(text, ":"), sha256.Size)
+		}
+	}
+	return nil
+}
+
+func promisedChecksum(header http.Header) checksum {
+	for _, known := range checksums {
+		if want := known.want(header.Get(known.header)); want != nil {
+			return checksum{known.header, known.hash(), string(want)}
 		}
 	}
 	return checksum{}

@@ -156,6 +156,18 @@ type Task struct {
 	raw []byte // shared with copies of the task: never written to
 }
 
+// String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in it.
+func (t *Task) String() string {
+	text := "task " + t.ID + ", " + oneLine(string(t.State), 40)
+	if t.Progress > 0 && !t.Done() {
+		text += fmt.Sprintf(", %.0f %%", t.Progress)
+	}
+	if t.ErrCode != "" {
+		text += ": " + t.ErrCode.Error()
+	}
+	return text
+}
+
 // Done reports whether the task has ended, well or not.
 func (t *Task) Done() bool { return t.State.Terminal() }
 

@@ -275,7 +275,8 @@ func TestUploadImageStalls(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, nil, func(*wire, net.Conn) { <-t.Context().Done() })
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
+		_, err := io.Copy(io.Discard, r.Body)
+		assert.NoError(t, err)
 		fmt.Fprintf(rw, `{"id":"1","put_url":%q}`, w.URL)
 	}))
 	t.Cleanup(api.Close)

@@ -171,11 +171,8 @@ func hidesReason(a *attempt) bool {
 // namesTask tells an answer that says no and yet has the id of a task in it. A mere "id" may be the request's.
 func namesTask(a *attempt) bool {
 	d := readTask(a.body)
-	switch d.task.State {
-	case StateCreated, StateQueueing, StateProcessing, StateSuccess:
-		return d.task.ID != ""
-	}
-	return d.taskID
+	alive := []State{StateCreated, StateQueueing, StateProcessing, StateSuccess}
+	return d.taskID || (d.task.ID != "" && slices.Contains(alive, d.task.State))
 }
 
 // quotesBeginning finds the beginnings anywhere in an answer: gateways give another code and put what their upstream
