@@ -120,9 +120,9 @@ func WithNonceStore(store NonceStore) CallbackOption {
 // are not needed then and not used.
 //
 // Anybody can then make the handler ask the API about a task, one question each and 8 at a time (the rest gets 503),
-// and who knows the id of a task that is waited for can bring its queries forward, to one a second. That is all: what
-// the function is given comes from the API, never from the callback, and polling does not rely on such callbacks. Still
-// give the handler a path that cannot be guessed. [VerifyCallback] ignores this option.
+// and anyone who knows the id of a task that is being waited for can have it queried sooner, at most once a second. That
+// is all: what the function is given comes from the API, never from the callback, and polling does not rely on such
+// callbacks. Still give the handler a path that cannot be guessed. [VerifyCallback] ignores this option.
 func WithUnverifiedCallbacks() CallbackOption {
 	return func(cfg *callbackConfig) error {
 		cfg.unverified = true

@@ -29,15 +29,16 @@
 // wait does not end the task, which can be waited for again by its id, from another process, too.
 //
 // A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
-// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks. Where callbacks
-// have proved to arrive it asks seldomer. [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
+// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks. [WithMaxPollRate]
+// bounds the queries of a WaitAll, and where callbacks have proved to arrive fewer are needed. [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
 //
 // # Errors
 //
 // A create is paid for and the API has no idempotency, so what matters about a failure is whether a task exists:
 //
 //   - [*ValidationError]: nothing was sent; it lists every problem.
-//   - [*APIError]: the server said no. From [Client.Reference2Video] it means that no task was created.
+//   - [*APIError]: the server said no. From [Client.Reference2Video], and not inside a MaybeCreatedError, it means that no
+//     task was created.
 //   - [*MaybeCreatedError]: the request may have arrived. A task may exist and be billed. Do not send it again.
 //   - [*TaskError]: the task was accepted and then failed or was cancelled, which is not charged.
 //   - any other error: nothing was created; it wraps its cause.
@@ -56,8 +57,8 @@
 // # Retries
 //
 // Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably
-// created nothing: the last byte of its body never left this process, or the server said 429 or 425. Everything else,
-// every 5xx, timeout and lost answer, is a [*MaybeCreatedError]. Redirects are never followed. [WithMaxAttempts] and
+// created nothing: the last byte of its body never left this process, or the server said 429 or 425. Where nobody can
+// know, after a lost answer, a timeout or a 5xx to a complete request, the error is a [*MaybeCreatedError]. Redirects are never followed. [WithMaxAttempts] and
 // [WithBackoff] change how often and when.
 //
 // # Callbacks
@@ -77,6 +78,7 @@
 // # Testing
 //
 // Package [github.com/vidu-go/vidu/vidutest] is a fake server that keeps tasks, serves a video, can be told to fail in
-// the ways that matter, and counts what was charged. It needs no key and no network. With a transport of your own, read
-// the request's body before you answer: a create whose body nobody read counts as never sent, and is sent again.
+// the ways that matter, and counts what was charged. It needs no key and no network. A test with a transport of its own
+// gives it to [WithHTTPClient], since a client does not use [net/http.DefaultTransport], and has it read the request's
+// body before it answers: a create whose body nobody read counts as never sent, and is sent again.
 package vidu

@@ -114,8 +114,9 @@ func (c *Client) Download(ctx context.Context, task *Task, w io.Writer, opts ...
 //
 // The file appears whole or not at all: the bytes go to a temporary file in the same directory, .vidu-<random>.part,
 // which is synced and renamed at the end and removed after an error. What a killed process leaves of it, a later
-// DownloadFile into that directory removes after a day; among more than 1000 files it may stay. A download that itself
-// sleeps for a day, with its machine, can lose its temporary file so; it then fails at its end.
+// DownloadFile into that directory removes after a day; among more than 1000 files it may stay. If the machine is
+// suspended for more than a day during a download, another process may take the temporary file for abandoned and remove
+// it; the download then fails at its end.
 //
 // The file's mode is 0600. An existing file is kept and [fs.ErrExist] returned, unless [WithOverwrite] is given; a
 // symbolic link is then replaced, never followed. On a file system without hard links an empty file holds the place for

@@ -95,8 +95,7 @@ func WithUserAgent(name string) Option {
 }
 
 // WithInsecureHTTP allows a base URL with plain http to a host other than loopback, and plain-http links of results and
-// uploads.
-// The key and the media then travel readable by anyone on the way.
+// uploads. The key and the media then travel readable by anyone on the way.
 func WithInsecureHTTP() Option {
 	return func(c *config) error {
 		c.insecureHTTP = true
@@ -105,8 +104,8 @@ func WithInsecureHTTP() Option {
 }
 
 // WithMaxAttempts sets how often one call is sent at the most, the first time included. The default is 4; 1 turns
-// retries off. A create is sent again only after a failure that provably created nothing. Downloads, which are resumed
-// as long as they move, heed only the 1.
+// retries off. A create is sent again only after a failure that provably created nothing. For downloads only 1 matters:
+// it means one try. Otherwise they are resumed for as long as they make progress.
 func WithMaxAttempts(n int) Option {
 	return func(c *config) error {
 		if n < 1 {

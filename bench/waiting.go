@@ -225,7 +225,7 @@ func measureWaiting(ctx context.Context, b *bench) error {
 		title: "Waiting for many tasks",
 		text: fmt.Sprintf("Heap and stacks after a collection, when every task has been asked for once, in memory, and all wait for the "+
 			"next time; a fresh process for each client. %d tasks for vidu, the code by hand and hcloud-go's one call; %d for "+
-			"everybody else, who has a goroutine for each task. By hand and where nothing else is said that goroutine sleeps on a "+
+			"everybody else, who has a goroutine for each task; those are scaled up. By hand and where nothing else is said that goroutine sleeps on a "+
 			"timer between polls. vidu besides has %d queries under way. What the caller passes in, ids or actions, is not counted.",
 			b.crowd, b.smaller, queriesAtOnce),
 		why: "hcloud-go's one call keeps no more than a set of numbers: it asks for every action at every interval, and the first " +

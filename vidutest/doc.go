@@ -82,9 +82,9 @@
 // The other scripts have queues of their own: [Server.FailTask], of which each accepted create takes one, and
 // [Server.CutDownload] and [Server.ReplaceVideo], of which each download takes one.
 //
-// What is to go wrong whenever something is asked for, and not once, is an option: [WithRefusedWord] and
-// [WithFailingWord] play the moderation, [WithLinkLifetime], [WithoutRanges] and [WithoutContentLength] an awkward
-// storage. [WithListDelay] is for tests of what looks for a task after its answer was lost.
+// Faults that last, instead of happening once, are options: [WithRefusedWord] and [WithFailingWord] play the moderation,
+// [WithLinkLifetime], [WithoutRanges] and [WithoutContentLength] an awkward storage. [WithListDelay] is for testing code
+// that looks for a task after its answer was lost.
 //
 // # Callbacks
 //
