@@ -331,7 +331,7 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		}
 	}
 	resp, err := c.clientFor(rq).Do(req)
-	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out: some servers answer first
+	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
 		a.incomplete = sent.seal()
 	}
 	a.ended = ctx.Err() != nil

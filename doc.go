@@ -29,8 +29,9 @@
 // wait does not end the task, which can be waited for again by its id, from another process, too.
 //
 // A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
-// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks. [WithMaxPollRate]
-// bounds the queries of a WaitAll, and where callbacks have proved to arrive fewer are needed. [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
+// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks.
+// [WithMaxPollRate] bounds the queries of a WaitAll, and where callbacks have proved to arrive fewer are needed.
+// [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
 //
 // # Errors
 //

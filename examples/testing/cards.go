@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (s *Service) begin(ctx context.Context, record, order, greeting string) (st
 	defer file.Close() //nolint:errcheck // Sync has reported what matters, and a second Close does nothing
 	req := &vidu.Reference2VideoRequest{Model: vidu.ModelQ2Pro, Images: []vidu.Media{s.Motif}, Prompt: greeting, Payload: order}
 	var task *vidu.Task
-	if err = file.Sync(); err == nil {
+	if err = errors.Join(file.Sync(), syncFolder(s.Dir)); err == nil {
 		task, err = s.Client.Reference2Video(ctx, req)
 	}
 	switch {
@@ -70,6 +71,18 @@ func (s *Service) begin(ctx context.Context, record, order, greeting string) (st
 	}
 	_, err = file.WriteString(task.ID + "\n")
 	return task.ID, errors.Join(err, file.Sync())
+}
+
+// syncFolder makes the name of a new file outlast a power failure, too. Windows can not, and need not.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // recall finds the task of an order that was begun. It never creates one.
