@@ -556,7 +556,9 @@ func TestWaitAll_FloodOfWakes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const named = 40 // so that they could take up the whole rate
-		f := farming(100, func(n int) time.Duration { return map[bool]time.Duration{true: time.Hour, false: time.Minute}[n < named] })
+		f := farming(100, func(n int) time.Duration {
+			return map[bool]time.Duration{true: time.Hour, false: time.Minute}[n < named]
+		})
 		f.latency = 0
 		client := f.client(t)
 		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
