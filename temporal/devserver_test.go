@@ -100,7 +100,7 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the process
 		f.submits.Stop()
 		before := f.api.Charged()
 		patient, dropped := f.start(t, "patient", input()), f.start(t, "dropped", input())
-		time.Sleep(3 * time.Second) // creates wait for a worker
+		time.Sleep(3 * time.Second) //nolint:forbidigo // the server is real: creates wait for a worker
 		require.NoError(t, f.tc.CancelWorkflow(t.Context(), "dropped", ""))
 		failure := viduworkflow.ErrorOf(dropped.Get(t.Context(), nil))
 		require.NotNil(t, failure)
