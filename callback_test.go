@@ -952,7 +952,7 @@ func TestK29_SlowSenders(t *testing.T) {
 	t.Parallel()
 	rc := receive(t, callbackSecret)
 	server := httptest.NewUnstartedServer(rc)
-	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout = 50*time.Millisecond, 100*time.Millisecond
+	server.Config.ReadHeaderTimeout, server.Config.ReadTimeout = 500*time.Millisecond, time.Second
 	server.Start()
 	defer server.Close()
 

@@ -3,12 +3,20 @@ package vidu_test
 import (
 	"io"
 	"log"
+	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(proxyVariable) == "" { // the hosts of the tests are nobody else's
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
+			os.Unsetenv(name)
+			os.Unsetenv(strings.ToLower(name))
+		}
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -273,10 +273,13 @@ func TestU13_ClockIsOff(t *testing.T) {
 	}
 }
 
+// proxyVariable is set for the process that TestU14_EnvironmentProxy starts.
+const proxyVariable = "VIDU_TEST_PROXY"
+
 // net/http reads the environment once in a process, so this needs one of its own.
 func TestU14_EnvironmentProxy(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("VIDU_TEST_PROXY") != "" {
+	if os.Getenv(proxyVariable) != "" {
 		sendsThroughTheProxy(t)
 		return
 	}
@@ -290,7 +293,7 @@ func TestU14_EnvironmentProxy(t *testing.T) {
 	}))
 	defer proxy.Close()
 	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestU14_EnvironmentProxy$")
-	self.Env = append(os.Environ(), "VIDU_TEST_PROXY=1", "NO_PROXY=direct.example.invalid",
+	self.Env = append(os.Environ(), proxyVariable+"=1", "NO_PROXY=direct.example.invalid",
 		"HTTP_PROXY="+strings.Replace(proxy.URL, "//", "//user:proxy-password@", 1))
 	out, err := self.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -271,7 +271,7 @@ func dnsReply(question []byte, code byte) []byte {
 func named(t *testing.T, w *wire, resolver *net.Resolver, opts ...vidu.Option) *rig {
 	t.Helper()
 	r := newRig(t, strings.Replace(w.URL, "127.0.0.1", "gateway.invalid", 1), append(opts, vidu.WithInsecureHTTP())...)
-	r.dialTo((&net.Dialer{Resolver: resolver, Timeout: 100 * time.Millisecond}).DialContext)
+	r.dialTo((&net.Dialer{Resolver: resolver, Timeout: time.Second}).DialContext)
 	return r
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.uber.org/goleak"
 
 	"github.com/vidu-go/vidu"
@@ -62,6 +63,7 @@ func newWorldOf(t *testing.T, server *vidutest.Server, opts ...vidu.Option) *wor
 	require.NoError(t, err)
 	suite := &testsuite.WorkflowTestSuite{}
 	w.TestWorkflowEnvironment = suite.NewTestWorkflowEnvironment()
+	w.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // on a busy machine a second is soon over
 	w.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: jobID, TaskQueue: viduworkflow.TaskQueue})
 	w.a = &viduworkflow.Activities{Client: w.client, Store: viduworkflow.Dir(w.dir)}
 	w.a.SetClock(w.Now)

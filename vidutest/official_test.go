@@ -201,7 +201,7 @@ func TestList_Filters(t *testing.T) {
 		pass(7*24*time.Hour - 2*time.Minute)
 		got, _ := listed(t, s, "")
 		assert.Equal(t, []string{ids[3], ids[2]}, got, "the last 7 days")
-		got, _ = listed(t, s, "created_at.from="+start.Format(time.RFC3339))
+		got, _ = listed(t, s, "created_at.from="+start.UTC().Format(time.RFC3339))
 		assert.Len(t, got, 4)
 	})
 }

@@ -98,7 +98,7 @@ func TestTasksAtATime(t *testing.T) { //nolint:paralleltest // as above
 
 // TestFull has a server that takes two tasks at a time and says so: the others wait for their turn.
 func TestFull(t *testing.T) { //nolint:paralleltest // as above
-	l := newLab(t, "1\n2\n3\n4\n", vidutest.WithTaskLimit(2), vidutest.WithTiming(0, 300*time.Millisecond))
+	l := newLab(t, "1\n2\n3\n4\n", vidutest.WithTaskLimit(2), vidutest.WithTiming(0, 1500*time.Millisecond)) // the disk may be slow
 	code, said := l.runOnce(t)
 	require.Equal(t, exitDone, code, said)
 	assert.Equal(t, 4, l.server.Charged())
