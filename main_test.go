@@ -13,8 +13,8 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(proxyVariable) == "" { // the hosts of the tests are nobody else's
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
-			os.Unsetenv(name)
-			os.Unsetenv(strings.ToLower(name))
+			_ = os.Unsetenv(name)
+			_ = os.Unsetenv(strings.ToLower(name))
 		}
 	}
 	goleak.VerifyTestMain(m)
