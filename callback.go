@@ -155,8 +155,8 @@ func (cfg *callbackConfig) checkSecrets() error {
 	return nil
 }
 
-// VerifyCallback checks that a request was signed with secret, was not changed on the way and is recent. The secret is
-// the API key that created the task. The error is [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do
+// VerifyCallback checks that a request was signed with secret, that its method, path, query and signed headers are as they
+// were signed, and that it is recent. The secret is the API key that created the task. The error is [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do
 // not tell the sender which.
 //
 // The signature covers method, path, query, Date and nonce, and not the body: whoever has seen one callback can send
@@ -322,7 +322,7 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 		err = errNoTask
 	}
 	if err != nil {
-		reason := strings.TrimPrefix(err.Error(), errBadReply.Error()+": ") // it is no reply
+		reason := strings.TrimPrefix(err.Error(), errBadReply.Error()+": ") // a callback is no reply
 		return "", &callbackError{http.StatusBadRequest, errors.New("the body: " + reason)}
 	}
 	return task.ID, nil

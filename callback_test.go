@@ -491,7 +491,7 @@ func TestK16_Digest(t *testing.T) {
 		r.Header.Set("X-HMAC-DIGEST", digest(callbackSecret, "{"))
 		r.Header.Set("X-HMAC-SIGNED-HEADERS", "Date;x-request-nonce;X-HMAC-DIGEST")
 		resign(r)
-		require.ErrorIs(t, verify(t, r), vidu.ErrCallbackHeader)
+		require.ErrorIs(t, verify(t, r), vidu.ErrCallbackSignature)
 	})
 	t.Run("by the handler", func(t *testing.T) {
 		t.Parallel()

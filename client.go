@@ -174,9 +174,13 @@ func redactor(key string) func(string) string {
 	if len(key) < 8 {
 		return func(s string) string { return s }
 	}
-	quoted := strconv.Quote(key) // of printable ASCII JSON escapes no more
+	quoted := strconv.Quote(key) // what JSON has to escape of printable ASCII
 	quoted = quoted[1 : len(quoted)-1]
-	spellings := slices.Compact([]string{key, quoted, strings.ReplaceAll(quoted, "/", `\/`)})
+	spellings := slices.Compact([]string{
+		key, quoted, strings.ReplaceAll(quoted, "/", `\/`), // PHP's
+		strings.NewReplacer("+", `\u002b`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(quoted), // Go's
+		strings.NewReplacer("+", `\u002B`, "<", `\u003C`, ">", `\u003E`, "&", `\u0026`).Replace(quoted), // .NET's
+	})
 	return func(s string) string {
 		for _, spelling := range spellings {
 			s = strings.ReplaceAll(s, spelling, "[redacted]")
@@ -436,8 +440,9 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 
 // isTornJSON finds a body whose end is missing: nothing said how long it would be, or it is longer than what is read.
 func isTornJSON(body []byte) bool {
-	text := bytes.TrimLeft(body, byteOrderMark+" \t\r\n")
-	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && !json.Valid(text)
+	var whole json.RawMessage
+	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(byteOrderMark)))).Decode(&whole)
+	return errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".

@@ -87,7 +87,7 @@ func readTask(body []byte) taskDecoder {
 	if d.oddID {
 		d.task.ID = "" // "id" is then something else
 	}
-	if d.task.State == "" {
+	if d.task.State == "" && (d.task.ID != "" || d.status != StateFailed) { // an answer that failed may say so with the same word
 		d.task.State = d.status
 	}
 	d.useFailNote()

@@ -58,7 +58,7 @@
 // # Retries
 //
 // Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably
-// created nothing: the last byte of its body never left this process, or the server said 429 or 425. Where nobody can
+// created nothing: the last byte of its body never left this process, or the server said no more than 429 or 425. Where nobody can
 // know, after a lost answer, a timeout or a 5xx to a complete request, the error is a [*MaybeCreatedError]. Redirects are never followed. [WithMaxAttempts] and
 // [WithBackoff] change how often and when.
 //

@@ -373,7 +373,7 @@ func (e *callError) Unwrap() error { return e.err }
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
 	text := c.redact(err.Error())
-	if _, ours := errors.AsType[*mediaError](err); !ours { // which names files
+	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
 		text = maskQueries(text)
 	}
 	if rq.signed != nil && rq.signed.url.RawQuery != "" {
@@ -392,9 +392,9 @@ func (c *Client) wrap(rq *request, err error) error {
 	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
 }
 
-// signedQuery finds the queries of quoted texts and of links and paths: net/http quotes a Location that it cannot read,
+// signedQuery finds the queries of quoted texts, of links and paths, and whatever else looks like one: net/http quotes a Location that it cannot read,
 // and a caller's transport may quote anything.
-var signedQuery = regexp.MustCompile(`("[^"?]*)\?[^"]*|(/[^\s"?]*)\?[^\s"]*`)
+var signedQuery = regexp.MustCompile(`("[^"?]*)\?[^"]*|(/[^\s"?]*)\?[^\s"]*|\?[^\s"=]+=[^\s"]*`)
 
 // maskQueries takes out what may be a signature.
 func maskQueries(text string) string { return signedQuery.ReplaceAllString(text, "$1$2?…") }

@@ -235,7 +235,7 @@ func TestErrors_KeyIsMasked(t *testing.T) {
 func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
 	t.Parallel()
 	for key, echo := range map[string]string{
-		testKey: testKey, "sk/0123+56789": `sk\/0123+56789`, `sk"01234\56789"`: `sk\"01234\\56789\"`, "sk/012345678": "sk/012345678",
+		testKey: testKey, "sk/0123+56789": `sk\/0123+56789`, `sk"01234\56789"`: `sk\"01234\\56789\"`, "sk/012345678": "sk/012345678", "sk+012345678": `sk\u002b012345678`, "sk+01234567": `sk\u002B01234567`,
 	} {
 		for _, body := range []string{
 			`{"id":"1","state":"failed","err_code":"K-` + echo + `","err_msg":"no such key: ` + echo + `"}`,
@@ -318,6 +318,8 @@ func TestErrors_QueriesAreMasked(t *testing.T) {
 		`Get https://a/b?sig=x: refused`:                      `Get https://a/b?… refused`,
 		`failed to parse Location header "?sig=x": bad`:       `failed to parse Location header "?…": bad`,
 		`parse "//h/p?a=%zz&sig=x": invalid URL escape "%zz"`: `parse "//h/p?…": invalid URL escape "%zz"`,
+		`Get host.example.com?sig=x failed`:                   `Get host.example.com?… failed`,
+		`redirect ?sig=x`:                                     `redirect ?…`,
 		`GET /v?sig=x and https://c/d?e=f failed`:             `GET /v?… and https://c/d?… failed`,
 	} {
 		client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {

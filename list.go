@@ -179,8 +179,8 @@ func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[
 // unsupported tells "the server has no such endpoint" from other refusals.
 func unsupported(err error) error {
 	failure, ok := errors.AsType[*APIError](err)
-	if !ok || failure.Code == ErrCreationNotFound || strings.Contains(strings.ToLower(string(failure.Code)), "task") {
-		return err // the endpoint is there, the task is not
+	if !ok || failure.Code == ErrTaskNotFound {
+		return err
 	}
 	switch failure.StatusCode {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:

@@ -389,7 +389,9 @@ func TestGetCredits_Replies(t *testing.T) {
 		"several":        {`{"remains":[{"type":"test","credit_remain":0},{"type":"normal","credit_remain":9}]}`, []vidu.CreditRemain{{Type: "test"}, {Type: "normal", Credits: 9}}},
 		"nothing":        {`{}`, nil},
 		"null":           {`{"remains":null,"packages":null}`, nil},
-		"odd":            {`{"remains":[{"credit_remain":{}},7]}`, []vidu.CreditRemain{{}, {}}},
+		"fraction":       {`{"remains":[{"credit_remain":1234.5},{"credit_remain":"7.0"}]}`, []vidu.CreditRemain{{Credits: 1234}, {Credits: 7}}},
+		"both names":     {`{"remains":[{"type":"a"}],"remaining_credits":[{"type":"b"}]}`, []vidu.CreditRemain{{Type: "a"}}},
+		"data besides":   {`{"remains":[{"type":"a"}],"data":{"x":1}}`, []vidu.CreditRemain{{Type: "a"}}},
 		"wrapped":        {`{"code":"success","data":{"remains":[{"type":"test"}]}}`, []vidu.CreditRemain{{Type: "test"}}},
 		"marked":         {"\uFEFF" + `{"remains":[{"type":"test"}]}`, []vidu.CreditRemain{{Type: "test"}}},
 		"one of two":     {`{"packages":[],"more":1}`, nil},
@@ -405,6 +407,7 @@ func TestGetCredits_Replies(t *testing.T) {
 	}
 	for _, body := range []string{
 		"", "<html>", "[]", `{"success":false}`, "null", `{"message":"hello"}`, `{"remains":7}`, `{"remains":"x"}`, `{"remaining_credits":500}`,
+		`{"remains":[7]}`, `{"remains":[{"credit_remain":{}}]}`, `{"remains":[{"credit_remain":"1,234"}]}`,
 	} {
 		client, _ := recorded(t, steadily(200, body))
 		credits, err := client.GetCredits(t.Context())

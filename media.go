@@ -225,7 +225,7 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-var errNoFile = errors.New("the file system says neither what the file is nor why not")
+var errNoFile = errors.New("the file system returned neither a file nor an error")
 
 // regular passes on what Stat returned, unless it is no regular file of a known size. File systems are anybody's.
 func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	clockSkew     = 5 * time.Minute // how far the server's clock may be behind ours
-	maxCandidates = 50
-	firstLook     = time.Second // after an unknown outcome; then twice as long each time
+	clockSkew        = 5 * time.Minute // how far the server's clock may be behind ours
+	maxCandidates    = 50
+	maxQueryFailures = 3           // in a row
+	firstLook        = time.Second // after an unknown outcome; then twice as long each time
 )
 
 // NewMarker returns a text that no other request has, for [Reference2VideoRequest.Payload]. Store it before the call.
@@ -22,8 +23,8 @@ func NewMarker() string { return "vidu-" + rand.Text() }
 
 // WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
 // [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
-// Payload. That must be a new one for every create: when a job is tried again, the task of its first try would else be
-// taken for the second's, unless this client made it. Nothing is sent a second time. The default, 0, is not to look.
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could otherwise
+// be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
 func WithRecovery(budget time.Duration) Option {
 	return func(c *config) error {
 		if budget < 0 {
@@ -93,20 +94,15 @@ func (s *search) run(ctx context.Context, c *Client) (*Task, error) {
 	slices.SortStableFunc(s.candidates, func(a, b candidate) int {
 		return cmp.Compare(a.createdAt.Sub(s.since).Abs(), b.createdAt.Sub(s.since).Abs())
 	})
-	queried := s.candidates[:min(len(s.candidates), maxCandidates)]
-	for _, one := range queried {
-		if err := s.query(ctx, c, one); err != nil {
-			return nil, err
-		}
-	}
-	if len(queried) < len(s.candidates) {
+	queried := s.queryAll(ctx, c)
+	if queried < len(s.candidates) {
 		s.unsure = cmp.Or(s.unsure, fmt.Errorf("vidu: no task with the payload %q was seen among %d; %d more were not looked at",
-			oneLine(s.payload, 64), len(queried), len(s.candidates)-len(queried)))
+			oneLine(s.payload, 64), queried, len(s.candidates)-queried))
 	}
 	if len(s.matches) == 0 && s.unsure != nil {
 		return nil, s.unsure
 	}
-	return choose(s.payload, s.matches, len(queried))
+	return choose(s.payload, s.matches, queried)
 }
 
 // list finds the matches and candidates of the window.
@@ -114,10 +110,10 @@ func (s *search) list(ctx context.Context, c *Client) error {
 	seen := map[string]bool{} // pages shift while they are read
 	for task, err := range c.AllTasks(ctx, &s.window) {
 		switch {
-		case errors.Is(err, errTooManyPages): // the task may be on one of those that were read
-			s.unsure = err
-		case err != nil:
+		case errors.Is(err, ErrNotSupported), isStatus(err, http.StatusUnauthorized):
 			return err
+		case err != nil: // the task may be on one of the pages that were read
+			s.unsure = err
 		case seen[task.ID] || !s.mayBe(task):
 		case task.Payload == s.payload:
 			s.matches = append(s.matches, task)
@@ -131,20 +127,31 @@ func (s *search) list(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// query looks at the payload of one candidate. One that cannot be queried must not hide the others.
-func (s *search) query(ctx context.Context, c *Client, one candidate) error {
-	task, err := c.GetTask(ctx, one.id)
-	switch {
-	case isStatus(err, http.StatusNotFound): // usual just after a create
-	case err != nil && (ctx.Err() != nil || isStatus(err, http.StatusUnauthorized)):
-		return err
-	case err != nil:
-		s.unsure = cmp.Or(s.unsure, err)
-	case task.Payload == s.payload:
-		task.CreatedAt = one.createdAt
-		s.matches = append(s.matches, task)
+// queryAll looks at the payloads of candidates and returns how many it came to. One that cannot be queried must not hide
+// the others; several in a row mean that the server answers nobody.
+func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
+	failed := 0
+	for ; queried < min(len(s.candidates), maxCandidates) && failed < maxQueryFailures && ctx.Err() == nil; queried++ {
+		one := s.candidates[queried]
+		task, err := c.GetTask(ctx, one.id)
+		switch {
+		case isStatus(err, http.StatusNotFound): // usual just after a create
+			failed = 0
+		case err != nil:
+			failed++
+			s.unsure = cmp.Or(s.unsure, err)
+			if isStatus(err, http.StatusUnauthorized) || isStatus(err, http.StatusTooManyRequests) {
+				return queried
+			}
+		case task.Payload == s.payload:
+			task.CreatedAt = one.createdAt
+			s.matches = append(s.matches, task)
+			fallthrough
+		default:
+			failed = 0
+		}
 	}
-	return nil
+	return queried
 }
 
 func choose(payload string, matches []*Task, queried int) (*Task, error) {

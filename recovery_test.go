@@ -202,6 +202,66 @@ func TestFindTask_QueriesFail(t *testing.T) {
 	}
 }
 
+// A server that answers nobody is not asked 50 times, each with all its retries.
+func TestFindTask_ServerIsBusy(t *testing.T) {
+	t.Parallel()
+	for status, queries := range map[int]int{429: 1, 503: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			many := make([]listed, 50)
+			for i := range many {
+				many[i] = listed{strconv.Itoa(1000 + i), "job-" + strconv.Itoa(i), "p", time.Duration(i) * time.Minute}
+			}
+			inner := archive(many...)
+			client, rec := recorded(t, func(req *http.Request) (int, string) {
+				if strings.HasSuffix(req.URL.Path, "/tasks") {
+					return inner(req)
+				}
+				return status, ""
+			}, vidu.WithMaxAttempts(1))
+			_, err := client.FindTask(t.Context(), "job-200", time.Now())
+			assertNotCreated(t, err)
+			require.NotErrorIs(t, err, vidu.ErrNotFound)
+			assert.Len(t, rec.asked, 1+queries)
+		})
+	}
+}
+
+// What was found stays found, whatever ends the look.
+func TestFindTask_FoundBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]string{"the list breaks": "", "the token repeats": `{"tasks":[],"next_page_token":"b"}`} {
+		client, _ := recorded(t, func(req *http.Request) (int, string) {
+			switch {
+			case !strings.HasSuffix(req.URL.Path, "/tasks"):
+				return 200, `{"id":"7","state":"processing","payload":"job-42"}`
+			case !req.URL.Query().Has("pager.page_token"):
+				return 200, `{"tasks":[{"id":"7"}],"next_page_token":"b"}`
+			case second == "":
+				return 503, ""
+			}
+			return 200, second
+		}, vidu.WithMaxAttempts(1))
+		task, err := client.FindTask(t.Context(), "job-42", time.Now())
+		require.NoError(t, err, name)
+		assert.Equal(t, "7", task.ID)
+	}
+	t.Run("the time is over", func(t *testing.T) {
+		t.Parallel()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		inner := archive(listed{"1", "job-42", "p", 0}, listed{"2", "job-43", "p", time.Minute})
+		client, _ := recorded(t, func(req *http.Request) (int, string) {
+			if strings.Contains(req.URL.Path, "/tasks/2/") {
+				cancel()
+			}
+			return inner(req)
+		})
+		task, err := client.FindTask(ctx, "job-42", time.Now())
+		require.NoError(t, err)
+		assert.Equal(t, "1", task.ID)
+	})
+}
+
 // Pages shift while they are read: what was the end of one becomes the beginning of the next.
 func TestFindTask_PagesShift(t *testing.T) {
 	t.Parallel()

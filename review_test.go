@@ -187,7 +187,8 @@ func TestRefusalThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestRefusalThatQuotesAnother: gateways give a code of their own and put their upstream's into the message.
+// TestRefusalThatQuotesAnother: gateways give a code of their own and put their upstream's into the message, with any
+// status.
 func TestRefusalThatQuotesAnother(t *testing.T) {
 	t.Parallel()
 	for body, maybe := range map[string]bool{
@@ -197,24 +198,64 @@ func TestRefusalThatQuotesAnother(t *testing.T) {
 		`{"code":400,"data":{"reason":"OperationInProcess"}}`:                                        true,
 		`{"code":"operation_in_process"}`:                                                            true,
 		`{"reason":"BadRequest","code":"OperationInProcess"}`:                                        true,
+		`{"code":400,"reason":"BadRequest","message":"{\"reason\":\"OperationInProcess\"}"}`:         true,
 		`{"code":"fail_to_fetch_task","message":"{\"reason\":\"Conflict\"}"}`:                        true,
-		`{"data":{"reason":"Canceled"}}`:                                                             true,
-		`{"message":"internal service failure"}`:                                                     true,
-		`{"id":"9","state":"created"}`:                                                               true,
-		`{"data":{"id":"9","state":"queueing"}}`:                                                     true,
-		`{"id":"req-9","message":"no"}`:                                                              false,
-		`{"id":"req-9","state":"failed"}`:                                                            false,
-		`{"code":400,"message":"the prompt conflicts with our policy; the operation was canceled"}`:  false,
+		`{"code":400,"data":{"reason":"Canceled"}}`:                                                  true,
+		`{"code":400,"message":"internal service failure"}`:                                          true,
+		`{"code":400,"message":"the prompt conflicts with our policy; it was canceled"}`:             false,
+		`{"reason":"TaskPromptPolicyViolation","message":"a surgical operation in process"}`:         false,
+		`{"reason":"FieldInvalid","message":"style must be one of \"conflict\""}`:                    false,
 	} {
-		posts := 0
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-			posts++
-			return reply(r, 400, body)
-		}))
+		for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
+			posts := 0
+			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+				posts++
+				return reply(r, status, body)
+			}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			require.Error(t, err)
+			assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), "%d %s: %v", status, body, err)
+			assert.Equal(t, 1, posts)
+		}
+	}
+}
+
+// TestRefusalThatTellsOfATask: what is alive was created, whatever the status says; an id alone may be the request's.
+func TestRefusalThatTellsOfATask(t *testing.T) {
+	t.Parallel()
+	for body, maybe := range map[string]bool{
+		`{"id":"9","state":"created"}`:           true,
+		`{"id":"9","state":"scheduling"}`:        true,
+		`{"data":{"id":"9","state":"queueing"}}`: true,
+		`{"task_id":"9"}`:                        true,
+		`{"id":"req-9","message":"no"}`:          false,
+		`{"id":"req-9","state":"failed"}`:        false,
+		`{"id":"req-9","status":"error"}`:        false,
+		`{"id":"req-9","status":"success"}`:      false,
+	} {
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) { return reply(r, 400, body) }))
 		_, err := client.Reference2Video(t.Context(), smallRequest())
 		require.Error(t, err)
 		assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), body)
-		assert.Equal(t, 1, posts)
+	}
+}
+
+// TestRefusalThatIsNoJSON: what only begins like JSON is whole all the same.
+func TestRefusalThatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	for body, status := range map[string]int{
+		`[unauthorized] bad token`:     401,
+		`{'error': 'invalid api key'}`: 401,
+		"{\"message\":\"one\ntwo\"}":   401,
+		`[404] no route`:               404,
+		`{error: too large}`:           413,
+		"{\"code\":403}\x00":           403,
+		`{"code":400}{"code":400}`:     400,
+		`{"code":"insufficient_quota","message":"` + strings.Repeat("x", 70<<10) + `"}`: 402,
+	} {
+		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }))
+		_, err := client.Reference2Video(t.Context(), smallRequest())
+		assertNotCreated(t, err)
 	}
 }
 

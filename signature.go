@@ -109,7 +109,7 @@ func (m *callbackMAC) readHeader(header http.Header) error {
 }
 
 func badHeader(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrCallbackHeader, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %s", ErrCallbackHeader, fmt.Sprintf(format, args...))
 }
 
 var strictBase64 = base64.StdEncoding.Strict()
@@ -215,7 +215,7 @@ func (m *callbackMAC) checkDigest(r *http.Request) error {
 	if r.Body != nil {
 		var err error
 		if body, err = io.ReadAll(io.LimitReader(r.Body, maxCallback+1)); err != nil {
-			return badHeader("the body that %s covers cannot be read: %w", digestHeader, err)
+			return fmt.Errorf("%w: the body cannot be read: %w", ErrCallbackSignature, err)
 		}
 		r.Body = readCloser{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 	}
@@ -230,7 +230,7 @@ func (m *callbackMAC) checkDigest(r *http.Request) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("%w: the body is another than the one that %s is of", ErrCallbackSignature, digestHeader)
+		return fmt.Errorf("%w: the body does not match %s", ErrCallbackSignature, digestHeader)
 	}
 	return nil
 }

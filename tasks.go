@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // GetTask asks for a task by its id. It is free and is repeated after failures that may pass. An id that the server
@@ -57,6 +59,9 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 			}
 			return checkReply(reply)
 		})
+	if failure, ok := errors.AsType[*APIError](err); ok && strings.Contains(strings.ToLower(string(failure.Code)), "task") {
+		return err // task_not_exist and the like: the endpoint is there, the task is not
+	}
 	return unsupported(err)
 }
 
@@ -98,37 +103,42 @@ func decodeCredits(reply []byte) (*Credits, error) {
 		return nil, err
 	}
 	object := value(reply)
-	if inner := object.member("data"); inner.isObject() {
+	if inner := object.member("data"); inner.isObject() && object.remains() == nil {
 		object = inner
 	}
-	credits, known, members := &Credits{}, 0, 0
-	for it := object.items(); it.next(); members++ {
-		switch string(it.key) {
-		case "remains", "remaining_credits": // one page of the documentation prints the second
-			if !it.value.isArray() && !it.value.isNull() {
-				return nil, fmt.Errorf("%w: %s is no list", errBadReply, it.key)
-			}
-			for remain := it.value.items(); remain.next() && len(credits.Remains) < maxRemains; {
-				credits.Remains = append(credits.Remains, remain.value.creditRemain())
-			}
-		case "packages":
-			credits.Packages = json.RawMessage(it.value)
-		default:
-			continue
-		}
-		known++
-	}
-	if known == 0 && members > 0 {
+	list, packages := object.remains(), object.member("packages")
+	first := object.items()
+	switch {
+	case list == nil && packages == nil && first.next():
 		return nil, fmt.Errorf("%w: it tells of no credits", errBadReply)
+	case !list.isArray() && !list.isNull():
+		return nil, fmt.Errorf("%w: its credits are no list", errBadReply)
+	}
+	credits := &Credits{Packages: json.RawMessage(packages)}
+	for it := list.items(); it.next() && len(credits.Remains) < maxRemains; {
+		remain, ok := it.value.creditRemain()
+		if !ok {
+			return nil, fmt.Errorf("%w: a balance in it cannot be read", errBadReply)
+		}
+		credits.Remains = append(credits.Remains, remain)
 	}
 	return credits, nil
 }
 
-func (v value) creditRemain() CreditRemain {
-	r := CreditRemain{Type: v.member("type").text()}
-	v.member("credit_remain").readInt(&r.Credits)
+func (v value) remains() value {
+	if list := v.member("remains"); list != nil {
+		return list
+	}
+	return v.member("remaining_credits") // as one page of the documentation prints it
+}
+
+// creditRemain is false where the balance cannot be read. What is missing is zero, as in any protobuf.
+func (v value) creditRemain() (CreditRemain, bool) {
+	var balance float64 // fractions are cut off
+	ok := v.isObject() && v.member("credit_remain").readNumber(&balance)
+	r := CreditRemain{Type: v.member("type").text(), Credits: int(balance)}
 	v.member("concurrency_limit").readInt(&r.ConcurrencyLimit)
 	v.member("current_concurrency").readInt(&r.CurrentConcurrency)
 	v.member("queue_count").readInt(&r.QueueCount)
-	return r
+	return r, ok
 }

@@ -100,7 +100,7 @@ func (c *Client) parseLink(link string) (*url.URL, error) {
 func (c *Client) checkResultLink(u *url.URL) error {
 	switch {
 	case u.User != nil:
-		return fmt.Errorf("%s is not an https link without a user name", c.shown(u))
+		return fmt.Errorf("%s is not an https link without a user name, as it must be", c.shown(u))
 	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
 		return fmt.Errorf("%s is not an https link", c.shown(u))
 	}

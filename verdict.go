@@ -43,6 +43,7 @@ var createRules = []createRule{
 	{name: "no answer, request incomplete", incomplete: true, verdict: again},
 	{name: "no answer, request may have arrived", verdict: ambiguous},
 
+	{name: "2xx that quotes a code after which a task may exist", from: 200, to: 299, cause: quotesBeginning, verdict: ambiguous},
 	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: refused},
 	{name: "2xx without a usable task", from: 200, to: 299, verdict: ambiguous},
 
@@ -165,19 +166,27 @@ func isProxyAuth(a *attempt) bool {
 // hidesReason tells an answer whose code may be one of the beginnings, for all we know.
 func hidesReason(a *attempt) bool {
 	e := parseEnvelope(a.body)
-	return a.cut && !a.incomplete && !slices.Contains(refusals, e.word())
+	return a.cut && !a.incomplete && !slices.Contains(refusals, e.word()) && !e.word().outOfMoney()
 }
 
 // namesTask tells an answer that says no and yet has the id of a task in it. A mere "id" may be the request's.
 func namesTask(a *attempt) bool {
 	d := readTask(a.body)
-	alive := []State{StateCreated, StateQueueing, StateProcessing, StateSuccess}
-	return d.taskID || (d.task.ID != "" && slices.Contains(alive, d.task.State))
+	return d.taskID || (d.task.ID != "" && slices.Contains(aliveStates, d.task.State))
 }
 
+// aliveStates are those of tasks that have begun, the internal ones included that were seen to leak.
+var aliveStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
+
 // quotesBeginning finds the beginnings anywhere in an answer: gateways give another code and put what their upstream
-// said into the message.
-func quotesBeginning(a *attempt) bool { return quotedBeginning.Match(a.body) }
+// said into the message. An answer that itself gives a documented reason to refuse is believed, except for BadRequest,
+// which says nothing.
+func quotesBeginning(a *attempt) bool {
+	e := parseEnvelope(a.body)
+	believed := e.word() != ErrBadRequest && slices.Contains(refusals, e.word())
+	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
+	return !believed && !rejected && quotedBeginning.Match(a.body)
+}
 
 var quotedBeginning = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)
 

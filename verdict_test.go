@@ -116,6 +116,8 @@ var createFaults = map[string]func(t *testing.T) trial{
 		})
 		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
 	},
+	"2xx that quotes a code after which a task may exist": answer(200, `{"code":400,"message":"operation in process, please retry later"}`),
+
 	"2xx with a documented refusal inside": answer(200, `{"code":400,"reason":"CreditInsufficient","message":"no"}`),
 	"2xx without a usable task":            answer(200, `{"success":false,"message":"upstream timed out"}`),
 	"3xx or 4xx that quotes such a code":   answer(400, `{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`),

@@ -357,6 +357,31 @@ func compressed(r *http.Request) (*http.Response, error) {
 }
 
 // H20: a new task may be unknown for a while, but not for ever.
+// An answer that failed may say so with a task's word. It is none of the task's, which has been paid for.
+func TestWait_FailureOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"status":"failure","message":"upstream timeout"}`, `{"status":"FAILURE","msg":"rate limited","code":500}`,
+		`{"success":false,"status":"failed","message":"busy"}`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+				if asked++; asked < 4 {
+					return reply(r, 200, body)
+				}
+				return reply(r, 200, `{"code":"success","data":{"task_id":"1","status":"FAILURE","fail_reason":"no"}}`)
+			}))
+			task, err := client.Wait(t.Context(), "1")
+			failure, ok := errors.AsType[*vidu.TaskError](err)
+			require.True(t, ok, "%v", err)
+			assert.Equal(t, "no", failure.Task.ErrMessage)
+			assert.Equal(t, 4, asked)
+			assert.Equal(t, vidu.StateFailed, task.State)
+		})
+	}
+}
+
 func TestWait_NotFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

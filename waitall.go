@@ -74,7 +74,7 @@ type fleet struct {
 	lists   time.Duration // when the next list is allowed; math.MaxInt64: never, the server has none
 	listed  bool          // a list has succeeded
 	refused int           // lists in a row that failed
-	heard   bool          // a query has succeeded
+	heard   bool          // the server has told of a task
 	trouble string        // of the last query that failed; one for each task would be too much
 
 	asking  int // queries under way
@@ -252,12 +252,12 @@ func (f *fleet) takeDue(now time.Duration) []*member {
 	return job
 }
 
-// takeMany takes what is due and, since one list answers for all of them, what will be due soon; but not what was asked for
-// within the last second, which is the rest.
+// takeMany takes what is due and, since one list answers for all of them, what will be due soon. The rest is what was
+// asked for within the last second, or failed and has a pause to keep.
 func (f *fleet) takeMany(now time.Duration) (job, rest []*member) {
 	for len(job) < maxPageSize && len(f.due) > 0 && f.due[0].at <= now+listAhead {
 		m := f.pop()
-		if m.at > now && now-m.pace.asked < minGap {
+		if m.at > now && (m.failing || now-m.pace.asked < minGap) {
 			rest = append(rest, m)
 		} else {
 			job = append(job, m)
@@ -332,6 +332,7 @@ func (f *fleet) judgeList(got answer) {
 	switch {
 	case isList && !failed:
 		f.refused, f.listed = 0, true
+		f.lists = min(f.lists, f.client.pacer.now()) // lists that were under way together are answered in any order
 	case got.noList && !f.listed:
 		f.lists = pause
 	case isList:

@@ -865,6 +865,57 @@ func TestWaitAll_ListIsOddOnce(t *testing.T) {
 	}
 }
 
+// Lists that are under way together are answered in any order: an odd one among the first says nothing.
+func TestWaitAll_ListIsOddAmongTheFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
+		asked := 0
+		f.instead = func(r *http.Request) (int, string) {
+			if isList(r) {
+				if asked++; asked == 1 {
+					return http.StatusOK, "<html>"
+				}
+			}
+			return 0, ""
+		}
+		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(300), vidu.WithPollInterval(5*time.Second)) {
+			require.NoError(t, o.err)
+		}
+		_, singles := f.lists()
+		assert.Less(t, len(singles), 500)
+	})
+}
+
+// What a server asks of a task after a failure is kept, though others are asked for a moment before.
+func TestWaitAll_ListsKeepRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
+		f.header = http.Header{"Retry-After": {"20"}}
+		failed := map[string]time.Duration{}
+		f.instead = func(r *http.Request) (int, string) {
+			at := time.Since(f.started)
+			for _, id := range r.URL.Query()["task_ids"] {
+				if since, ok := failed[id]; ok && at-since < 20*time.Second {
+					t.Errorf("task %s was asked for after %v", id, at-since)
+				}
+			}
+			if isList(r) && at > time.Minute && len(failed) == 0 {
+				for _, id := range r.URL.Query()["task_ids"] {
+					failed[id] = at
+				}
+				return http.StatusServiceUnavailable, ""
+			}
+			return 0, ""
+		}
+		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(300)) {
+			require.NoError(t, o.err)
+		}
+		assert.NotEmpty(t, failed)
+	})
+}
+
 // A second without name service, before every task was asked for once, is no mistake of configuration: others were
 // answered.
 func TestWaitAll_BlipInTheFirstPass(t *testing.T) {

@@ -44,7 +44,7 @@ type Submitted struct {
 	TaskID     string   `json:"task_id"`              // "" from Reconcile: none was seen
 	Duplicates []string `json:"duplicates,omitempty"` // further tasks with the same payload
 
-	// At is when the task was created, within a minute or so: a create may have waited long in its queue. Zero is not known.
+	// At is when the task was created, at the earliest: a create may have waited long in its queue. Zero is not known.
 	At time.Time `json:"at,omitzero"`
 }
 
@@ -54,10 +54,10 @@ type Submitted struct {
 // It sends no heartbeat, on purpose: a worker that is merely frozen would be taken for dead while its request is still
 // to be sent. It gives up a tenth of its StartToClose timeout before the end, also when it was frozen before it could
 // begin, so after a timeout nothing is sent any more. The price is that worker and server must agree on the time, by that
-// tenth. A cancellation that comes meanwhile does not interrupt it either.
+// tenth. And without heartbeats a cancellation does not reach it: a create that has begun is finished.
 func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoRequest) (*Submitted, error) {
 	info, at := activity.GetInfo(ctx), a.now(ctx)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendBudget(&info))
+	ctx, cancel := context.WithTimeout(ctx, sendBudget(&info))
 	defer cancel()
 	if ctx.Err() != nil {
 		err := fmt.Errorf("nothing was sent: by this worker's clock the activity began at %v", info.StartedTime)
@@ -122,10 +122,15 @@ func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 	defer a.looking.Unlock()
 	var found []*vidu.Task // the newest first, as the API lists them
 	window := &vidu.ListTasksRequest{From: in.Since.Add(-clockSkew), To: time.Now().Add(clockSkew)}
+	seen := map[string]bool{} // pages shift while they are read
 	for task, err := range a.Client.AllTasks(ctx, window) {
 		if err != nil {
 			return nil, err
 		}
+		if seen[task.ID] {
+			continue
+		}
+		seen[task.ID] = true
 		payload, err := a.payloadOf(ctx, task)
 		switch {
 		case err != nil:

@@ -96,6 +96,27 @@ func TestReconcileTakesOldest(t *testing.T) {
 	assert.Equal(t, []string{second}, found.Duplicates)
 }
 
+// Pages shift while they are read: a task that is on two of them was not paid for twice.
+func TestReconcileCountsOnce(t *testing.T) {
+	t.Parallel()
+	w := newOfficialWorld(t)
+	pages := 0
+	w.net.answerWith(func(r *http.Request) *canned {
+		switch {
+		case !isList(r):
+			return &canned{status: http.StatusOK, body: `{"id":"7","state":"processing","payload":"` + jobID + `"}`}
+		case pages == 0:
+			pages++
+			return &canned{status: http.StatusOK, body: `{"tasks":[{"id":"7"}],"next_page_token":"b"}`}
+		}
+		return &canned{status: http.StatusOK, body: `{"tasks":[{"id":"7"}]}`}
+	})
+	found, err := w.reconcile(t)
+	require.NoError(t, err)
+	assert.Equal(t, "7", found.TaskID)
+	assert.Empty(t, found.Duplicates)
+}
+
 // What keeps a look from being certain is an error, never "there is none": that would be paid for.
 func TestReconcileIsCertainOrFails(t *testing.T) {
 	t.Parallel()

@@ -459,6 +459,48 @@ func TestCancelWhileWaiting(t *testing.T) {
 	assert.NotEmpty(t, failure.TaskID)
 }
 
+// Cancelled while its create is still queued, a workflow has created nothing and says so.
+func TestCancelInTheQueue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.OnActivity(viduworkflow.SubmitName, mock.Anything, mock.Anything).Return(nil, temporal.NewCanceledError())
+
+	_, err := w.run(t, input())
+
+	assert.True(t, temporal.IsCanceledError(err), "%v", err)
+	failure := viduworkflow.ErrorOf(err)
+	require.NotNil(t, failure)
+	assert.Equal(t, viduworkflow.Canceled, failure.Kind)
+	require.NotErrorIs(t, failure, vidu.ErrMaybeCreated)
+}
+
+// A task's age counts from its create, however long that waited in its queue; what a wrong clock says does not count.
+func TestAgeOfATask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ late, age time.Duration }{
+		"created late": {time.Hour, time.Hour}, "by a clock that is late": {-time.Hour, 2 * time.Hour}, "by a clock that is early": {3 * time.Hour, 2 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			id := w.create(t, "other")
+			began := w.Now()
+			w.OnActivity(viduworkflow.SubmitName, mock.Anything, mock.Anything).After(2*time.Hour).
+				Return(&viduworkflow.Submitted{TaskID: id, At: began.Add(tt.late)}, nil)
+			var since time.Time
+			w.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+				var in viduworkflow.AwaitInput
+				if info.ActivityType.Name == viduworkflow.AwaitName && args.Get(&in) == nil {
+					since = in.Since
+				}
+			})
+			_, err := w.run(t, input())
+			require.NoError(t, err)
+			assert.WithinDuration(t, began.Add(2*time.Hour-tt.age), since, time.Minute)
+		})
+	}
+}
+
 // Cancelled before the create, nothing is created.
 func TestCancelBeforeCreating(t *testing.T) {
 	t.Parallel()

@@ -113,7 +113,7 @@ func makeFolder(path string) error {
 	return nil
 }
 
-// syncFolder makes the names in a folder last. Windows can not, and need not.
+// syncFolder makes the names in a folder last. Windows cannot, and need not.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -73,7 +73,7 @@ func (s *Service) begin(ctx context.Context, record, order, greeting string) (st
 	return task.ID, errors.Join(err, file.Sync())
 }
 
-// syncFolder makes the name of a new file outlast a power failure, too. Windows can not, and need not.
+// syncFolder makes the name of a new file outlast a power failure, too. Windows cannot, and need not.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -73,7 +73,7 @@ var mutations = []mutation{
 	},
 	{
 		"recovery: not seen is taken for one of many", "recovery.go",
-		"len(queried) < len(s.candidates) {", "false {",
+		"if queried < len(s.candidates) {", "if false {",
 		"TestFindTask_TooManyCandidates",
 	},
 	{
@@ -83,7 +83,7 @@ var mutations = []mutation{
 	},
 	{
 		"recovery: a candidate that fails hides the task", "recovery.go",
-		"	case err != nil:\n		s.unsure = cmp.Or(s.unsure, err)\n", "	case err != nil:\n		return err\n",
+		"			failed++\n", "			failed += 9\n",
 		"TestFindTask_QueriesFail",
 	},
 	{
@@ -102,6 +102,16 @@ var mutations = []mutation{
 		"TestRefusalThatCannotBeRead",
 	},
 	{
+		"create rules: a 200 that quotes a beginning is a refusal", "verdict.go",
+		"from: 200, to: 299, cause: quotesBeginning, verdict: ambiguous", "from: 200, to: 299, cause: quotesBeginning, verdict: refused",
+		"TestRefusalThatQuotesAnother",
+	},
+	{
+		"recovery: a busy server is asked for every candidate", "recovery.go",
+		" && failed < maxQueryFailures", "",
+		"TestFindTask_ServerIsBusy",
+	},
+	{
 		"media: a size below zero is believed", "media.go",
 		"	case info.Size() < 0:\n", "	case info.Size() < -9:\n",
 		"TestPreflight",
@@ -113,7 +123,7 @@ var mutations = []mutation{
 	},
 	{
 		"lists: an unknown task passes for no endpoint", "list.go",
-		" || strings.Contains(strings.ToLower(string(failure.Code)), \"task\") {", " {",
+		" || failure.Code == ErrTaskNotFound {", " {",
 		"TestErrNotSupported",
 	},
 	{

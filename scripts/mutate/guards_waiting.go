@@ -69,8 +69,23 @@ var waitingMutations = []mutation{
 	},
 	{
 		"waiting: a list takes what was asked for just now", "waitall.go",
-		"		if m.at > now && now-m.pace.asked < minGap {\n", "		if m.at < 0 {\n",
+		"(m.failing || now-m.pace.asked < minGap)", "m.failing",
 		"TestWaitAll_ListsGather",
+	},
+	{
+		"waiting: an answer's failure is taken for the task's", "decode.go",
+		` && (d.task.ID != "" || d.status != StateFailed) {`, " {",
+		"TestWait_FailureOfTheAnswer",
+	},
+	{
+		"waiting: one odd list ends them for good", "waitall.go",
+		"		f.lists = min(f.lists, f.client.pacer.now())", "		_ = pause",
+		"TestWaitAll_ListIsOddAmongTheFirst",
+	},
+	{
+		"waiting: lists break Retry-After", "waitall.go",
+		"(m.failing || now-m.pace.asked < minGap)", "(now-m.pace.asked < minGap)",
+		"TestWaitAll_ListsKeepRetryAfter",
 	},
 	{
 		"callback: a signed digest is not looked at", "signature.go",
