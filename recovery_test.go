@@ -309,7 +309,7 @@ func TestFindTask_EndlessPages(t *testing.T) {
 
 // Thousands of candidates with long texts are looked through without being kept.
 func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it measures the heap
-	const size = 60 << 10
+	const size = 30 << 10
 	pages := 0
 	var most uint64
 	client, _ := recorded(t, func(req *http.Request) (int, string) {
@@ -329,7 +329,7 @@ func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it 
 	before := liveHeap()
 	_, err := client.FindTask(t.Context(), "job-42", time.Now())
 	require.ErrorContains(t, err, "more than 50 pages")
-	assert.Less(t, most, before+20<<20, "50 pages of 1.2 MB")
+	assert.Less(t, most, before+10<<20, "50 pages of 600 kB")
 }
 
 func TestFindTask_Arguments(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -845,12 +846,11 @@ func TestWaitAll_ListIsOddOnce(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := farming(20, func(int) time.Duration { return 20 * time.Minute })
-				asked := 0
+				var asked atomic.Int64
 				f.instead = func(r *http.Request) (int, string) { // one answer, and later all for half a minute
-					if at := time.Since(f.started); isList(r) {
-						if asked++; asked == 10 || at > 5*time.Minute && at < 330*time.Second {
-							return answer()
-						}
+					at := time.Since(f.started)
+					if isList(r) && (asked.Add(1) == 10 || at > 5*time.Minute && at < 330*time.Second) {
+						return answer()
 					}
 					return 0, ""
 				}
@@ -870,12 +870,10 @@ func TestWaitAll_ListIsOddAmongTheFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
-		asked := 0
+		var asked atomic.Int64
 		f.instead = func(r *http.Request) (int, string) {
-			if isList(r) {
-				if asked++; asked == 1 {
-					return http.StatusOK, "<html>"
-				}
+			if isList(r) && asked.Add(1) == 1 {
+				return http.StatusOK, "<html>"
 			}
 			return 0, ""
 		}
@@ -894,7 +892,10 @@ func TestWaitAll_ListsKeepRetryAfter(t *testing.T) {
 		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
 		f.header = http.Header{"Retry-After": {"20"}}
 		failed := map[string]time.Duration{}
+		var mu sync.Mutex
 		f.instead = func(r *http.Request) (int, string) {
+			mu.Lock()
+			defer mu.Unlock()
 			at := time.Since(f.started)
 			for _, id := range r.URL.Query()["task_ids"] {
 				if since, ok := failed[id]; ok && at-since < 20*time.Second {
