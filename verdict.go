@@ -185,7 +185,7 @@ func quotesBeginning(a *attempt) bool {
 	e := parseEnvelope(a.body)
 	believed := e.word() != ErrBadRequest && slices.Contains(refusals, e.word())
 	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
-	return !believed && !rejected && quotedBeginning.Match(a.body)
+	return !believed && !rejected && quotedBeginning.Match(a.body[:min(len(a.body), maxErrorReply)])
 }
 
 var quotedBeginning = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)

@@ -93,7 +93,7 @@ var mutations = []mutation{
 	},
 	{
 		"create rules: what a gateway quotes is overlooked", "verdict.go",
-		"quotedBeginning.Match(a.body)", "false",
+		"quotedBeginning.Match(a.body[:min(len(a.body), maxErrorReply)])", "false",
 		"TestRefusalThatQuotesAnother",
 	},
 	{
