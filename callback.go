@@ -13,6 +13,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // What [VerifyCallback] finds wrong, for errors.Is.
@@ -407,5 +409,5 @@ func (h *callbackHandler) report(ctx context.Context, task *Task) (err error) {
 }
 
 func (h *callbackHandler) reason(err error) slog.Attr {
-	return slog.String("error", oneLine(h.client.redact(err.Error()), 300))
+	return slog.String("error", scrub.OneLine(h.client.redact(err.Error()), 300))
 }

@@ -14,10 +14,12 @@ import (
 	"net/url"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // version is the version of this module, for the User-Agent header.
@@ -41,7 +43,7 @@ type Client struct {
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
-	budget        *retryBudget
+	budget        *backoff.Budget
 	pacer         *pacer
 	waiters       *waiters
 	official      bool
@@ -53,7 +55,7 @@ type Client struct {
 // 8 characters. Plain http is for loopback hosts, unless [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key
 // shows with the first call.
 func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
-	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: fullJitter}
+	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: backoff.FullJitter}
 	for _, opt := range opts {
 		if opt == nil {
 			continue
@@ -74,7 +76,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		root:          joinBase(base, ""),
 		base:          joinBase(base, cfg.apiPath),
 		authorization: func() []string { return authorization },
-		redact:        redactor(apiKey),
+		redact:        scrub.Key(apiKey),
 		contentType:   []string{"application/json"},
 		encoding:      []string{"identity"},
 		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},
@@ -82,7 +84,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		maxAttempts:   cfg.maxAttempts,
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
-		budget:        new(retryBudget),
+		budget:        new(backoff.Budget),
 		pacer:         newPacer(rand.Float64),
 		waiters:       newWaiters(),
 		official:      cfg.official,
@@ -166,27 +168,6 @@ func checkKey(key string) error {
 		return errors.New("contains spaces or characters that a header cannot have")
 	}
 	return nil
-}
-
-// redactor masks the key wherever a server or a proxy echoes it, also as JSON spells it. A key too short to be one is left
-// alone: masking it would make messages unreadable.
-func redactor(key string) func(string) string {
-	if len(key) < 8 {
-		return func(s string) string { return s }
-	}
-	quoted := strconv.Quote(key) // what JSON has to escape of printable ASCII
-	quoted = quoted[1 : len(quoted)-1]
-	spellings := slices.Compact([]string{
-		key, quoted, strings.ReplaceAll(quoted, "/", `\/`), // PHP's
-		strings.NewReplacer("+", `\u002b`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(quoted), // Go's
-		strings.NewReplacer("+", `\u002B`, "<", `\u003C`, ">", `\u003E`, "&", `\u0026`).Replace(quoted), // .NET's
-	})
-	return func(s string) string {
-		for _, spelling := range spellings {
-			s = strings.ReplaceAll(s, spelling, "[redacted]")
-		}
-		return s
-	}
 }
 
 // request is one call of the API.
@@ -283,13 +264,13 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 		c.log(ctx, rq, a, n, time.Since(started))
 		expect = a.status != http.StatusExpectationFailed
 		if a.err == nil {
-			c.budget.refund()
+			c.budget.Refund()
 			return a
 		}
-		if n == c.maxAttempts || judge(a) != again || !c.budget.take() {
+		if n == c.maxAttempts || judge(a) != again || !c.budget.Take() {
 			return a
 		}
-		if !sleep(ctx, retryDelay(c.backoff, n, a.err)) {
+		if !backoff.Sleep(ctx, retryDelay(c.backoff, n, a.err)) {
 			if ended := ctx.Err(); ended != nil {
 				a.err = fmt.Errorf("%w; %w while waiting to try again", a.err, ended)
 			}
@@ -429,7 +410,7 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 		a.cut = encoded || (err != nil && !tooBig) || isTornJSON(a.body)
 		a.err = c.refusal(rq, resp, a)
 	case encoded:
-		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, oneLine(encoding, 20)))
+		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case err != nil:
 		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // The API and the gateways before it disagree on the shape of a reply: numbers come as strings, ids as numbers, times
@@ -58,7 +60,7 @@ func decodeTask(body []byte) (*Task, error) {
 
 // syntaxError says what is wrong with text that json.Valid refused.
 func syntaxError(body []byte) error {
-	if looksLikeHTML(body) {
+	if scrub.IsMarkup(body) {
 		return fmt.Errorf("%w: it is a web page", errBadReply)
 	}
 	var discard struct{}

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,13 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // ErrMaybeCreated marks every error after which a task may exist and be billed. It is the one question to ask after a
@@ -85,7 +84,7 @@ const (
 )
 
 // Error returns the code as the API spells it.
-func (c ErrorCode) Error() string { return oneLine(string(c), 80) }
+func (c ErrorCode) Error() string { return scrub.OneLine(string(c), 80) }
 
 // Is makes [ErrCreditInsufficient] match every spelling of "out of money".
 func (c ErrorCode) Is(target error) bool {
@@ -167,20 +166,20 @@ func (e *APIError) headline() string {
 
 // said is the message or, where the envelope is unknown, the beginning of the body.
 func (e *APIError) said() string {
-	if looksLikeHTML([]byte(e.Message)) || (e.Message == "" && looksLikeHTML(e.Body)) {
+	if scrub.IsMarkup([]byte(e.Message)) || (e.Message == "" && scrub.IsMarkup(e.Body)) {
 		return "a web page, not an answer of the API"
 	}
 	if e.Message != "" {
-		return oneLine(e.Message, 160)
+		return scrub.OneLine(e.Message, 160)
 	}
-	return oneLine(string(e.Body), 120)
+	return scrub.OneLine(string(e.Body), 120)
 }
 
 func (e *APIError) traceNote() string {
 	if e.TraceID == "" {
 		return ""
 	}
-	return " (trace id " + oneLine(e.TraceID, 64) + ")"
+	return " (trace id " + scrub.OneLine(e.TraceID, 64) + ")"
 }
 
 // Unwrap returns the code, so that errors.Is(err, [ErrQuotaExceeded]) holds.
@@ -205,12 +204,12 @@ func (e *TaskError) Error() string {
 	if e.Task == nil {
 		return "vidu: a task failed"
 	}
-	text := "vidu: task " + e.Task.ID + " " + oneLine(string(e.Task.State), 40)
+	text := "vidu: task " + e.Task.ID + " " + scrub.OneLine(string(e.Task.State), 40)
 	if e.Task.ErrCode != "" {
 		text += ": " + e.Task.ErrCode.Error()
 	}
 	if e.Task.ErrMessage != "" {
-		text += ": " + oneLine(e.Task.ErrMessage, 200)
+		text += ": " + scrub.OneLine(e.Task.ErrMessage, 200)
 	}
 	return text
 }
@@ -244,7 +243,7 @@ func (e *ValidationError) Error() string {
 			fmt.Fprintf(&b, "; and %d more", len(e.Problems)-shown)
 			break
 		}
-		b.WriteString([]string{": ", "; "}[min(i, 1)] + oneLine(p.Field, 40) + ": " + oneLine(p.Reason, 110))
+		b.WriteString([]string{": ", "; "}[min(i, 1)] + scrub.OneLine(p.Field, 40) + ": " + scrub.OneLine(p.Reason, 110))
 	}
 	return b.String()
 }
@@ -266,7 +265,7 @@ type MaybeCreatedError struct {
 func (e *MaybeCreatedError) Error() string {
 	text := "vidu: a task may have been created and billed: " + e.cause()
 	if e.Payload != "" {
-		text += fmt.Sprintf(" (payload %q)", oneLine(e.Payload, 64))
+		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
 	}
 	return text
 }
@@ -278,7 +277,7 @@ func (e *MaybeCreatedError) cause() string {
 	if e.Err == nil || invitesRetry(e.Err.Error()) {
 		return "the answer was lost"
 	}
-	return oneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
+	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
 }
 
 // invitesRetry finds advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to avoid this error".
@@ -293,34 +292,6 @@ func (e *MaybeCreatedError) Is(target error) bool { return target == ErrMaybeCre
 // Unwrap returns the cause.
 func (e *MaybeCreatedError) Unwrap() error { return e.Err }
 
-// webPage is how a page of a proxy begins, also behind other text.
-var webPage = regexp.MustCompile(`(?i)<(!doctype|html)`)
-
-// oneLine makes text that others wrote fit for an error message or a log: one line, valid UTF-8, no web page, at most
-// limit bytes.
-func oneLine(s string, limit int) string {
-	clean := strings.ToValidUTF8(s[:min(len(s), 4*limit)], "\uFFFD")
-	clean = strings.Join(strings.FieldsFunc(clean, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if page := webPage.FindStringIndex(clean); page != nil {
-		clean = clean[:page[0]] + "…"
-	}
-	if len(clean) <= limit {
-		return clean
-	}
-	cut := limit - len("…")
-	for cut > 0 && !utf8.RuneStart(clean[cut]) {
-		cut--
-	}
-	return clean[:cut] + "…"
-}
-
-// looksLikeHTML is true for XML, too: neither belongs into an error message.
-func looksLikeHTML(text []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(text, byteOrderMark+" \t\r\n"), []byte("<"))
-}
-
 // refusal makes the error of an answer outside 2xx.
 func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
 	if rq.signed != nil { // what a storage says may quote the signed link, in any spelling
@@ -328,9 +299,9 @@ func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError
 	}
 	e := parseEnvelope(a.body)
 	failure := e.apiError(a.status)
-	failure.RetryAfter = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	failure.RetryAfter = backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
 	if location := resp.Header.Get("Location"); a.status/100 == 3 && rq.signed == nil {
-		failure.Message = "redirect to " + cmp.Or(redactURL(c.redact(location)), "nowhere") + " not followed"
+		failure.Message = "redirect to " + cmp.Or(scrub.URL(c.redact(location)), "nowhere") + " not followed"
 	}
 	return c.finish(rq, a, failure)
 }
@@ -359,7 +330,7 @@ func (c *Client) excerpt(a *attempt) []byte {
 	return []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
 }
 
-func (c *Client) op(rq *request) string { return oneLine(rq.method+" "+c.target(rq).Path, 160) }
+func (c *Client) op(rq *request) string { return scrub.OneLine(rq.method+" "+c.target(rq).Path, 160) }
 
 // callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
 type callError struct {
@@ -374,7 +345,7 @@ func (e *callError) Unwrap() error { return e.err }
 func (c *Client) wrap(rq *request, err error) error {
 	text := c.redact(err.Error())
 	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
-		text = maskQueries(text)
+		text = scrub.Queries(text)
 	}
 	if rq.signed != nil && rq.signed.url.RawQuery != "" {
 		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
@@ -389,15 +360,8 @@ func (c *Client) wrap(rq *request, err error) error {
 			err = nil
 		}
 	}
-	return &callError{text: "vidu: " + c.op(rq) + ": " + oneLine(text, 300), err: err}
+	return &callError{text: "vidu: " + c.op(rq) + ": " + scrub.OneLine(text, 300), err: err}
 }
-
-// signedQuery finds the queries of quoted texts, of links and paths, and whatever else looks like one: net/http quotes a Location that it cannot read,
-// and a caller's transport may quote anything.
-var signedQuery = regexp.MustCompile(`("[^"?]*)\?[^"]*|(/[^\s"?]*)\?[^\s"]*|\?[^\s"=]+=[^\s"]*`)
-
-// maskQueries takes out what may be a signature.
-func maskQueries(text string) string { return signedQuery.ReplaceAllString(text, "$1$2?…") }
 
 // maskTask masks the key in the texts of a task that become errors.
 func (c *Client) maskTask(task *Task) {
@@ -422,17 +386,8 @@ func transportError(ctx context.Context, err error) error {
 func (c *Client) traceIDOf(header http.Header) string {
 	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
 		if values := header[name]; len(values) > 0 {
-			return oneLine(c.redact(values[0]), 80)
+			return scrub.OneLine(c.redact(values[0]), 80)
 		}
 	}
 	return ""
-}
-
-// redactURL is a URL fit for errors and logs: without user name, query and fragment, where signatures stand.
-func redactURL(link string) string {
-	u, err := url.Parse(link)
-	if err != nil {
-		return "an unreadable URL"
-	}
-	return oneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), 120)
 }

@@ -2,6 +2,8 @@ package vidu
 
 import (
 	"net/http"
+
+	"github.com/vidu-go/vidu/internal/backoff"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -32,9 +34,9 @@ func CreateRules() []CreateRule {
 
 // Seams to pure functions.
 var (
-	ParseRetryAfter = parseRetryAfter
+	ParseRetryAfter = backoff.RetryAfter
 	RetryDelay      = retryDelay
-	FullJitter      = fullJitter
+	FullJitter      = backoff.FullJitter
 )
 
 // MaxErrorReply is the bound of what is read of an error.

@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"golang.org/x/image/webp"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // Limits of the API on media. Source: the reference-to-video page of platform.vidu.com, August 2026. "MB" is not
@@ -79,9 +81,9 @@ func Bytes(data []byte) Media { return Media{source: fromBytes, data: data} }
 func (m Media) String() string {
 	switch m.source {
 	case fromURL:
-		return redactURL(m.ref)
+		return scrub.URL(m.ref)
 	case fromUpload, fromFile:
-		return oneLine(m.ref, 200)
+		return scrub.OneLine(m.ref, 200)
 	case fromDataURI:
 		return fmt.Sprintf("data URI of %d bytes", len(m.ref))
 	case fromBytes:
@@ -263,7 +265,7 @@ func checkContent(r io.Reader, kind *mediaKind) (string, error) {
 
 func (k *mediaKind) takes(contentType string) error {
 	if !slices.Contains(k.types, contentType) {
-		return fmt.Errorf("is %s, not one of the %s", oneLine(contentType, 40), k.formats)
+		return fmt.Errorf("is %s, not one of the %s", scrub.OneLine(contentType, 40), k.formats)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // Base URLs of the official API, for [NewClient] together with [WithOfficialAPI].
@@ -54,7 +56,7 @@ func WithHTTPClient(client *http.Client) Option {
 func WithAPIPath(path string) Option {
 	return func(c *config) error {
 		if strings.ContainsAny(path, "?#%\\") || strings.Contains(path, "..") || !isPrintableASCII(path) {
-			return fmt.Errorf("WithAPIPath: %q is not a plain path", oneLine(path, 80))
+			return fmt.Errorf("WithAPIPath: %q is not a plain path", scrub.OneLine(path, 80))
 		}
 		c.apiPath = path
 		return nil
@@ -87,7 +89,7 @@ func WithOfficialAPI() Option {
 func WithUserAgent(name string) Option {
 	return func(c *config) error {
 		if !isPrintableASCII(name) {
-			return fmt.Errorf("WithUserAgent: %q has characters that a header cannot have", oneLine(name, 40))
+			return fmt.Errorf("WithUserAgent: %q has characters that a header cannot have", scrub.OneLine(name, 40))
 		}
 		c.userAgent = name
 		return nil

@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 const (
@@ -44,7 +47,7 @@ type DuplicateTasksError struct {
 
 // Error is one line with the ids.
 func (e *DuplicateTasksError) Error() string {
-	return fmt.Sprintf("vidu: %d tasks have the payload %q: %s", len(e.IDs), oneLine(e.Payload, 64), oneLine(fmt.Sprint(e.IDs), 200))
+	return fmt.Sprintf("vidu: %d tasks have the payload %q: %s", len(e.IDs), scrub.OneLine(e.Payload, 64), scrub.OneLine(fmt.Sprint(e.IDs), 200))
 }
 
 // FindTask looks for the task with this payload among those created after since; the zero time is the server's default
@@ -97,7 +100,7 @@ func (s *search) run(ctx context.Context, c *Client) (*Task, error) {
 	queried := s.queryAll(ctx, c)
 	if queried < len(s.candidates) {
 		s.unsure = cmp.Or(s.unsure, fmt.Errorf("vidu: no task with the payload %q was seen among %d; %d more were not looked at",
-			oneLine(s.payload, 64), queried, len(s.candidates)-queried))
+			scrub.OneLine(s.payload, 64), queried, len(s.candidates)-queried))
 	}
 	if len(s.matches) == 0 && s.unsure != nil {
 		return nil, s.unsure
@@ -157,7 +160,7 @@ func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
 func choose(payload string, matches []*Task, queried int) (*Task, error) {
 	if len(matches) == 0 {
 		return nil, fmt.Errorf("vidu: no task with the payload %q was seen among %d, which does not prove that there is none: %w",
-			oneLine(payload, 64), queried, ErrNotFound)
+			scrub.OneLine(payload, 64), queried, ErrNotFound)
 	}
 	slices.SortStableFunc(matches, byAge)
 	if len(matches) == 1 {
@@ -194,7 +197,7 @@ func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt st
 		if err == nil {
 			return task
 		}
-		if errors.Is(err, ErrNotSupported) || !sleep(ctx, pause) {
+		if errors.Is(err, ErrNotSupported) || !backoff.Sleep(ctx, pause) {
 			return nil
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // GetTask asks for a task by its id. It is free and is repeated after failures that may pass. An id that the server
@@ -39,7 +41,7 @@ func checkID(id string) error {
 	if validID(id) {
 		return nil
 	}
-	return fmt.Errorf("vidu: %q is not a task id: 1–128 letters, digits, \"-\" and \"_\"", oneLine(id, 40))
+	return fmt.Errorf("vidu: %q is not a task id: 1–128 letters, digits, \"-\" and \"_\"", scrub.OneLine(id, 40))
 }
 
 // CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise

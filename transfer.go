@@ -23,6 +23,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 const (
@@ -59,7 +62,7 @@ func (c *Client) download(ctx context.Context, task *Task, t *transfer, d *downl
 		after = fmt.Sprintf("after %d bytes: ", t.written)
 	}
 	text := fmt.Sprintf("download %s of task %s: %s%v", d.kind.name, task.ID, after, err)
-	return t.written, &downloadError{"vidu: " + oneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), err}
+	return t.written, &downloadError{"vidu: " + scrub.OneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), err}
 }
 
 // linkOf finds the link, or says why there is none.
@@ -68,7 +71,7 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 	case task == nil:
 		return nil, errors.New("vidu: download: the task is nil")
 	case !task.Done():
-		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished", oneLine(task.ID, 128), oneLine(string(task.State), 40))
+		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished", scrub.OneLine(task.ID, 128), scrub.OneLine(string(task.State), 40))
 	case parseState(string(task.State)) != StateSuccess:
 		return nil, &TaskError{Task: task}
 	}
@@ -81,7 +84,7 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 			return u, nil
 		}
 	}
-	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", oneLine(task.ID, 128), kind.name)
+	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", scrub.OneLine(task.ID, 128), kind.name)
 }
 
 // parseLink refuses links that no result and no upload has. Its errors do not quote the query.
@@ -108,7 +111,7 @@ func (c *Client) checkResultLink(u *url.URL) error {
 }
 
 // shown is a link as it may stand in errors and logs.
-func (c *Client) shown(u *url.URL) string { return c.redact(redactURL(u.String())) }
+func (c *Client) shown(u *url.URL) string { return c.redact(scrub.URL(u.String())) }
 
 // pastExpiry reports whether the link itself says that it is over. The signatures of S3, OSS and their like hold that in
 // the query, as a time or as a date and a number of seconds.
@@ -213,7 +216,7 @@ func (t *transfer) run(ctx context.Context) error {
 		if err := t.rewindUnlessResumable(passing.err); err != nil {
 			return err
 		}
-		if !sleep(ctx, max(t.c.backoff(max(stuck, 1)), passing.pause)) {
+		if !backoff.Sleep(ctx, max(t.c.backoff(max(stuck, 1)), passing.pause)) {
 			if ended := ctx.Err(); ended != nil {
 				return fmt.Errorf("%w; %w while waiting to try again", passing.err, ended)
 			}
@@ -359,7 +362,7 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 		err = outer.Err
 	}
 	text := err.Error()
-	if masked := t.c.redact(maskQueries(text)); masked != text {
+	if masked := t.c.redact(scrub.Queries(text)); masked != text {
 		err = errors.New(masked)
 	}
 	err = transportError(ctx, err)
@@ -378,14 +381,14 @@ func (t *transfer) accept(resp *http.Response) (end int64, err error) {
 	case resp.StatusCode != http.StatusOK && (resp.StatusCode != http.StatusPartialContent || !asked):
 		return 0, t.refuse(resp)
 	case encoding != "" && encoding != "identity":
-		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", oneLine(encoding, 20))
+		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", scrub.OneLine(encoding, 20))
 	case resp.StatusCode == http.StatusPartialContent:
 		return t.acceptRest(resp)
 	}
 	contentType := strings.ToLower(resp.Header.Get("Content-Type"))
 	contentType = strings.TrimSpace(contentType[:strings.IndexAny(contentType+";", ",;")]) // ",": a proxy joined two
 	if message.MatchString(contentType) {
-		return 0, fmt.Errorf("%s answered %s, not a file", t.c.shown(resp.Request.URL), oneLine(contentType, 40))
+		return 0, fmt.Errorf("%s answered %s, not a file", t.c.shown(resp.Request.URL), scrub.OneLine(contentType, 40))
 	}
 	return t.acceptWhole(resp)
 }
@@ -400,8 +403,8 @@ func (t *transfer) refuse(resp *http.Response) error {
 	switch code := resp.StatusCode; {
 	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests,
 		code >= 500 && code != http.StatusNotImplemented:
-		pause := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
-		return &passingError{err: refusal, pause: min(pause, maxRetryAfter)}
+		pause := backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
+		return &passingError{err: refusal, pause: min(pause, backoff.MaxRetryAfter)}
 	}
 	return refusal
 }

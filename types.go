@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // Model names a video model. The set is open: a model that this package does not know is sent as it is.
@@ -158,7 +160,7 @@ type Task struct {
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in it.
 func (t *Task) String() string {
-	text := "task " + t.ID + ", " + oneLine(string(t.State), 40)
+	text := "task " + t.ID + ", " + scrub.OneLine(string(t.State), 40)
 	if t.Progress > 0 && !t.Done() {
 		text += fmt.Sprintf(", %.0f %%", t.Progress)
 	}

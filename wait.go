@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 const (
@@ -257,7 +260,7 @@ func (w *wait) pause(config *waitConfig, p *pacer, failure error) time.Duration 
 // retryAfter is how long the server wants to be left alone.
 func retryAfter(failure error) time.Duration {
 	if refusal, ok := errors.AsType[*APIError](failure); ok {
-		return min(refusal.RetryAfter, maxRetryAfter)
+		return min(refusal.RetryAfter, backoff.MaxRetryAfter)
 	}
 	return 0
 }
@@ -298,10 +301,10 @@ func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, f
 func (w *wait) cutShort(ctx context.Context, failure error) error {
 	state, why := "not seen yet", ""
 	if w.seen {
-		state = "still " + oneLine(string(w.state), 40)
+		state = "still " + scrub.OneLine(string(w.state), 40)
 	}
 	if failure != nil && !errors.Is(failure, ctx.Err()) {
-		why = ", last: " + oneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
+		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
 	}
 	return fmt.Errorf("vidu: waiting for task %s, which is %s: %w%s", w.id, state, ctx.Err(), why)
 }

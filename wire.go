@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // encoder collects the problems of one request while it turns it into the wire form.
@@ -187,7 +189,7 @@ func (e *encoder) appendExtra(object []byte, extra map[string]any) []byte {
 	}
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if isWireField(name) {
-			e.problem("extra", "%q is a field of the request; set it there", oneLine(name, 40))
+			e.problem("extra", "%q is a field of the request; set it there", scrub.OneLine(name, 40))
 		}
 	}
 	text, err := json.Marshal(extra)
