@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -422,7 +423,7 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 // isTornJSON finds a body whose end is missing: nothing said how long it would be, or it is longer than what is read.
 func isTornJSON(body []byte) bool {
 	var whole json.RawMessage
-	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(byteOrderMark)))).Decode(&whole)
+	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark)))).Decode(&whole)
 	return errors.Is(err, io.ErrUnexpectedEOF)
 }
 

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // ErrNotSupported says that the server lacks the endpoint. Listing, cancelling, credits and uploads are part of the
@@ -100,29 +102,29 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 }
 
 func decodePage(reply []byte) (*TaskPage, error) {
-	reply = bytes.TrimPrefix(reply, []byte(byteOrderMark))
+	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
-	list := value(reply)
-	if inner := list.member("data"); inner.isObject() && list.member("tasks") == nil {
+	list := lenientjson.Value(reply)
+	if inner := list.Member("data"); inner.IsObject() && list.Member("tasks") == nil {
 		list = inner
 	}
-	tasks := list.member("tasks")
-	if !tasks.isArray() && !tasks.isNull() || tasks == nil && !isEmptyPage(list) {
+	tasks := list.Member("tasks")
+	if !tasks.IsArray() && !tasks.IsNull() || tasks == nil && !isEmptyPage(list) {
 		return nil, fmt.Errorf("%w: it is no list of tasks", errBadReply)
 	}
-	page := &TaskPage{NextPageToken: list.member("next_page_token").str()}
-	for it := tasks.items(); it.next(); {
-		d := readTask(it.value)
+	page := &TaskPage{NextPageToken: list.Member("next_page_token").Str()}
+	for it := tasks.Items(); it.Next(); {
+		d := readTask(it.Value)
 		if d.task.ID == "" || d.twoIDs { // it must not hide the others
 			continue
 		}
 		if len(page.Tasks) == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		if d.task.raw = nil; len(it.value) <= maxListRaw {
-			d.task.raw = bytes.Clone(it.value) // a part of the page would keep the whole page alive
+		if d.task.raw = nil; len(it.Value) <= maxListRaw {
+			d.task.raw = bytes.Clone(it.Value) // a part of the page would keep the whole page alive
 		}
 		page.Tasks = append(page.Tasks, d.task)
 	}
@@ -130,9 +132,9 @@ func decodePage(reply []byte) (*TaskPage, error) {
 }
 
 // isEmptyPage tells a list of nothing, which some servers write without "tasks", from another object.
-func isEmptyPage(list value) bool {
-	for it := list.items(); it.next(); {
-		switch string(it.key) {
+func isEmptyPage(list lenientjson.Value) bool {
+	for it := list.Items(); it.Next(); {
+		switch string(it.Key) {
 		case "next_page_token", "total":
 		default:
 			return false
@@ -198,7 +200,7 @@ func checkReply(reply []byte) error {
 	if e := parseEnvelope(reply); e.saysError() {
 		return e.apiError(http.StatusOK)
 	}
-	if !value(trimLeft(reply)).isObject() {
+	if !lenientjson.Value(lenientjson.TrimLeft(reply)).IsObject() {
 		return fmt.Errorf("%w: it is no JSON object", errBadReply)
 	}
 	return nil

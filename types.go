@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -195,7 +196,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	if !json.Valid(data) || !value(trimLeft(data)).isObject() {
+	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
 		return errors.New("vidu: a task must be a JSON object")
 	}
 	d := readTask(bytes.Clone(data))
@@ -225,3 +226,19 @@ type VideoInfo struct {
 	Width    int     `json:"width,omitempty"`    // pixels
 	Height   int     `json:"height,omitempty"`   // pixels
 }
+
+// sharedWords are the words that most replies repeat.
+var sharedWords = func() map[string]string {
+	words := map[string]string{}
+	for _, word := range []string{
+		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
+		string(Resolution360p), string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
+		string(ModelQ3Drama), string(ModelQ3Ad), string(ModelQ3Mix), string(ModelQ3Turbo), string(ModelQ3),
+		string(ModelQ2Pro), string(ModelQ2), string(ModelQ1), string(Model20), string(Model15),
+	} {
+		words[word] = word
+	}
+	return words
+}()
+
+const longestSharedWord = 16 // bytes
