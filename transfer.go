@@ -366,7 +366,7 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 		err = errors.New(masked)
 	}
 	err = transportError(ctx, err)
-	if judgeRead(&attempt{err: err, ended: ctx.Err() != nil}) == again {
+	if classifyRead(&attempt{err: err, ended: ctx.Err() != nil}) == retry {
 		return &passingError{err: err}
 	}
 	return err
