@@ -6,19 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 
-	"golang.org/x/image/webp"
-
+	"github.com/vidu-go/vidu/internal/mediatype"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -67,8 +62,8 @@ func UploadRef(ref string) Media { return Media{source: fromUpload, ref: ref} }
 func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
 
 // File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
-// between, by its size, its modification time or its identity, is an error. What it is, is told by its first bytes, not
-// by its name.
+// between, by its size, its modification time or its identity, is an error. The content type is detected from the
+// content, not from the file name.
 func File(path string) Media { return FS(disk{}, path) }
 
 // FS is a file of a file system, such as an [embed.FS]. It behaves as [File].
@@ -229,7 +224,8 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 
 var errNoFile = errors.New("the file system returned neither a file nor an error")
 
-// regular passes on what Stat returned, unless it is no regular file of a known size. File systems are anybody's.
+// regular returns what Stat returned, unless that is not a regular file of a known size. Implementations of fs.FS are
+// untrusted.
 func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	switch {
 	case err != nil:
@@ -244,10 +240,9 @@ func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// checkContent tells the content type by the first bytes and, of an image, reads the dimensions from its header. No
-// pixel is decoded, so a header that lies costs nothing.
+// checkContent detects the content type from the content and checks the dimensions of an image.
 func checkContent(r io.Reader, kind *mediaKind) (string, error) {
-	head := make([]byte, 512)
+	head := make([]byte, mediatype.HeadSize)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return "", err
@@ -256,7 +251,7 @@ func checkContent(r io.Reader, kind *mediaKind) (string, error) {
 	if n == 0 {
 		return "", errors.New("is empty")
 	}
-	contentType := sniff(head)
+	contentType := mediatype.Sniff(head)
 	if err := kind.takes(contentType); err != nil {
 		return "", err
 	}
@@ -270,55 +265,16 @@ func (k *mediaKind) takes(contentType string) error {
 	return nil
 }
 
-// sniff is http.DetectContentType with the video containers that it does not know, and without its parameters.
-func sniff(head []byte) string {
-	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
-		switch brand := string(head[8:12]); brand {
-		case "qt  ":
-			return "video/quicktime"
-		case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis": // still pictures in the same container
-			return "image/" + brand
-		default:
-			return "video/mp4"
-		}
-	}
-	if len(head) >= 8 {
-		switch string(head[4:8]) {
-		case "moov", "mdat", "wide", "free", "skip", "pnot": // QuickTime before the "ftyp" box existed
-			return "video/quicktime"
-		}
-	}
-	contentType, _, _ := strings.Cut(http.DetectContentType(head), ";")
-	return contentType
-}
-
+// checkDimensions accepts what Go cannot read; the server may be able to.
 func checkDimensions(contentType string, r io.Reader) error {
-	var config image.Config
-	var err error
-	switch contentType {
-	case "image/png":
-		config, err = png.DecodeConfig(r)
-	case "image/jpeg":
-		config, err = jpeg.DecodeConfig(r)
-	case "image/webp":
-		config, err = webp.DecodeConfig(r)
-	default: // a video
-		return nil
-	}
-	if isUnsupported(err) {
+	width, height, err := mediatype.Dimensions(contentType, r)
+	if errors.Is(err, mediatype.ErrUnknown) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
 	}
-	return checkPixels(config.Width, config.Height)
-}
-
-// isUnsupported tells a valid image that Go's decoders do not know, such as a JPEG of 12 bits. The server may know it.
-func isUnsupported(err error) bool {
-	_, isJPEG := errors.AsType[jpeg.UnsupportedError](err)
-	_, isPNG := errors.AsType[png.UnsupportedError](err)
-	return isJPEG || isPNG
+	return checkPixels(width, height)
 }
 
 func checkPixels(width, height int) error {
