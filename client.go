@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -177,10 +178,10 @@ type request struct {
 	query   string // encoded
 	outside bool   // path is below the base URL, not the API path
 	signed  *signedLink
-	body    *body  // nil: none
-	paid    bool   // costs money: sent again only when provably nothing was created
-	payload string // of a paid request
-	limit   int64  // bytes of a good reply
+	body    *oneshot.Body // nil: none
+	paid    bool          // costs money: sent again only when provably nothing was created
+	payload string        // of a paid request
+	limit   int64         // bytes of a good reply
 }
 
 // signedLink is where a request goes that leaves the API: to another host, which gets the link and no key.
@@ -301,23 +302,23 @@ func (c *Client) record(ctx context.Context, level slog.Level, text string, attr
 // send puts one request on the wire and reads the answer. expect announces a large body before it is sent.
 func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	a := &attempt{}
-	var sent *oneShot
+	var sent *oneshot.Reader
 	if rq.body != nil {
-		sent = rq.body.open()
+		sent = rq.body.Open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
 	guarded, g := guard(ctx, rq.paid, sent)
 	defer g.release()
 	req := c.newRequest(guarded, rq)
 	if sent != nil {
-		req.Body, req.ContentLength = sent, rq.body.size
-		if expect && rq.body.size >= expectFrom {
+		req.Body, req.ContentLength = sent, rq.body.Size()
+		if expect && rq.body.Size() >= expectFrom {
 			req.Header["Expect"] = expectContinue
 		}
 	}
 	resp, err := c.clientFor(rq).Do(req)
 	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
-		a.incomplete = sent.seal()
+		a.incomplete = sent.Seal()
 	}
 	a.ended = ctx.Err() != nil
 	if resent := context.Cause(guarded) == errResent; resent && (err != nil || resp.StatusCode > 299) { //nolint:errorlint // the very one

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -344,7 +345,7 @@ func (e *callError) Unwrap() error { return e.err }
 // wrap says which call failed.
 func (c *Client) wrap(rq *request, err error) error {
 	text := c.redact(err.Error())
-	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
+	if _, ours := errors.AsType[*oneshot.SourceError](err); !ours { // an error about media quotes the names of files
 		text = scrub.Queries(text)
 	}
 	if rq.signed != nil && rq.signed.url.RawQuery != "" {

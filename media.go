@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/vidu-go/vidu/internal/mediatype"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -142,17 +143,27 @@ var (
 	}
 )
 
-// inline is media that travels in the request, checked and measured.
+// inline is media that travels in the request, checked and measured. It opens itself for its Source: Media must not
+// have an exported method for that.
 type inline struct {
-	media  Media
-	prefix string      // "data:image/png;base64,"; a data URI is all prefix
-	size   int64       // bytes before base64, the prefix not counted
-	info   fs.FileInfo // of a file when it was checked; nil otherwise
-	field  string      // where it stands in the request
-	raw    bool        // sent as it is, without prefix and base64
+	oneshot.Source // its Prefix is "data:image/png;base64,"; a data URI is all prefix
 
+	media       Media
 	contentType string
 }
+
+// newInline returns media as a source whose data are media's own.
+func newInline(m Media) *inline {
+	in := &inline{media: m}
+	in.Data = in
+	return in
+}
+
+// Open implements [oneshot.Opener].
+func (in *inline) Open() (io.ReadCloser, fs.FileInfo, error) { return in.media.open() }
+
+// String implements [oneshot.Opener].
+func (in *inline) String() string { return in.media.String() }
 
 // check returns what goes on the wire for media without data of its own, or the inline that will. The error is a
 // reason for a [FieldProblem].
@@ -166,7 +177,9 @@ func (m Media) check(kind *mediaKind) (string, *inline, error) {
 		}
 		return m.ref, nil, nil
 	case fromDataURI:
-		return "", &inline{media: m, prefix: m.ref}, checkDataURI(m.ref, kind)
+		in := newInline(m)
+		in.Prefix = m.ref
+		return "", in, checkDataURI(m.ref, kind)
 	case fromFile, fromBytes:
 		in, err := m.checkInline(kind)
 		return "", in, err
@@ -181,23 +194,24 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 		return nil, err
 	}
 	defer file.Close()
-	in := &inline{media: m, size: int64(len(m.data)), info: info}
+	in := newInline(m)
+	in.Size, in.Info = int64(len(m.data)), info
 	if info != nil {
-		in.size = info.Size()
+		in.Size = info.Size()
 	}
-	if in.size > kind.maxBytes {
-		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.size, kind.maxBytes)
+	if in.Size > kind.maxBytes {
+		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.Size, kind.maxBytes)
 	}
 	contentType, err := checkContent(file, kind)
 	if err != nil {
 		return nil, err
 	}
-	in.contentType, in.prefix = contentType, "data:"+contentType+";base64,"
+	in.contentType, in.Prefix = contentType, "data:"+contentType+";base64,"
 	return in, nil
 }
 
-// open opens the media's data and, when that is a file, tells which. Only regular files are opened: a device or a pipe
-// could block for ever.
+// open opens the media's data and, when that is a file, returns its description as well. Only regular files are opened:
+// a device or a pipe could block for ever.
 func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	if m.source != fromFile {
 		return io.NopCloser(bytes.NewReader(m.data)), nil, nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -53,7 +54,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	body := newBody([]byte(`{"id":"`+id+`"}`), nil, nil)
+	body := oneshot.New([]byte(`{"id":"`+id+`"}`), nil, nil)
 	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(reply []byte) error {
 			if text := trimLeft(reply); len(text) == 0 || string(text) == "null" {

@@ -10,6 +10,8 @@ import (
 	"net/http/httptrace"
 	"sync/atomic"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
@@ -93,7 +95,7 @@ var errResent = errors.New("the HTTP transport tried to send the request again b
 // than it may. A create may ask for any number as long as nobody has touched its body; after that, only for its first.
 // It is the best that can be done about a RoundTripper that retries, and it may come too late: see WithHTTPClient. Call
 // release when the attempt is over.
-func guard(ctx context.Context, paid bool, sent *oneShot) (context.Context, *wireGuard) {
+func guard(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *wireGuard) {
 	g := &wireGuard{}
 	g.left.Store(maxSendings)
 	if paid {
@@ -108,13 +110,13 @@ func guard(ctx context.Context, paid bool, sent *oneShot) (context.Context, *wir
 // wireGuard counts the connections of one attempt.
 type wireGuard struct {
 	left   atomic.Int32
-	sent   *oneShot // of a create
+	sent   *oneshot.Reader // of a create
 	cancel context.CancelCauseFunc
 	trace  httptrace.ClientTrace
 }
 
 func (g *wireGuard) getConn(string) {
-	if g.sent != nil && g.sent.untouched() { // nothing of it can have been sent; a transport may fetch a token first
+	if g.sent != nil && g.sent.Untouched() { // nothing of it can have been sent; a transport may fetch a token first
 		g.left.Store(0)
 		return
 	}

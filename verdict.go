@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // verdict says what one failed attempt at a paid create proves.
@@ -136,7 +138,7 @@ func codeOf(err error) ErrorCode {
 func isContextEnd(a *attempt) bool { return a.ended }
 
 func isMediaFailure(a *attempt) bool {
-	var failure *mediaError
+	var failure *oneshot.SourceError
 	return errors.As(a.err, &failure)
 }
 
