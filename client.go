@@ -21,6 +21,7 @@ import (
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // version is the version of this module, for the User-Agent header.
@@ -36,10 +37,7 @@ type Client struct {
 	contentType   []string
 	encoding      []string
 	userAgent     []string
-	creates       *http.Client
-	reads         *http.Client
-	downloads     *http.Client
-	uploads       *http.Client
+	http          transport.Clients
 	insecureHTTP  bool
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
@@ -88,12 +86,10 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		budget:        new(backoff.Budget),
 		pacer:         newPacer(rand.Float64),
 		waiters:       newWaiters(),
+		http:          transport.New(cfg.httpClient),
 		official:      cfg.official,
 		recovery:      cfg.recovery,
 	}
-	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
-	c.uploads = new(*c.downloads)
-	c.uploads.Timeout = c.creates.Timeout // a storage may stop reading; downloads notice by themselves when theirs stops
 	return c, nil
 }
 
@@ -170,6 +166,13 @@ func checkKey(key string) error {
 	}
 	return nil
 }
+
+// Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
+const (
+	maxCreateReply = 32 << 20
+	maxReply       = 16 << 20
+	maxErrorReply  = 64 << 10
+)
 
 // request is one call of the API.
 type request struct {
@@ -307,8 +310,8 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		sent = rq.body.Open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
-	guarded, g := guard(ctx, rq.paid, sent)
-	defer g.release()
+	guarded, g := watch(ctx, rq.paid, sent)
+	defer g.Release()
 	req := c.newRequest(guarded, rq)
 	if sent != nil {
 		req.Body, req.ContentLength = sent, rq.body.Size()
@@ -321,11 +324,11 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		a.incomplete = sent.Seal()
 	}
 	a.ended = ctx.Err() != nil
-	if resent := context.Cause(guarded) == errResent; resent && (err != nil || resp.StatusCode > 299) { //nolint:errorlint // the very one
+	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
 		if err == nil { // whatever it says, it may not speak of the first sending
 			resp.Body.Close()
 		}
-		err = errResent
+		err = transport.ErrRetried
 	}
 	if err != nil {
 		a.err = c.wrap(rq, transportError(ctx, err))
@@ -333,10 +336,21 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	}
 	defer resp.Body.Close()
 	if a.incomplete { // the server may wait for the rest of the request as we wait for the rest of its early answer
-		defer time.AfterFunc(earlyAnswerTime, g.release).Stop()
+		defer time.AfterFunc(earlyAnswerTime, g.Release).Stop()
 	}
 	c.readAnswer(ctx, rq, resp, a)
 	return a
+}
+
+// watch guards one attempt against a transport that retries by itself. For that a create may use one connection only.
+func watch(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *transport.Guard) {
+	switch {
+	case !paid:
+		return transport.Watch(ctx, transport.Sendings, nil)
+	case sent == nil: // in an interface it would be a body
+		return transport.Watch(ctx, 1, nil)
+	}
+	return transport.Watch(ctx, 1, sent)
 }
 
 const earlyAnswerTime = 30 * time.Second
@@ -344,11 +358,11 @@ const earlyAnswerTime = 30 * time.Second
 func (c *Client) clientFor(rq *request) *http.Client {
 	switch {
 	case rq.paid:
-		return c.creates
+		return c.http.Creates
 	case rq.signed != nil:
-		return c.uploads
+		return c.http.Uploads
 	}
-	return c.reads
+	return c.http.Reads
 }
 
 // newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
@@ -402,7 +416,10 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 		limit = maxErrorReply
 	}
 	var err error
-	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	if errors.Is(err, transport.ErrTooBig) {
+		err = errReplyTooBig
+	}
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := encoding != "" && encoding != "identity"
 	switch {
@@ -416,7 +433,7 @@ func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Respons
 		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}
 	if a.status > 299 && errors.Is(err, errReplyTooBig) {
-		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
+		transport.Drain(resp.Body)
 	}
 }
 
