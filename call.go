@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
@@ -93,30 +94,30 @@ var expectContinue = []string{"100-continue"}
 // send sends rq once and reads the response.
 func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	a := &attempt{}
-	var sent *oneShot
+	var sent *oneshot.Reader
 	if rq.body != nil {
-		sent = rq.body.open()
+		sent = rq.body.Open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
-	guarded, g := guard(ctx, rq.paid, sent)
-	defer g.release()
+	guarded, g := watch(ctx, rq.paid, sent)
+	defer g.Release()
 	req := c.newRequest(guarded, rq)
 	if sent != nil {
-		req.Body, req.ContentLength = sent, rq.body.size
-		if expect && rq.body.size >= expectFrom {
+		req.Body, req.ContentLength = sent, rq.body.Size()
+		if expect && rq.body.Size() >= expectFrom {
 			req.Header["Expect"] = expectContinue
 		}
 	}
 	resp, err := c.clientFor(rq).Do(req)
 	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
-		a.incomplete = sent.seal()
+		a.incomplete = sent.Seal()
 	}
 	a.ended = ctx.Err() != nil
-	if resent := context.Cause(guarded) == errResent; resent && (err != nil || resp.StatusCode > 299) { //nolint:errorlint // the very one
+	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
 		if err == nil { // whatever the response is, it may not be about the first sending
 			resp.Body.Close()
 		}
-		err = errResent
+		err = transport.ErrRetried
 	}
 	if err != nil {
 		a.err = c.operation(rq).wrap(transportError(ctx, err))
@@ -124,13 +125,24 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	}
 	defer resp.Body.Close()
 	if a.incomplete { // the server may wait for the rest of the request while we wait for the rest of its early response
-		defer time.AfterFunc(earlyResponseTime, g.release).Stop()
+		defer time.AfterFunc(earlyResponseTime, g.Release).Stop()
 	}
 	c.readResponse(ctx, rq, resp, a)
 	return a
 }
 
 const earlyResponseTime = 30 * time.Second
+
+// watch guards one attempt against a transport that retries by itself. A create gets one connection only.
+func watch(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *transport.Guard) {
+	switch {
+	case !paid:
+		return transport.Watch(ctx, transport.Sendings, nil)
+	case sent == nil: // a nil pointer in an interface would be a body
+		return transport.Watch(ctx, 1, nil)
+	}
+	return transport.Watch(ctx, 1, sent)
+}
 
 // readResponse fills a from resp. Only a 2xx that was read to its end leaves a.err nil.
 func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
@@ -144,19 +156,21 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		limit = maxErrorReply
 	}
 	var err error
-	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
 	encoding := resp.Header.Get("Content-Encoding")
 	encoded := encoding != "" && encoding != "identity"
-	tooBig := errors.Is(err, errReplyTooBig)
+	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
-			io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
+			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
 		}
 	case encoded:
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
+	case tooBig:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}

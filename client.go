@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"runtime"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // version is the version of this module, for the User-Agent header.
@@ -32,10 +32,7 @@ type Client struct {
 	contentType   []string
 	encoding      []string
 	userAgent     []string
-	creates       *http.Client
-	reads         *http.Client
-	downloads     *http.Client
-	uploads       *http.Client
+	http          transport.Clients
 	insecureHTTP  bool
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
@@ -84,12 +81,10 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		budget:        new(backoff.Budget),
 		pacer:         newPacer(rand.Float64),
 		waiters:       newWaiters(),
+		http:          transport.New(cfg.httpClient),
 		official:      cfg.official,
 		recovery:      cfg.recovery,
 	}
-	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
-	c.uploads = new(*c.downloads)
-	c.uploads.Timeout = c.creates.Timeout // a storage may stop reading; downloads notice by themselves when theirs stops
 	return c, nil
 }
 

@@ -51,7 +51,7 @@ const MaxErrorReply = maxErrorReply
 
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
-	return c.creates, c.reads, c.downloads
+	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
 // Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -29,7 +30,7 @@ func (e *callError) Unwrap() error { return e.err }
 // wrap names the call that failed.
 func (op operation) wrap(err error) error {
 	text := op.mask(err.Error())
-	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
+	if _, ours := errors.AsType[*oneshot.SourceError](err); !ours { // an error about media quotes the names of files
 		text = scrub.Queries(text)
 	}
 	if op.query != "" {

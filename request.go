@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million characters.
@@ -20,10 +22,10 @@ type request struct {
 	query     string // encoded
 	fromRoot  bool   // path is below the base URL, not below the API path
 	presigned *presignedLink
-	body      *body  // nil: none
-	paid      bool   // costs money: sent again only when provably nothing was created
-	payload   string // of a paid request
-	limit     int64  // bytes of a 2xx reply
+	body      *oneshot.Body // nil: none
+	paid      bool          // costs money: sent again only when provably nothing was created
+	payload   string        // of a paid request
+	limit     int64         // bytes of a 2xx reply
 }
 
 // presignedLink is where a request goes that leaves the API: to a storage host, which gets the link and no key.
@@ -80,11 +82,11 @@ func (c *Client) target(rq *request) *url.URL {
 func (c *Client) clientFor(rq *request) *http.Client {
 	switch {
 	case rq.paid:
-		return c.creates
+		return c.http.Creates
 	case rq.presigned != nil:
-		return c.uploads
+		return c.http.Uploads
 	}
-	return c.reads
+	return c.http.Reads
 }
 
 // newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // verdict is what one failed attempt proves, and so what may be done next.
@@ -128,7 +130,7 @@ func codeOf(err error) ErrorCode {
 func isContextEnd(a *attempt) bool { return a.ended }
 
 func isMediaFailure(a *attempt) bool {
-	var failure *mediaError
+	var failure *oneshot.SourceError
 	return errors.As(a.err, &failure)
 }
 
