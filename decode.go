@@ -2,18 +2,14 @@ package vidu
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -36,13 +32,10 @@ const (
 	maxWarnings  = 20
 )
 
-// byteOrderMark begins the texts of some servers. JSON does not allow it.
-const byteOrderMark = "\uFEFF"
-
 // decodeTask reads a task from the reply of create, query, list or callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
 func decodeTask(body []byte) (*Task, error) {
-	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
+	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := readTask(body)
 	switch {
 	case d.twoIDs:
@@ -70,20 +63,20 @@ func syntaxError(body []byte) error {
 // taskDecoder reads the members of a reply into task and keeps those that are not fields of it.
 type taskDecoder struct {
 	task     *Task
-	status   State  // what some gateways say instead of "state"
-	wrapped  value  // "data": the task itself, where the gateway wraps it
-	failNote string // "fail_reason"
-	failed   bool   // the reply says that it is an error
-	taskID   bool   // the id came from "task_id", which wins over "id"
-	oddID    bool   // there is a "task_id" that no task can have
+	status   State             // what some gateways say instead of "state"
+	wrapped  lenientjson.Value // "data": the task itself, where the gateway wraps it
+	failNote string            // "fail_reason"
+	failed   bool              // the reply says that it is an error
+	taskID   bool              // the id came from "task_id", which wins over "id"
+	oddID    bool              // there is a "task_id" that no task can have
 	twoIDs   bool
 }
 
 // readTask reads what it can of any text.
 func readTask(body []byte) taskDecoder {
 	d := taskDecoder{task: &Task{raw: body}}
-	d.read(value(body))
-	if d.wrapped.isObject() && !d.taskID {
+	d.read(lenientjson.Value(body))
+	if d.wrapped.IsObject() && !d.taskID {
 		d.unwrap()
 	}
 	if d.oddID {
@@ -107,28 +100,28 @@ func (d *taskDecoder) unwrap() {
 
 func (d *taskDecoder) found() bool { return d.task.ID != "" || d.task.State != "" }
 
-func (d *taskDecoder) read(object value) {
-	for it := object.items(); it.next(); {
-		if !d.readMember(it.key, it.value) && len(d.task.Warnings) < maxWarnings {
-			d.task.Warnings = append(d.task.Warnings, string(it.key)+" cannot be read")
+func (d *taskDecoder) read(object lenientjson.Value) {
+	for it := object.Items(); it.Next(); {
+		if !d.readMember(it.Key, it.Value) && len(d.task.Warnings) < maxWarnings {
+			d.task.Warnings = append(d.task.Warnings, string(it.Key)+" cannot be read")
 		}
 	}
 }
 
 // readMember returns false for a value that the member cannot have.
-func (d *taskDecoder) readMember(name []byte, v value) bool {
+func (d *taskDecoder) readMember(name []byte, v lenientjson.Value) bool {
 	switch string(name) {
 	case "task_id":
 		return d.readID(v, true)
 	case "id":
 		return d.readID(v, false)
 	case "status":
-		d.status = parseState(v.str()) // numbers are the wrapping's
+		d.status = parseState(v.Str()) // numbers are the wrapping's
 	case "data":
 		d.twoIDs = d.twoIDs || (d.wrapped != nil && string(d.wrapped) != string(v))
 		d.wrapped = v
 	case "error":
-		d.failed = d.failed || !v.isEmpty()
+		d.failed = d.failed || !v.IsEmpty()
 	case "success":
 		d.failed = d.failed || string(v) == "false"
 	case "fail_reason":
@@ -140,12 +133,12 @@ func (d *taskDecoder) readMember(name []byte, v value) bool {
 }
 
 // readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
-func (d *taskDecoder) readID(v value, isTaskID bool) bool {
-	id := v.text()
+func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) bool {
+	id := v.Text()
 	switch {
 	case !validID(id):
-		d.oddID = d.oddID || (isTaskID && !v.isEmpty())
-		return v.isEmpty()
+		d.oddID = d.oddID || (isTaskID && !v.IsEmpty())
+		return v.IsEmpty()
 	case d.task.ID == "", isTaskID && !d.taskID:
 		d.task.ID, d.taskID = id, isTaskID
 	case isTaskID == d.taskID && id != d.task.ID:
@@ -154,7 +147,7 @@ func (d *taskDecoder) readID(v value, isTaskID bool) bool {
 	return true
 }
 
-func (t *Task) readField(name []byte, v value) bool {
+func (t *Task) readField(name []byte, v lenientjson.Value) bool {
 	switch string(name) {
 	case "type":
 		return readText(v, &t.Type)
@@ -169,13 +162,13 @@ func (t *Task) readField(name []byte, v value) bool {
 	case "prompt":
 		return readText(v, &t.Prompt)
 	case "images":
-		return v.readTexts(&t.Images)
+		return readEcho(v, &t.Images)
 	case "videos":
-		return v.readTexts(&t.Videos)
+		return readEcho(v, &t.Videos)
 	case "duration":
-		return v.readInt(&t.Duration)
+		return v.ReadInt(&t.Duration)
 	case "seed":
-		return v.readInt(&t.Seed)
+		return v.ReadInt(&t.Seed)
 	case "aspect_ratio":
 		return readText(v, &t.AspectRatio)
 	case "resolution":
@@ -183,25 +176,25 @@ func (t *Task) readField(name []byte, v value) bool {
 	case "movement_amplitude":
 		return readText(v, &t.MovementAmplitude)
 	case "credits":
-		return v.readInt(&t.Credits)
+		return v.ReadInt(&t.Credits)
 	case "payload":
 		return readText(v, &t.Payload)
 	case "cus_priority":
-		return v.readInt(&t.Priority)
+		return v.ReadInt(&t.Priority)
 	case "off_peak":
-		return v.readBool(&t.OffPeak)
+		return v.ReadBool(&t.OffPeak)
 	case "audio":
-		return v.readBool(&t.Audio)
+		return v.ReadBool(&t.Audio)
 	case "audio_type":
 		return readText(v, &t.AudioType)
 	case "bgm":
-		return v.readBool(&t.BGM)
+		return v.ReadBool(&t.BGM)
 	case "is_rec":
-		return v.readBool(&t.IsRec)
+		return v.ReadBool(&t.IsRec)
 	case "watermark":
-		return v.readBool(&t.Watermark)
+		return v.ReadBool(&t.Watermark)
 	case "wm_position":
-		return v.readWatermarkPosition(&t.WatermarkPosition)
+		return readWatermarkPosition(v, &t.WatermarkPosition)
 	case "wm_url":
 		return readText(v, &t.WatermarkURL)
 	case "meta_data":
@@ -209,15 +202,15 @@ func (t *Task) readField(name []byte, v value) bool {
 	case "client_request_id":
 		return readText(v, &t.ClientRequestID)
 	case "created_at":
-		return v.readTime(&t.CreatedAt)
+		return v.ReadTime(&t.CreatedAt)
 	case "err_code":
 		return readText(v, &t.ErrCode)
 	case "err_msg":
 		return readText(v, &t.ErrMessage)
 	case "progress":
-		return v.readNumber(&t.Progress)
+		return v.ReadNumber(&t.Progress)
 	case "creations":
-		return v.readCreations(&t.Creations)
+		return readCreations(v, &t.Creations)
 	}
 	return true
 }
@@ -244,424 +237,118 @@ func (d *taskDecoder) whyNoTask(body []byte) error {
 	return errNoTask
 }
 
-// envelope is what the known shapes of an error body have in common.
-type envelope struct {
-	reason   string
-	code     string // in words, or a number, which some servers write as a string
-	kind     string // the nested error's "type"
-	message  string
-	traceID  string
-	metadata json.RawMessage
-	nested   value // "error" where it is an object
-	failed   bool  // the body says in so many words that it is an error
-}
+// The readers below report whether they could read the value, as those of lenientjson do.
 
-// parseEnvelope reads the beginning of an error body of any shape; what is not a JSON object gives the zero envelope.
-func parseEnvelope(body []byte) envelope {
-	var e envelope
-	body = bytes.TrimPrefix(body, []byte(byteOrderMark))
-	e.read(value(body[:min(len(body), maxErrorReply)]))
-	if nested := e.nested; nested != nil { // only one deep: every level is read once more
-		e.kind = nested.member("type").str()
-		e.read(nested)
-	}
-	return e
-}
-
-func (e *envelope) read(object value) {
-	for it := object.items(); it.next(); {
-		v := it.value
-		switch string(it.key) {
-		case "reason":
-			e.reason = cmp.Or(v.str(), e.reason)
-		case "code":
-			e.code = cmp.Or(v.text(), e.code)
-		case "message", "msg":
-			e.message = cmp.Or(v.text(), e.message)
-		case "success":
-			e.failed = e.failed || string(v) == "false"
-		case "error":
-			e.failed = e.failed || !v.isEmpty()
-			e.message = cmp.Or(e.message, v.str())
-			if v.isObject() {
-				e.nested = v
-			}
-		case "metadata":
-			if v.isObject() && json.Valid(v) {
-				e.metadata = json.RawMessage(v)
-				e.traceID = v.member("trace_id").text()
-			}
-		}
-	}
-}
-
-// saysError tells an error envelope with status 200 from a reply that lacks a task for another reason.
-func (e *envelope) saysError() bool {
-	number, word := e.splitCode()
-	return e.failed || e.reason != "" || number >= 400 ||
-		(word != "" && !strings.EqualFold(word, "success") && !strings.EqualFold(word, "ok"))
-}
-
-func (e *envelope) splitCode() (number int, word string) {
-	if number, err := strconv.Atoi(e.code); err == nil {
-		return number, ""
-	}
-	return 0, e.code
-}
-
-// errorCode classifies by reason, then by a code in words, then by a numeric code, then by the status. The nested
-// error's type is the last resort, except for money: some servers say 429 and insufficient_quota.
-func (e *envelope) errorCode(status int) ErrorCode {
-	number, _ := e.splitCode()
-	kind := ErrorCode(e.kind)
-	switch word := e.word(); {
-	case word != "":
-		return word
-	case kind.outOfMoney():
-		return kind
-	}
-	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
-}
-
-// word is the code that the body itself gives in words.
-func (e *envelope) word() ErrorCode {
-	_, word := e.splitCode()
-	return ErrorCode(cmp.Or(e.reason, word))
-}
-
-func (e *envelope) apiError(status int) *APIError {
-	return &APIError{
-		StatusCode: status, Code: e.errorCode(status), Message: e.message,
-		TraceID: cmp.Or(e.traceID, traceIDIn(e.message)), Metadata: e.metadata,
-	}
-}
-
-// traceIDIn finds the id in a message such as "no such model (request id: 20260801…)".
-func traceIDIn(message string) string {
-	_, after, _ := strings.Cut(message, "request id: ")
-	id, _, _ := strings.Cut(after, " ")
-	return strings.TrimRight(id, ").,")
-}
-
-// value is one JSON value as received.
-type value []byte
-
-// items walks the members of a JSON object or the elements of an array. It ends at the first thing that is not JSON,
-// so that a reply that was cut off yields what came before the cut; an object or array that was itself cut is still
-// yielded, a cut string or number never.
-type items struct {
-	rest   []byte
-	object bool
-	key    []byte // of an object's member
-	value  value
-}
-
-func (v value) items() items {
-	text := trimLeft(v)
-	if len(text) == 0 || (text[0] != '{' && text[0] != '[') {
-		return items{}
-	}
-	return items{rest: text[1:], object: text[0] == '{'}
-}
-
-func (it *items) next() bool {
-	it.rest = trimLeft(it.rest)
-	if len(it.rest) > 0 && it.rest[0] == ',' {
-		it.rest = trimLeft(it.rest[1:])
-	}
-	if it.object && !it.nextKey() {
-		return false
-	}
-	n := valueLen(it.rest)
-	if n == 0 {
-		return false
-	}
-	it.value, it.rest = value(it.rest[:n]), it.rest[n:]
-	return true
-}
-
-func (it *items) nextKey() bool {
-	n := stringLen(it.rest)
-	if n == 0 {
-		return false
-	}
-	it.key = it.rest[1 : n-1]
-	if bytes.IndexByte(it.key, '\\') >= 0 {
-		it.key = []byte(value(it.rest[:n]).str())
-	}
-	it.rest = trimLeft(it.rest[n:])
-	if len(it.rest) == 0 || it.rest[0] != ':' {
-		return false
-	}
-	it.rest = trimLeft(it.rest[1:])
-	return true
-}
-
-func trimLeft(text []byte) []byte {
-	for len(text) > 0 && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
-		text = text[1:]
-	}
-	return text
-}
-
-// stringLen is the length of the JSON string at the start of text, quotes included; 0 when there is none or it is cut.
-func stringLen(text []byte) int {
-	if len(text) == 0 || text[0] != '"' {
-		return 0
-	}
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// valueLen is the length of the JSON value at the start of text; 0 when there is none or it is a cut string or number.
-// What is inside objects and arrays is not checked.
-func valueLen(text []byte) int {
-	if len(text) == 0 {
-		return 0
-	}
-	switch text[0] {
-	case '"':
-		return stringLen(text)
-	case '{', '[':
-		return compositeLen(text)
-	case '}', ']', ',', ':':
-		return 0
-	}
-	n := max(bytes.IndexAny(text, ",]} \n\t\r"), 0)
-	if !json.Valid(text[:n]) {
-		return 0
-	}
-	return n
-}
-
-func compositeLen(text []byte) int {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			n := stringLen(text[i:])
-			if n == 0 {
-				return len(text)
-			}
-			i += n - 1
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return len(text)
-}
-
-func (v value) isObject() bool { return len(v) > 0 && v[0] == '{' }
-func (v value) isArray() bool  { return len(v) > 0 && v[0] == '[' }
-func (v value) isString() bool { return len(v) > 1 && v[0] == '"' }
-func (v value) isNumber() bool { return len(v) > 0 && (v[0] == '-' || ('0' <= v[0] && v[0] <= '9')) }
-func (v value) isNull() bool   { return len(v) == 0 || string(v) == "null" }
-
-// isEmpty is true for null and for "", {}, [] and false, which some servers send where others send nothing.
-func (v value) isEmpty() bool {
-	switch string(v) {
-	case "", "null", `""`, "{}", "[]", "false":
+func readText[S ~string](v lenientjson.Value, to *S) bool {
+	if word, ok := sharedWord(v); ok {
+		*to = S(word)
 		return true
 	}
-	return false
+	*to = S(v.Text())
+	return v.IsString() || v.IsNumber() || v.IsNull()
 }
 
-// member finds a member of an object by its exact name.
-func (v value) member(name string) value {
-	for it := v.items(); it.next(); {
-		if string(it.key) == name {
-			return it.value
-		}
+// sharedWord returns the string that all replies share for a word that most of them repeat, so that it costs no memory.
+func sharedWord(v lenientjson.Value) (string, bool) {
+	if len(v) > len(`""`)+longestSharedWord || !v.IsString() {
+		return "", false
 	}
-	return nil
+	word, ok := sharedWords[string(v[1:len(v)-1])]
+	return word, ok
 }
 
-// commonWords are what most replies say again. Their strings are shared, so they cost no memory of their own.
-var commonWords = func() map[string]string {
-	words := map[string]string{}
-	for _, word := range []string{
-		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
-		string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
-	} {
-		words[word] = word
-	}
-	for model := range models {
-		words[string(model)] = string(model)
-	}
-	return words
-}()
-
-const longestCommonWord = 16
-
-// str is the content of a JSON string, "" for everything else.
-func (v value) str() string {
-	if !v.isString() {
-		return ""
-	}
-	inner := v[1 : len(v)-1]
-	if len(inner) <= longestCommonWord {
-		if word, ok := commonWords[string(inner)]; ok {
-			return word
-		}
-	}
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
-		return string(inner)
-	}
-	var s string
-	if json.Unmarshal(v, &s) != nil {
-		return ""
-	}
-	return s
-}
-
-// text is a JSON string's content or a number digit by digit: ids exceed what float64 holds.
-func (v value) text() string {
-	if v.isNumber() {
-		return string(v)
-	}
-	return v.str()
-}
-
-// The readers below return false for what they cannot read. null and "" say nothing, which is no fault.
-
-func readText[S ~string](v value, to *S) bool {
-	*to = S(v.text())
-	return v.isString() || v.isNumber() || v.isNull()
-}
-
-func (v value) readTexts(to *[]string) bool {
-	if len(v) > maxEcho {
-		return false
-	}
-	*to = nil
-	for it := v.items(); it.next(); {
-		*to = append(*to, it.value.text())
-	}
-	return v.isArray() || v.isEmpty()
-}
-
-func (v value) readNumber(to *float64) bool {
-	text := strings.TrimSuffix(v.text(), "%") // one gateway's progress
-	if text == "" {
-		return v.isString() || v.isNull()
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
-		return false
-	}
-	*to = n
-	return true
-}
-
-func (v value) readInt(to *int) bool {
-	if n, err := strconv.Atoi(string(bytes.Trim(v, `"`))); err == nil {
-		*to = n
-		return true
-	}
-	var n float64 // 4.0, 1e2
-	if !v.readNumber(&n) || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
-		return false
-	}
-	*to = int(n)
-	return true
-}
-
-func (v value) readBool(to *bool) bool {
-	switch string(v) {
-	case "true", `"true"`, "1", `"1"`:
-		*to = true
-		return true
-	case "false", `"false"`, "0", `"0"`, `""`, "null":
-		*to = false
-		return true
-	}
-	return false
-}
-
-// readTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings.
-func (v value) readTime(to *time.Time) bool {
-	if v.isEmpty() || string(bytes.Trim(v, `"`)) == "0" {
-		return v.isString() || v.isNumber() || v.isNull()
-	}
-	var t time.Time
-	if t.UnmarshalJSON(v) != nil {
-		n, err := strconv.ParseInt(v.text(), 10, 64)
-		if err != nil || n < 0 {
-			return false
-		}
-		t = time.Unix(n, 0)
-		if n > 1e11 { // as seconds this would be the year 5138
-			t = time.UnixMilli(n)
-		}
-	}
-	t = t.UTC()
-	if t.Year() < 1 || t.Year() > 9999 {
-		return false // a task with such a time could not be marshalled
-	}
-	*to = t
-	return true
+// readEcho leaves out what may be an echo of inline media: the caller has those already.
+func readEcho(v lenientjson.Value, to *[]string) bool {
+	return len(v) <= maxEcho && v.ReadTexts(to)
 }
 
 // readWatermarkPosition reads the number that was sent or the name that the seed's gateway makes of it.
-func (v value) readWatermarkPosition(to *int) bool {
+func readWatermarkPosition(v lenientjson.Value, to *int) bool {
 	names := []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
-	if i := slices.Index(names, v.str()); i >= 0 {
+	if i := slices.Index(names, v.Str()); i >= 0 {
 		*to = i
 		return true
 	}
-	return v.readInt(to)
+	return v.ReadInt(to)
 }
 
-func (v value) readCreations(to *[]Creation) bool {
+func readCreations(v lenientjson.Value, to *[]Creation) bool {
 	*to = nil
-	it := v.items()
-	for len(*to) < maxCreations && it.next() {
-		*to = append(*to, it.value.creation())
+	it := v.Items()
+	for len(*to) < maxCreations && it.Next() {
+		*to = append(*to, readCreation(it.Value))
 	}
-	return v.isEmpty() || (v.isArray() && !it.next())
+	return v.IsEmpty() || (v.IsArray() && !it.Next())
 }
 
-func (v value) creation() Creation {
+func readCreation(v lenientjson.Value) Creation {
 	var c Creation
-	for it := v.items(); it.next(); {
-		switch v := it.value; string(it.key) {
+	for it := v.Items(); it.Next(); {
+		switch v := it.Value; string(it.Key) {
 		case "id":
-			c.ID = v.text()
+			c.ID = v.Text()
 		case "url":
-			c.URL = v.str()
+			c.URL = v.Str()
 		case "cover_url":
-			c.CoverURL = v.str()
+			c.CoverURL = v.Str()
 		case "watermarked_url":
-			c.WatermarkedURL = v.str()
+			c.WatermarkedURL = v.Str()
 		case "moderation_url":
-			v.readTexts(&c.ModerationURLs)
+			readEcho(v, &c.ModerationURLs)
 		case "video":
-			c.Video = v.video()
+			c.Video = readVideo(v)
 		}
 	}
 	return c
 }
 
-func (v value) video() VideoInfo {
+func readVideo(v lenientjson.Value) VideoInfo {
 	size := v // where there is no "resolution", as in a Task of ours that was marshalled
-	if inner := v.member("resolution"); inner.isObject() {
+	if inner := v.Member("resolution"); inner.IsObject() {
 		size = inner
 	}
 	var info VideoInfo
-	v.member("duration").readNumber(&info.Duration)
-	v.member("fps").readInt(&info.FPS)
-	size.member("width").readInt(&info.Width)
-	size.member("height").readInt(&info.Height)
+	v.Member("duration").ReadNumber(&info.Duration)
+	v.Member("fps").ReadInt(&info.FPS)
+	size.Member("width").ReadInt(&info.Width)
+	size.Member("height").ReadInt(&info.Height)
 	return info
+}
+
+// checkReply refuses what is not a JSON object, or is one that says it is an error.
+func checkReply(reply []byte) error {
+	if !json.Valid(reply) {
+		return syntaxError(reply)
+	}
+	if e := parseEnvelope(reply); e.saysError() {
+		return e.apiError(http.StatusOK)
+	}
+	if !lenientjson.Value(lenientjson.TrimLeft(reply)).IsObject() {
+		return fmt.Errorf("%w: it is no JSON object", errBadReply)
+	}
+	return nil
+}
+
+// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
+// null changes nothing, and what is missing is zero.
+func (t *Task) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
+		return errors.New("vidu: a task must be a JSON object")
+	}
+	d := readTask(bytes.Clone(data))
+	if d.twoIDs {
+		return fmt.Errorf("vidu: %w", errTwoIDs)
+	}
+	*t = *d.task
+	return nil
+}
+
+// maskTask masks the key in the texts of a task that become errors.
+func (c *Client) maskTask(task *Task) {
+	task.State = State(c.redact(string(task.State)))
+	task.ErrCode = ErrorCode(c.redact(string(task.ErrCode)))
+	task.ErrMessage = c.redact(task.ErrMessage)
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -49,9 +50,9 @@ func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 
 // Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
 func Walk(text []byte) (keys []string, values [][]byte) {
-	for it := value(text).items(); it.next(); {
-		keys = append(keys, string(it.key))
-		values = append(values, it.value)
+	for it := lenientjson.Value(text).Items(); it.Next(); {
+		keys = append(keys, string(it.Key))
+		values = append(values, it.Value)
 	}
 	return keys, values
 }

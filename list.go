@@ -3,20 +3,15 @@ package vidu
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-)
 
-// ErrNotSupported says that the server lacks the endpoint. Listing, cancelling, credits and uploads are part of the
-// official API; most gateways have none of them.
-var ErrNotSupported = errors.New("vidu: the server does not offer this")
+	"github.com/vidu-go/vidu/internal/lenientjson"
+)
 
 const (
 	maxListReply = 64 << 20
@@ -100,29 +95,29 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 }
 
 func decodePage(reply []byte) (*TaskPage, error) {
-	reply = bytes.TrimPrefix(reply, []byte(byteOrderMark))
+	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
-	list := value(reply)
-	if inner := list.member("data"); inner.isObject() && list.member("tasks") == nil {
+	list := lenientjson.Value(reply)
+	if inner := list.Member("data"); inner.IsObject() && list.Member("tasks") == nil {
 		list = inner
 	}
-	tasks := list.member("tasks")
-	if !tasks.isArray() && !tasks.isNull() || tasks == nil && !isEmptyPage(list) {
+	tasks := list.Member("tasks")
+	if !tasks.IsArray() && !tasks.IsNull() || tasks == nil && !isEmptyPage(list) {
 		return nil, fmt.Errorf("%w: it is no list of tasks", errBadReply)
 	}
-	page := &TaskPage{NextPageToken: list.member("next_page_token").str()}
-	for it := tasks.items(); it.next(); {
-		d := readTask(it.value)
+	page := &TaskPage{NextPageToken: list.Member("next_page_token").Str()}
+	for it := tasks.Items(); it.Next(); {
+		d := readTask(it.Value)
 		if d.task.ID == "" || d.twoIDs { // it must not hide the others
 			continue
 		}
 		if len(page.Tasks) == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		if d.task.raw = nil; len(it.value) <= maxListRaw {
-			d.task.raw = bytes.Clone(it.value) // a part of the page would keep the whole page alive
+		if d.task.raw = nil; len(it.Value) <= maxListRaw {
+			d.task.raw = bytes.Clone(it.Value) // a part of the page would keep the whole page alive
 		}
 		page.Tasks = append(page.Tasks, d.task)
 	}
@@ -130,9 +125,9 @@ func decodePage(reply []byte) (*TaskPage, error) {
 }
 
 // isEmptyPage tells a list of nothing, which some servers write without "tasks", from another object.
-func isEmptyPage(list value) bool {
-	for it := list.items(); it.next(); {
-		switch string(it.key) {
+func isEmptyPage(list lenientjson.Value) bool {
+	for it := list.Items(); it.Next(); {
+		switch string(it.Key) {
 		case "next_page_token", "total":
 		default:
 			return false
@@ -174,37 +169,4 @@ func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[
 		}
 		yield(nil, errTooManyPages)
 	}
-}
-
-// unsupported tells "the server has no such endpoint" from other refusals.
-func unsupported(err error) error {
-	failure, ok := errors.AsType[*APIError](err)
-	if !ok || failure.Code == ErrTaskNotFound {
-		return err
-	}
-	switch failure.StatusCode {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		text := ErrNotSupported.Error() + ": " + strings.TrimPrefix(err.Error(), "vidu: ")
-		return &callError{text: text, err: ErrNotSupported} // not err: its code would match ErrNotFound
-	}
-	return err
-}
-
-// checkReply refuses what is not a JSON object, or is one that says it is an error.
-func checkReply(reply []byte) error {
-	if !json.Valid(reply) {
-		return syntaxError(reply)
-	}
-	if e := parseEnvelope(reply); e.saysError() {
-		return e.apiError(http.StatusOK)
-	}
-	if !value(trimLeft(reply)).isObject() {
-		return fmt.Errorf("%w: it is no JSON object", errBadReply)
-	}
-	return nil
-}
-
-func isStatus(err error, status int) bool {
-	failure, ok := errors.AsType[*APIError](err)
-	return ok && failure.StatusCode == status
 }

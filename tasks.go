@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -56,7 +57,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	body := newBody([]byte(`{"id":"`+id+`"}`), nil, nil)
 	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(reply []byte) error {
-			if text := trimLeft(reply); len(text) == 0 || string(text) == "null" {
+			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {
 				return nil
 			}
 			return checkReply(reply)
@@ -100,25 +101,25 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 
 // decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
 func decodeCredits(reply []byte) (*Credits, error) {
-	reply = bytes.TrimPrefix(reply, []byte(byteOrderMark))
+	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
-	object := value(reply)
-	if inner := object.member("data"); inner.isObject() && object.remains() == nil {
+	object := lenientjson.Value(reply)
+	if inner := object.Member("data"); inner.IsObject() && remainsOf(object) == nil {
 		object = inner
 	}
-	list, packages := object.remains(), object.member("packages")
-	first := object.items()
+	list, packages := remainsOf(object), object.Member("packages")
+	first := object.Items()
 	switch {
-	case list == nil && packages == nil && first.next():
+	case list == nil && packages == nil && first.Next():
 		return nil, fmt.Errorf("%w: it tells of no credits", errBadReply)
-	case !list.isArray() && !list.isNull():
+	case !list.IsArray() && !list.IsNull():
 		return nil, fmt.Errorf("%w: its credits are no list", errBadReply)
 	}
 	credits := &Credits{Packages: json.RawMessage(packages)}
-	for it := list.items(); it.next() && len(credits.Remains) < maxRemains; {
-		remain, ok := it.value.creditRemain()
+	for it := list.Items(); it.Next() && len(credits.Remains) < maxRemains; {
+		remain, ok := readCreditRemain(it.Value)
 		if !ok {
 			return nil, fmt.Errorf("%w: a balance in it cannot be read", errBadReply)
 		}
@@ -127,20 +128,20 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	return credits, nil
 }
 
-func (v value) remains() value {
-	if list := v.member("remains"); list != nil {
+func remainsOf(v lenientjson.Value) lenientjson.Value {
+	if list := v.Member("remains"); list != nil {
 		return list
 	}
-	return v.member("remaining_credits") // as one page of the documentation prints it
+	return v.Member("remaining_credits") // as one page of the documentation prints it
 }
 
 // creditRemain is false where the balance cannot be read. What is missing is zero, as in any protobuf.
-func (v value) creditRemain() (CreditRemain, bool) {
+func readCreditRemain(v lenientjson.Value) (CreditRemain, bool) {
 	var balance float64 // fractions are cut off
-	ok := v.isObject() && v.member("credit_remain").readNumber(&balance)
-	r := CreditRemain{Type: v.member("type").text(), Credits: int(balance)}
-	v.member("concurrency_limit").readInt(&r.ConcurrencyLimit)
-	v.member("current_concurrency").readInt(&r.CurrentConcurrency)
-	v.member("queue_count").readInt(&r.QueueCount)
+	ok := v.IsObject() && v.Member("credit_remain").ReadNumber(&balance)
+	r := CreditRemain{Type: v.Member("type").Text(), Credits: int(balance)}
+	v.Member("concurrency_limit").ReadInt(&r.ConcurrencyLimit)
+	v.Member("current_concurrency").ReadInt(&r.CurrentConcurrency)
+	v.Member("queue_count").ReadInt(&r.QueueCount)
 	return r, ok
 }

@@ -3,7 +3,6 @@ package vidu
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -189,23 +188,6 @@ func (t *Task) Video() (Creation, bool) {
 // RawJSON returns a copy of the reply that the task was read from, as received. It is nil for a Task made by hand.
 func (t *Task) RawJSON() json.RawMessage { return bytes.Clone(t.raw) }
 
-// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
-// null changes nothing, and what is missing is zero.
-func (t *Task) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		return nil
-	}
-	if !json.Valid(data) || !value(trimLeft(data)).isObject() {
-		return errors.New("vidu: a task must be a JSON object")
-	}
-	d := readTask(bytes.Clone(data))
-	if d.twoIDs {
-		return fmt.Errorf("vidu: %w", errTwoIDs)
-	}
-	*t = *d.task
-	return nil
-}
-
 // Creation is one result of a task. Its links need no key, lie on another host and expire: the video's after 24 hours
 // (older pages say one), the cover's after one. Asking for the task again renews them, which [Client.Download] does by
 // itself.
@@ -224,4 +206,32 @@ type VideoInfo struct {
 	FPS      int     `json:"fps,omitempty"`      // frames a second
 	Width    int     `json:"width,omitempty"`    // pixels
 	Height   int     `json:"height,omitempty"`   // pixels
+}
+
+// sharedWords are the words that most replies repeat.
+var sharedWords = func() map[string]string {
+	words := map[string]string{}
+	for _, word := range []string{
+		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
+		string(Resolution360p), string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
+		string(ModelQ3Drama), string(ModelQ3Ad), string(ModelQ3Mix), string(ModelQ3Turbo), string(ModelQ3),
+		string(ModelQ2Pro), string(ModelQ2), string(ModelQ1), string(Model20), string(Model15),
+	} {
+		words[word] = word
+	}
+	return words
+}()
+
+const longestSharedWord = 16 // bytes
+
+// validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".
+func validID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= 128
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+
+	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // maxUploadBytes is the official limit of one upload.
@@ -64,11 +66,11 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 		if err := checkReply(reply); err != nil {
 			return err
 		}
-		if id = value(reply).member("id").text(); !validID(id) {
+		if id = lenientjson.Value(reply).Member("id").Text(); !validID(id) {
 			return fmt.Errorf("%w: it names no upload", errBadReply)
 		}
 		var err error
-		if link, err = c.parseLink(value(reply).member("put_url").str()); err != nil {
+		if link, err = c.parseLink(lenientjson.Value(reply).Member("put_url").Str()); err != nil {
 			return fmt.Errorf("%w: put_url: %w", errBadReply, err)
 		}
 		return nil
@@ -107,7 +109,7 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 		if err := checkReply(reply); err != nil {
 			return err
 		}
-		ref = UploadRef(value(reply).member("uri").str())
+		ref = UploadRef(lenientjson.Value(reply).Member("uri").Str())
 		if _, _, err := ref.check(&imageKind); err != nil {
 			return fmt.Errorf("%w: uri %w", errBadReply, err)
 		}

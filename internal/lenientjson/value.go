@@ -1,0 +1,146 @@
+package lenientjson
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// IsObject reports whether v begins like an object.
+func (v Value) IsObject() bool { return len(v) > 0 && v[0] == '{' }
+
+// IsArray reports whether v begins like an array.
+func (v Value) IsArray() bool { return len(v) > 0 && v[0] == '[' }
+
+// IsString reports whether v is a string.
+func (v Value) IsString() bool { return len(v) > 1 && v[0] == '"' }
+
+// IsNumber reports whether v is a number.
+func (v Value) IsNumber() bool { return len(v) > 0 && (v[0] == '-' || ('0' <= v[0] && v[0] <= '9')) }
+
+// IsNull reports whether v is null or absent.
+func (v Value) IsNull() bool { return len(v) == 0 || string(v) == "null" }
+
+// IsEmpty reports whether v is absent, null, "", {}, [] or false, which some servers send where others send nothing.
+func (v Value) IsEmpty() bool {
+	switch string(v) {
+	case "", "null", `""`, "{}", "[]", "false":
+		return true
+	}
+	return false
+}
+
+// Member returns the first member of an object with exactly this name, nil where there is none.
+func (v Value) Member(name string) Value {
+	for it := v.Items(); it.Next(); {
+		if string(it.Key) == name {
+			return it.Value
+		}
+	}
+	return nil
+}
+
+// Str returns the content of a string, "" for everything else. Bytes that are not UTF-8 become U+FFFD.
+func (v Value) Str() string {
+	if !v.IsString() {
+		return ""
+	}
+	inner := v[1 : len(v)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner)
+	}
+	var s string
+	if json.Unmarshal(v, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// Text returns the content of a string or a number digit by digit: ids exceed what a float64 holds.
+func (v Value) Text() string {
+	if v.IsNumber() {
+		return string(v)
+	}
+	return v.Str()
+}
+
+// The readers below set *to and report whether v is a value of that kind. null, "" and what is absent are, and set
+// nothing.
+
+// ReadTexts reads an array of strings and numbers; "", {} and false count as an empty one.
+func (v Value) ReadTexts(to *[]string) bool {
+	*to = nil
+	for it := v.Items(); it.Next(); {
+		*to = append(*to, it.Value.Text())
+	}
+	return v.IsArray() || v.IsEmpty()
+}
+
+// ReadNumber reads a finite number, also as a string and with a percent sign behind it.
+func (v Value) ReadNumber(to *float64) bool {
+	text := strings.TrimSuffix(v.Text(), "%")
+	if text == "" {
+		return v.IsString() || v.IsNull()
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return false
+	}
+	*to = n
+	return true
+}
+
+// ReadInt reads a whole number, also as a string and in the forms 4.0 and 1e2.
+func (v Value) ReadInt(to *int) bool {
+	if n, err := strconv.Atoi(string(bytes.Trim(v, `"`))); err == nil {
+		*to = n
+		return true
+	}
+	var n float64
+	if !v.ReadNumber(&n) || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
+		return false
+	}
+	*to = int(n)
+	return true
+}
+
+// ReadBool reads true, false, 1 and 0, also as strings. null and "" are false.
+func (v Value) ReadBool(to *bool) bool {
+	switch string(v) {
+	case "true", `"true"`, "1", `"1"`:
+		*to = true
+		return true
+	case "false", `"false"`, "0", `"0"`, `""`, "null":
+		*to = false
+		return true
+	}
+	return false
+}
+
+// ReadTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings, into UTC. 0 sets nothing.
+func (v Value) ReadTime(to *time.Time) bool {
+	if v.IsEmpty() || string(bytes.Trim(v, `"`)) == "0" {
+		return v.IsString() || v.IsNumber() || v.IsNull()
+	}
+	var t time.Time
+	if t.UnmarshalJSON(v) != nil {
+		n, err := strconv.ParseInt(v.Text(), 10, 64)
+		if err != nil || n < 0 {
+			return false
+		}
+		t = time.Unix(n, 0)
+		if n > 1e11 { // as seconds this would be the year 5138
+			t = time.UnixMilli(n)
+		}
+	}
+	t = t.UTC()
+	if t.Year() < 1 || t.Year() > 9999 { // encoding/json could not marshal it
+		return false
+	}
+	*to = t
+	return true
+}

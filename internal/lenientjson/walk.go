@@ -1,0 +1,144 @@
+// Package lenientjson walks JSON that may be cut off, mistyped or repeated, as the replies of strange servers are. It
+// yields each member and element in the order and number in which they came, and of a text that breaks off everything
+// before the break, but never a string or a number that is not whole. It copies nothing while it walks, and the time it
+// takes grows with the length of the text only.
+//
+// encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in their
+// letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
+package lenientjson
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// ByteOrderMark is what some servers begin their texts with. JSON does not allow it.
+const ByteOrderMark = "\uFEFF"
+
+// Value is the text of one JSON value as received, nil where there is none. An object or an array may be cut off.
+type Value []byte
+
+// Items walks the members of an object or the elements of an array, which [Value.Items] begins:
+//
+//	for it := v.Items(); it.Next(); {
+//		use(it.Key, it.Value)
+//	}
+type Items struct {
+	Key   []byte // of an object's member, unescaped
+	Value Value
+
+	rest   []byte
+	object bool
+}
+
+// Items begins a walk. It has no items where v is neither an object nor an array.
+func (v Value) Items() Items {
+	text := TrimLeft(v)
+	if len(text) == 0 || (text[0] != '{' && text[0] != '[') {
+		return Items{}
+	}
+	return Items{rest: text[1:], object: text[0] == '{'}
+}
+
+// Next moves to the next item and reports whether there is one. It ends at the first thing that is not JSON. An object
+// or array that is cut off is still an item; a string, number or word that is cut off never is.
+func (it *Items) Next() bool {
+	it.rest = TrimLeft(it.rest)
+	if len(it.rest) > 0 && it.rest[0] == ',' {
+		it.rest = TrimLeft(it.rest[1:])
+	}
+	if it.object && !it.nextKey() {
+		return false
+	}
+	n := valueLen(it.rest)
+	if n == 0 {
+		return false
+	}
+	it.Value, it.rest = Value(it.rest[:n]), it.rest[n:]
+	return true
+}
+
+func (it *Items) nextKey() bool {
+	n := stringLen(it.rest)
+	if n == 0 {
+		return false
+	}
+	it.Key = it.rest[1 : n-1]
+	if bytes.IndexByte(it.Key, '\\') >= 0 {
+		it.Key = []byte(Value(it.rest[:n]).Str())
+	}
+	it.rest = TrimLeft(it.rest[n:])
+	if len(it.rest) == 0 || it.rest[0] != ':' {
+		return false
+	}
+	it.rest = TrimLeft(it.rest[1:])
+	return true
+}
+
+// TrimLeft returns text without JSON's white space at its start.
+func TrimLeft(text []byte) []byte {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
+		text = text[1:]
+	}
+	return text
+}
+
+// valueLen returns the length of the JSON value at the start of text; 0 when there is none, or a string, number or word
+// that is cut off. What is inside objects and arrays is not checked.
+func valueLen(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
+	switch text[0] {
+	case '"':
+		return stringLen(text)
+	case '{', '[':
+		return compositeLen(text)
+	case '}', ']', ',', ':':
+		return 0
+	}
+	n := max(bytes.IndexAny(text, ",]} \n\t\r"), 0) // a number is whole only when something stands behind it
+	if !json.Valid(text[:n]) {
+		return 0
+	}
+	return n
+}
+
+// stringLen returns the length of the JSON string at the start of text, quotes included; 0 when there is none or it is
+// cut off.
+func stringLen(text []byte) int {
+	if len(text) == 0 || text[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// compositeLen returns the length of the object or array at the start of text, all of text when it is cut off.
+func compositeLen(text []byte) int {
+	depth := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			n := stringLen(text[i:])
+			if n == 0 {
+				return len(text)
+			}
+			i += n - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(text)
+}
