@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -301,36 +300,6 @@ func TestOwnTransports(t *testing.T) {
 	}
 }
 
-// TestCreatesSpeakHTTP1 shows over real TLS that a server which offers HTTP/2 gets it for reads and never for creates.
-func TestCreatesSpeakHTTP1(t *testing.T) {
-	t.Parallel()
-	protocols := map[string]string{}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		protocols[r.Method] = r.Proto
-		io.WriteString(w, `{"task_id":"1","state":"created"}`)
-	}))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	client := newClient(t, server.URL)
-	creates, reads, _ := client.Transports()
-	for _, c := range []*http.Client{creates, reads} {
-		transport, ok := c.Transport.(*http.Transport)
-		require.True(t, ok)
-		roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-		if transport.TLSClientConfig == nil {
-			transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		}
-		transport.TLSClientConfig.RootCAs = roots
-		defer transport.CloseIdleConnections()
-	}
-	_, err := client.Reference2Video(t.Context(), smallRequest())
-	require.NoError(t, err)
-	_, err = client.GetTask(t.Context(), "1")
-	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"POST": "HTTP/1.1", "GET": "HTTP/2.0"}, protocols)
-}
-
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
@@ -485,26 +454,6 @@ func TestLoggerHasOneRecordAnAttempt(t *testing.T) {
 		assert.Equal(t, "req-1", record["request_id"])
 		assert.Contains(t, record, "duration")
 	}
-}
-
-func TestClientIsSafeForConcurrentUse(t *testing.T) {
-	t.Parallel()
-	w := testkit.ServeReply(t, 200, `{"task_id":"1","state":"created"}`)
-	client := newClient(t, w.URL)
-	_, reads, _ := client.Transports()
-	defer reads.CloseIdleConnections()
-	req := smallRequest()
-	var running sync.WaitGroup
-	for range 50 {
-		running.Go(func() {
-			_, err := client.Reference2Video(t.Context(), req)
-			assert.NoError(t, err) //nolint:testifylint // require must not be called outside the test's goroutine
-			_, err = client.GetTask(t.Context(), "1")
-			assert.NoError(t, err)
-		})
-	}
-	running.Wait()
-	assert.Equal(t, int64(100), w.Complete.Load())
 }
 
 func TestNewClientFromEnv(t *testing.T) {

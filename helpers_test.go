@@ -135,14 +135,6 @@ func (r *rig) dialTo(dialer func(ctx context.Context, network, address string) (
 	r.creates.DialContext, r.reads.DialContext = dialer, dialer
 }
 
-// leadTo lets every host name lead to the server at serverURL.
-func (r *rig) leadTo(serverURL string) {
-	_, address, _ := strings.Cut(serverURL, "://")
-	r.dialTo(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	})
-}
-
 // pipes lets connections end in memory, where a synctest bubble can see that they wait.
 func (r *rig) pipes(serve func(conn net.Conn)) {
 	r.dialTo(func(context.Context, string, string) (net.Conn, error) {

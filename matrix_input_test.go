@@ -10,10 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -272,47 +270,6 @@ func TestU13_ClockIsOff(t *testing.T) {
 			})
 		})
 	}
-}
-
-// proxyVariable is set for the process that TestU14_EnvironmentProxy starts.
-const proxyVariable = "VIDU_TEST_PROXY"
-
-// net/http reads the environment once in a process, so this needs one of its own.
-func TestU14_EnvironmentProxy(t *testing.T) {
-	t.Parallel()
-	if os.Getenv(proxyVariable) != "" {
-		sendsThroughTheProxy(t)
-		return
-	}
-	var proxied atomic.Int64
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Host == "gateway.example.com" {
-			proxied.Add(1)
-		}
-		io.Copy(io.Discard, r.Body) //nolint:errcheck // the answer shows
-		io.WriteString(w, createdReply)
-	}))
-	defer proxy.Close()
-	self := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestU14_EnvironmentProxy$")
-	self.Env = append(os.Environ(), proxyVariable+"=1", "NO_PROXY=direct.example.invalid",
-		"HTTP_PROXY="+strings.Replace(proxy.URL, "//", "//user:proxy-password@", 1))
-	out, err := self.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	assert.Equal(t, int64(2), proxied.Load())
-}
-
-func sendsThroughTheProxy(t *testing.T) {
-	t.Helper()
-	r := newRig(t, "http://gateway.example.com", vidu.WithInsecureHTTP())
-	task, err := r.create(t)
-	assertCreated(t, task, err)
-	_, err = r.GetTask(t.Context(), "1")
-	require.NoError(t, err)
-
-	direct := newRig(t, "http://direct.example.invalid", vidu.WithInsecureHTTP(), vidu.WithMaxAttempts(1))
-	_, err = direct.create(t)
-	assertNotCreated(t, err)
-	assert.NotContains(t, err.Error(), "proxy", "not sent there")
 }
 
 // U06 for whatever else holds a client: the key shows in none of it.

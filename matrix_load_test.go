@@ -2,16 +2,13 @@ package vidu_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io"
 	"io/fs"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,142 +27,6 @@ import (
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-// busy is a server that counts its connections and answers every request with body, after pause.
-func busy(t *testing.T, pause time.Duration, body string) (server *httptest.Server, conns, requests *atomic.Int64) {
-	t.Helper()
-	conns, requests = new(atomic.Int64), new(atomic.Int64)
-	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
-		select {
-		case <-time.After(pause):
-		case <-r.Context().Done():
-		}
-		io.WriteString(w, body)
-	}))
-	server.Config.ErrorLog = testkit.QuietLog()
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			conns.Add(1)
-		}
-	}
-	server.Start()
-	t.Cleanup(server.Close)
-	return server, conns, requests
-}
-
-func TestC01_ConnectionsAreBounded(t *testing.T) {
-	t.Parallel()
-	server, conns, requests := busy(t, time.Millisecond, processingReply)
-	r := newRig(t, server.URL)
-	var running sync.WaitGroup
-	for range 1000 {
-		running.Go(func() {
-			for range 5 {
-				_, err := r.GetTask(t.Context(), "1")
-				assert.NoError(t, err)
-			}
-		})
-	}
-	running.Wait()
-	t.Logf("%d connections", conns.Load())
-	assert.LessOrEqual(t, conns.Load(), int64(64+6), "64 at once; one that breaks is replaced")
-	assert.Equal(t, int64(5000), requests.Load())
-}
-
-// ledger is a server that knows by their payload which creates it could have acted on.
-func ledger(t *testing.T) (*httptest.Server, *sync.Map) {
-	t.Helper()
-	seen := new(sync.Map)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var create struct{ Payload string }
-		body, err := io.ReadAll(r.Body) // what has arrived counts, whether or not the client is still there
-		if json.Unmarshal(body, &create) != nil {
-			return
-		}
-		if _, twice := seen.Swap(create.Payload, true); twice || err != nil {
-			t.Errorf("%s arrived again: %v", create.Payload, err)
-		}
-		time.Sleep(rand.N(2 * time.Millisecond)) //nolint:forbidigo // works
-		io.WriteString(w, createdReply)
-	}))
-	t.Cleanup(server.Close)
-	return server, seen
-}
-
-func TestC02_CreatesCancelledAtRandom(t *testing.T) {
-	t.Parallel()
-	server, seen := ledger(t)
-	r := newRig(t, server.URL)
-	var done, doubts, refusals atomic.Int64
-	notCreated := make(chan string, 3000)
-	var running sync.WaitGroup
-	for worker := range 30 {
-		running.Go(func() {
-			for n := range 100 {
-				req := smallRequest()
-				req.Payload = fmt.Sprintf("job-%d-%d", worker, n)
-				ctx, cancel := context.WithTimeout(t.Context(), rand.N(5*time.Millisecond))
-				_, err := r.Reference2Video(ctx, req)
-				cancel()
-				doubt, unsure := errors.AsType[*vidu.MaybeCreatedError](err)
-				switch {
-				case err == nil:
-					done.Add(1)
-				case unsure:
-					doubts.Add(1)
-					assert.Equal(t, req.Payload, doubt.Payload)
-				default:
-					refusals.Add(1)
-					notCreated <- req.Payload
-				}
-			}
-		})
-	}
-	running.Wait()
-	server.Close() // when every request has been dealt with
-	close(notCreated)
-	for payload := range notCreated {
-		_, created := seen.Load(payload)
-		assert.False(t, created, "%s was created after all", payload)
-	}
-	t.Logf("%d created, %d in doubt, %d provably not", done.Load(), doubts.Load(), refusals.Load())
-	assert.Positive(t, doubts.Load())
-	assert.Positive(t, refusals.Load())
-}
-
-// The best of ten counts, and up to three times the 100 ms that it takes at most on a machine of its own: others share it.
-func TestC03_CancelStorm(t *testing.T) { //nolint:paralleltest // it measures time
-	server, _, _ := busy(t, 50*time.Millisecond, processingReply)
-	r := newRig(t, server.URL)
-	best := time.Hour
-	for range 10 {
-		ctx, cancel := context.WithCancel(t.Context())
-		var waits, started sync.WaitGroup
-		started.Add(1000)
-		for range 1000 {
-			waits.Go(func() {
-				started.Done()
-				_, err := r.Wait(ctx, "1")
-				assert.ErrorIs(t, err, context.Canceled)
-			})
-		}
-		started.Wait()
-		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // some ask, some pause, some queue for a connection
-		cancelled := time.Now()
-		cancel()
-		waits.Wait()
-		if best = min(best, time.Since(cancelled)); best < 100*time.Millisecond {
-			break
-		}
-	}
-	t.Logf("all back after %v", best)
-	limit := 300 * time.Millisecond
-	if testkit.UnderRace() {
-		limit *= 10
-	}
-	assert.Less(t, best, limit)
-}
 
 func TestC04_OneClientForAll(t *testing.T) {
 	t.Parallel()
@@ -249,25 +110,6 @@ func TestC05_ConnectionsAreReused(t *testing.T) {
 			assert.LessOrEqual(t, r.read.Load(), tt.calls*(vidu.MaxErrorReply+64<<10+1024), "read to its end only where that is near")
 		})
 	}
-}
-
-func TestC06_TenThousandPolls(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
-	server, conns, requests := busy(t, 0, processingReply)
-	r := newRig(t, server.URL)
-	poll := func(n int) {
-		for range n {
-			_, err := r.GetTask(t.Context(), "1")
-			require.NoError(t, err)
-		}
-	}
-	poll(100) // what is allocated once
-	before := testkit.LiveHeap()
-	poll(10_000)
-	grown := int64(testkit.LiveHeap()) - int64(before)
-	t.Logf("%d KiB more", grown>>10)
-	assert.Less(t, grown, int64(1<<20))
-	assert.LessOrEqual(t, conns.Load(), int64(5), "net/http drops a connection when its goroutines are held up for 50 ms")
-	assert.GreaterOrEqual(t, requests.Load(), int64(10_100))
 }
 
 // The request is read once, before anything is sent. What the caller does to it then concerns nobody.

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -282,35 +281,6 @@ func TestReplyCutBeforeTheTasksID(t *testing.T) {
 		}
 		require.NoError(t, err, body)
 		assert.Equal(t, id, task.ID)
-	}
-}
-
-// TestEarlyAnswersOverHTTP2 has a server that writes its header before it reads the request, over HTTP/2, which notices
-// the end of a call only in the goroutine that writes the body.
-func TestEarlyAnswersOverHTTP2(t *testing.T) {
-	t.Parallel()
-	for status, created := range map[int]bool{http.StatusOK: true, http.StatusServiceUnavailable: false} {
-		t.Run(strconv.Itoa(status), func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				w.WriteHeader(status)
-				assert.NoError(t, http.NewResponseController(w).Flush())
-				if n, err := io.Copy(io.Discard, r.Body); err == nil && n == r.ContentLength {
-					io.WriteString(w, `{"task_id":"1","state":"created"}`)
-				}
-			}))
-			server.EnableHTTP2 = true
-			server.StartTLS()
-			defer server.Close()
-			client := newClient(t, server.URL, vidu.WithHTTPClient(server.Client()), vidu.WithMaxAttempts(1))
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			defer cancel()
-			began := time.Now()
-			_, err := client.Reference2Video(ctx, bigRequest(t))
-			assert.Less(t, time.Since(began), 20*time.Second)
-			assert.Equal(t, created, err == nil, "%v", err)
-			assert.NotErrorIs(t, err, vidu.ErrMaybeCreated)
-		})
 	}
 }
 
