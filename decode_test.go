@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"runtime"
 	"strconv"
 	"strings"
@@ -449,4 +451,44 @@ func randomJSON(random *rand.Rand, depth int) []byte {
 	}
 	b.WriteString(map[bool]string{true: "}", false: "]"}[isObject])
 	return b.Bytes()
+}
+
+// TestReplyCutBeforeTheTasksID: the "id" that a gateway calls its own is none of a task's.
+func TestReplyCutBeforeTheTasksID(t *testing.T) {
+	t.Parallel()
+	for body, id := range map[string]string{
+		`{"id":"req-77","data":{"task_id":"885482446060003328","sta`: "885482446060003328",
+		`{"id":"req-77","data":{"task_id":"8854824460`:               "",
+		`{"id":"req-77","code":0,`:                                   "",
+		`{"id":"req-77","state":"ok","task_id":"8854`:                "",
+	} {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+			resp, err := testkit.Reply(r, 200, body)
+			resp.ContentLength = 700
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
+			return resp, err
+		}))
+		task, err := client.Reference2Video(t.Context(), smallRequest())
+		if id == "" {
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated, body)
+			continue
+		}
+		require.NoError(t, err, body)
+		assert.Equal(t, id, task.ID)
+	}
+}
+
+// TestReplyCutAfterTheID shows that a paid task is not lost for the rest of its reply.
+func TestReplyCutAfterTheID(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, 200, `{"task_id":"885482446060003328","type":"img2v`)
+		resp.ContentLength = 700
+		resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
+		return resp, err
+	}))
+	task, err := client.Reference2Video(t.Context(), smallRequest())
+	require.NoError(t, err)
+	assert.Equal(t, "885482446060003328", task.ID)
+	assert.Contains(t, strings.Join(task.Warnings, " "), "cannot be used")
 }

@@ -2,6 +2,7 @@ package vidu_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,10 +15,12 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-func TestU01_TaskIDs(t *testing.T) {
+func TestTaskIDs_AreChecked(t *testing.T) {
 	t.Parallel()
-	mock := httpmock.NewMockTransport() // without a responder, so that any request fails
-	client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+	r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
+		assert.Fail(t, "a request was sent: "+req.Method+" "+req.URL.Path)
+		return nil, errors.New("sent")
+	}))
 	for name, id := range map[string]string{
 		"parent": "..", "here": ".", "empty": "", "slash": "a/b", "climbing": "../../x", "query": "a?b", "fragment": "a#b",
 		"escaped dots": "%2e%2e", "escaped slash": "a%2fb", "space": "a b", "newline": "\n", "letter": "ü", "semicolon": "a;b",
@@ -25,13 +28,18 @@ func TestU01_TaskIDs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := client.GetTask(t.Context(), id)
-			require.ErrorContains(t, err, "is not a task id")
-			testkit.AssertHarmless(t, err)
+			task, err := r.GetTask(t.Context(), id)
 			assert.Nil(t, task)
-			_, err = client.Wait(t.Context(), id)
-			require.ErrorContains(t, err, "is not a task id")
-			assert.Zero(t, mock.GetTotalCallCount())
+			_, waitErr := r.Wait(t.Context(), id)
+			errs := []error{err, waitErr, r.CancelTask(t.Context(), id)}
+			for _, err := range r.WaitAll(t.Context(), []string{id}) {
+				errs = append(errs, err)
+			}
+			assert.Len(t, errs, 4)
+			for _, err := range errs {
+				assertNotCreated(t, err)
+				require.ErrorContains(t, err, "is not a task id")
+			}
 		})
 	}
 }
@@ -69,16 +77,8 @@ func TestGetTask(t *testing.T) {
 	}
 }
 
-func TestGetTask_WithoutClientOrContext(t *testing.T) {
+func TestGetTask_WithoutContext(t *testing.T) {
 	t.Parallel()
-	var none *vidu.Client
-	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := client.GetTask(t.Context(), "1")
-			assert.EqualError(t, err, "vidu: the client was not made by NewClient")
-		})
-	}
 	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
 	assert.EqualError(t, err, "vidu: the context is nil")
 }
