@@ -445,8 +445,8 @@ func TestAPIError_Marshals(t *testing.T) {
 	}
 }
 
-// TestRefusalThatCannotBeRead: what was lost of it may have said that something has begun.
-func TestRefusalThatCannotBeRead(t *testing.T) {
+// What was lost of a refusal may have been a code after which a task may exist.
+func TestRefusal_CannotBeRead(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		status         int
@@ -492,9 +492,8 @@ func TestRefusalThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestRefusalThatQuotesAnother: gateways give a code of their own and put their upstream's into the message, with any
-// status.
-func TestRefusalThatQuotesAnother(t *testing.T) {
+// Gateways have a code of their own and quote the upstream's in the message, with any status.
+func TestRefusal_QuotesAnotherCode(t *testing.T) {
 	t.Parallel()
 	for body, maybe := range map[string]bool{
 		`{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`: true,
@@ -525,8 +524,8 @@ func TestRefusalThatQuotesAnother(t *testing.T) {
 	}
 }
 
-// TestRefusalThatTellsOfATask: what is alive was created, whatever the status says; an id alone may be the request's.
-func TestRefusalThatTellsOfATask(t *testing.T) {
+// A task with an active state was created, whatever the status; an id alone may be the request's.
+func TestRefusal_ContainsATask(t *testing.T) {
 	t.Parallel()
 	for body, maybe := range map[string]bool{
 		`{"id":"9","state":"created"}`:           true,
@@ -545,8 +544,8 @@ func TestRefusalThatTellsOfATask(t *testing.T) {
 	}
 }
 
-// TestRefusalThatIsNoJSON: what only begins like JSON is whole all the same.
-func TestRefusalThatIsNoJSON(t *testing.T) {
+// A body that only begins like JSON is not taken for truncated JSON.
+func TestRefusal_NotJSON(t *testing.T) {
 	t.Parallel()
 	for body, status := range map[string]int{
 		`[unauthorized] bad token`:     401,
@@ -564,8 +563,8 @@ func TestRefusalThatIsNoJSON(t *testing.T) {
 	}
 }
 
-// TestLocationThatCannotBeRead keeps out of errors what net/http quotes of it.
-func TestLocationThatCannotBeRead(t *testing.T) {
+// What net/http quotes of an unparsable Location is not in the error.
+func TestErrors_UnparsableLocation(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/uploads") {
@@ -584,8 +583,8 @@ func TestLocationThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestTraceIDIsMasked covers a server that answers with the Authorization header as its request id.
-func TestTraceIDIsMasked(t *testing.T) {
+// A server may return the Authorization header as its request id.
+func TestErrors_KeyInTheTraceIDIsMasked(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		resp, err := testkit.Reply(r, 200, `{}`)
@@ -598,9 +597,29 @@ func TestTraceIDIsMasked(t *testing.T) {
 	assert.NotContains(t, doubt.TraceID, "sentinel", "not even a part of the key")
 }
 
-func TestTaskErrorWithoutATask(t *testing.T) {
+func TestTaskError_WithoutTask(t *testing.T) {
 	t.Parallel()
 	err := &vidu.TaskError{}
 	assert.Equal(t, "vidu: a task failed", err.Error())
 	assert.NoError(t, err.Unwrap())
+}
+
+// Whatever the body of a 400 looks like, it is a refusal.
+func TestRefusal_OddBodies(t *testing.T) {
+	t.Parallel()
+	for body, code := range map[string]vidu.ErrorCode{
+		`"no credits"`: vidu.ErrBadRequest, `["no credits"]`: vidu.ErrBadRequest, `7`: vidu.ErrBadRequest, `null`: vidu.ErrBadRequest, ``: vidu.ErrBadRequest,
+		`{"error":{"message":"no credits","type":"x","code":"insufficient_quota"}}`: "insufficient_quota",
+		`{"message":"no credits"}`:                        vidu.ErrBadRequest,
+		`<!DOCTYPE html><html>no credits</html>`:          vidu.ErrBadRequest,
+		`no credits`:                                      vidu.ErrBadRequest,
+		`{"code":400,"reason":"CreditInsufficient","mess`: vidu.ErrCreditInsufficient,
+	} {
+		_, err := clientWithReply(t, http.StatusBadRequest, body).Reference2Video(t.Context(), smallRequest())
+		assertNotCreated(t, err)
+		failure, ok := errors.AsType[*vidu.APIError](err)
+		require.True(t, ok, body)
+		assert.Equal(t, code, failure.Code, body)
+		assert.Equal(t, body, string(failure.Body))
+	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -386,4 +389,42 @@ func TestNewMarker(t *testing.T) {
 	}
 	slices.Sort(markers)
 	assert.Len(t, slices.Compact(markers), 1000, "no two alike")
+}
+
+// endlessList returns a client of a list without end; token gives each page the token of the next.
+func endlessList(t *testing.T, token func(page int64) string) (*vidu.Client, *atomic.Int64) {
+	t.Helper()
+	gets := new(atomic.Int64)
+	return newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
+		n := gets.Add(1)
+		return testkit.Reply(req, 200, fmt.Sprintf(`{"tasks":[{"id":"%d","state":"success"}],"next_page_token":%q}`, n, token(n)))
+	})).Client, gets
+}
+
+func TestAllTasks_PagesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		token func(page int64) string
+		gets  int64
+		says  string
+	}{
+		"the same token": {func(int64) string { return "a" }, 2, "repeats its page token"},
+		"new tokens":     {func(page int64) string { return strconv.FormatInt(page, 10) }, 50, "more than 50 pages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, gets := endlessList(t, tt.token)
+			tasks := 0
+			var last error
+			for _, err := range client.AllTasks(t.Context(), nil) {
+				if last = err; err == nil {
+					tasks++
+				}
+			}
+			assertNotCreated(t, last)
+			require.ErrorContains(t, last, tt.says)
+			assert.Equal(t, tt.gets, gets.Load())
+			assert.Equal(t, tt.gets, int64(tasks))
+		})
+	}
 }

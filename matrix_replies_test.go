@@ -2,14 +2,9 @@ package vidu_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,30 +15,6 @@ import (
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-// accepts is C: the reply is good enough for a task with the id "1", and the create was sent once.
-func accepts(t *testing.T, body string) *vidu.Task {
-	t.Helper()
-	w := testkit.ServeReply(t, 200, body)
-	task, err := newRig(t, w.URL).create(t)
-	assertCreated(t, task, err)
-	assert.Equal(t, int64(1), w.Requests.Load())
-	return task
-}
-
-// doubts is A: no task can be read, and the create was sent once. A query with the same reply fails, too.
-func doubts(t *testing.T, body string) {
-	t.Helper()
-	w := testkit.ServeReply(t, 200, body)
-	r := newRig(t, w.URL)
-	task, err := r.create(t)
-	assertUnknownOutcome(t, err)
-	assert.Nil(t, task)
-	assert.Equal(t, body, string(unknownOutcome(t, err).Body))
-	assert.Equal(t, int64(1), w.Requests.Load())
-	_, err = r.GetTask(t.Context(), "1")
-	assertNotCreated(t, err)
-}
 
 // each runs check on every body of a row.
 func each(t *testing.T, bodies map[string]string, check func(t *testing.T, body string)) {
@@ -56,147 +27,8 @@ func each(t *testing.T, bodies map[string]string, check func(t *testing.T, body 
 	}
 }
 
-func TestR01_TruncatedJSON(t *testing.T) {
+func TestWait_UnknownState(t *testing.T) {
 	t.Parallel()
-	each(t, map[string]string{
-		"before the id": `{"type":"img2video","pro`, "inside the id": `{"task_id":"88548`, "inside a number": `{"task_id":88548`,
-		"one brace": "{", "behind the key": `{"task_id":`,
-	}, doubts)
-	t.Run("behind the id", func(t *testing.T) {
-		t.Parallel()
-		task := accepts(t, `{"task_id":"1","type":"img2v`)
-		assert.NotEmpty(t, task.Warnings)
-	})
-}
-
-func TestR02_NothingInIt(t *testing.T) {
-	t.Parallel()
-	each(t, map[string]string{"empty": "", "null": "null", "array": "[]", "string": `"x"`, "object": "{}", "number": "1", "true": "true"}, doubts)
-}
-
-func TestR03_TwoIDs(t *testing.T) {
-	t.Parallel()
-	each(t, map[string]string{
-		"plain":   `{"task_id":"1","state":"created","task_id":"2"}`,
-		"escaped": `{"task_id":"1","state":"created","task\u005fid":"2"}`,
-	}, doubts)
-	t.Run("the same twice", func(t *testing.T) {
-		t.Parallel()
-		accepts(t, `{"task_id":"1","task_id":"1"}`)
-	})
-}
-
-func TestR04_CaseFoldedTwins(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, `{"TASK_ID":"2","ſtate":"success","task_id":"1","Task_Id":"3","state":"created","STATE":"failed"}`)
-	assert.Equal(t, vidu.StateCreated, task.State)
-}
-
-func TestR05_InvalidUTF8(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, "{\"task_id\":\"1\",\"prompt\":\"a\xffb\"}")
-	assert.Equal(t, "a\uFFFDb", task.Prompt)
-	doubts(t, "{\"task_id\":\"1\xff\"}")
-}
-
-func TestR06_ByteOrderMark(t *testing.T) {
-	t.Parallel()
-	accepts(t, "\uFEFF"+createdReply)
-	task, err := queryFrom(t, "\uFEFF"+succeededReply)
-	require.NoError(t, err)
-	assert.True(t, task.Done())
-}
-
-// A create's reply is not lost for what stands behind it; a query's is an error, for it can be asked again.
-func TestR07_TrailingGarbage(t *testing.T) {
-	t.Parallel()
-	each(t, map[string]string{"text": " x", "second object": succeededReply, "comment": "<!-- cached -->"}, func(t *testing.T, garbage string) {
-		t.Helper()
-		task := accepts(t, createdReply+garbage)
-		assert.NotEmpty(t, task.Warnings)
-		_, err := queryFrom(t, succeededReply+garbage)
-		assertNotCreated(t, err)
-		require.ErrorContains(t, err, "after top-level value")
-	})
-}
-
-func TestR08_TooDeep(t *testing.T) {
-	t.Parallel()
-	deep := strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001)
-	doubts(t, deep)
-	doubts(t, `{"x":`+deep+`}`)
-	_, err := queryFrom(t, `{"state":"success","x":`+deep+`}`)
-	require.ErrorContains(t, err, "max depth")
-	accepts(t, `{"task_id":"1","x":`+deep+`}`)
-}
-
-func TestR09_NumbersAndStringsSwapped(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, `{"task_id":1,"credits":"15","duration":4.0,"seed":1e2,"payload":42,"progress":"37.5","off_peak":"true"}`)
-	assert.Equal(t, []any{15, 4, 100, "42", 37.5, true}, []any{task.Credits, task.Duration, task.Seed, task.Payload, task.Progress, task.OffPeak})
-	assert.Empty(t, task.Warnings)
-}
-
-func TestR10_IDAsANumber(t *testing.T) {
-	t.Parallel()
-	for _, id := range []string{"916205061116293121", "18446744073709551617", "99999999999999999999999999"} {
-		task, err := createFrom(t, `{"task_id":`+id+`,"state":"created"}`)
-		require.NoError(t, err)
-		assert.Equal(t, id, task.ID)
-	}
-}
-
-func TestR11_NumbersOutOfRange(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, `{"credits":1e400,"seed":99999999999999999999,"progress":-1e999,"task_id":"1","duration":5}`)
-	assert.Equal(t, []any{0, 0, 0.0, 5}, []any{task.Credits, task.Seed, task.Progress, task.Duration})
-	assert.Equal(t, []string{"credits cannot be read", "seed cannot be read", "progress cannot be read"}, task.Warnings)
-}
-
-// everyMember is a reply with every member that a Task has, each with the given value.
-func everyMember(t *testing.T, value string) string {
-	t.Helper()
-	var members map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal([]byte(testkit.JSON(t, everyField())), &members))
-	parts := []string{}
-	for name := range members {
-		if name != "id" {
-			parts = append(parts, strconv.Quote(name)+":"+value)
-		}
-	}
-	return strings.Join(parts, ",")
-}
-
-func TestR12_NullInEveryField(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, `{"task_id":"1",`+everyMember(t, "null")+`}`)
-	assert.Empty(t, task.Warnings)
-	assert.JSONEq(t, `{"id":"1","state":"","credits":0}`, testkit.JSON(t, task), "everything else is zero")
-	doubts(t, `{"task_id":null,`+everyMember(t, "null")+`}`)
-}
-
-func TestR13_WrongTypeInAMinorField(t *testing.T) {
-	t.Parallel()
-	for _, wrong := range []string{`{}`, `[[]]`, `{"a":[1,{"b":"c"}]}`} {
-		task := accepts(t, `{"task_id":"1",`+everyMember(t, wrong)+`}`)
-		assert.NotEmpty(t, task.Warnings)
-		assert.JSONEq(t, wrong, string(memberOf(t, task.RawJSON(), "credits")), "nothing is lost")
-	}
-}
-
-func memberOf(t *testing.T, object json.RawMessage, name string) json.RawMessage {
-	t.Helper()
-	var members map[string]json.RawMessage
-	require.NoError(t, json.Unmarshal(object, &members))
-	return members[name]
-}
-
-func TestR14_Unknown(t *testing.T) {
-	t.Parallel()
-	task := accepts(t, `{"task_id":"1","state":"scheduling","model":"viduq9","resolution":"8k","usage":{"total":[1]}}`)
-	assert.Equal(t, []any{vidu.State("scheduling"), vidu.Model("viduq9"), vidu.Resolution("8k")}, []any{task.State, task.Model, task.Resolution})
-	assert.False(t, task.Done())
-	assert.JSONEq(t, `{"total":[1]}`, string(memberOf(t, task.RawJSON(), "usage")))
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := scriptedClient(t, replyScript(`{"state":"scheduling"}`))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -208,7 +40,7 @@ func TestR14_Unknown(t *testing.T) {
 	})
 }
 
-func TestR15_StateGoesBack(t *testing.T) {
+func TestWait_StateGoesBack(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		bodies []string
@@ -232,7 +64,7 @@ func TestR15_StateGoesBack(t *testing.T) {
 	}
 }
 
-func TestR16_SuccessWithoutALink(t *testing.T) {
+func TestWait_SuccessWithoutLink(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]string{
 		"missing": `{"state":"success","credits":5}`, "empty": `{"state":"success","credits":5,"creations":[]}`,
@@ -256,7 +88,7 @@ func TestR16_SuccessWithoutALink(t *testing.T) {
 	})
 }
 
-func TestR17_FailedWithoutACode(t *testing.T) {
+func TestWait_FailedWithoutCode(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]string{
 		"empty": `{"state":"failed","err_code":""}`, "absent": `{"state":"failed"}`, "null": `{"state":"failed","err_code":null}`,
@@ -270,7 +102,7 @@ func TestR17_FailedWithoutACode(t *testing.T) {
 	})
 }
 
-func TestR18_LinksThatAreNone(t *testing.T) {
+func TestDownload_UnusableLinks(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]string{
 		"words": "soon", "script": "javascript:alert(1)", "file": "file:///etc/passwd", "http": "http://cdn.example.com/v.mp4",
@@ -283,89 +115,4 @@ func TestR18_LinksThatAreNone(t *testing.T) {
 		assert.NotContains(t, err.Error(), "secret")
 		assert.Zero(t, n)
 	})
-}
-
-// pages is a list without end; token gives each page the token of the next.
-func pages(t *testing.T, token func(page int64) string) (*vidu.Client, *atomic.Int64) {
-	t.Helper()
-	gets := new(atomic.Int64)
-	return newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
-		n := gets.Add(1)
-		return testkit.Reply(req, 200, fmt.Sprintf(`{"tasks":[{"id":"%d","state":"success"}],"next_page_token":%q}`, n, token(n)))
-	})).Client, gets
-}
-
-func TestR24_PagesWithoutEnd(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		token func(page int64) string
-		gets  int64
-		says  string
-	}{
-		"the same token": {func(int64) string { return "a" }, 2, "repeats its page token"},
-		"new tokens":     {func(page int64) string { return strconv.FormatInt(page, 10) }, 50, "more than 50 pages"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			client, gets := pages(t, tt.token)
-			tasks := 0
-			var last error
-			for _, err := range client.AllTasks(t.Context(), nil) {
-				if last = err; err == nil {
-					tasks++
-				}
-			}
-			assertNotCreated(t, last)
-			require.ErrorContains(t, last, tt.says)
-			assert.Equal(t, tt.gets, gets.Load())
-			assert.Equal(t, tt.gets, int64(tasks))
-		})
-	}
-}
-
-func TestR25_ErrorBodies(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		body, message string
-		code          vidu.ErrorCode
-	}{
-		"string":    {`"no credits"`, "", vidu.ErrBadRequest},
-		"array":     {`["no credits"]`, "", vidu.ErrBadRequest},
-		"number":    {`7`, "", vidu.ErrBadRequest},
-		"null":      {`null`, "", vidu.ErrBadRequest},
-		"empty":     {``, "", vidu.ErrBadRequest},
-		"nested":    {`{"error":{"message":"no credits","type":"x","code":"insufficient_quota"}}`, "no credits", "insufficient_quota"},
-		"message":   {`{"message":"no credits"}`, "no credits", vidu.ErrBadRequest},
-		"official":  {`{"code":400,"reason":"CreditInsufficient","message":"no credits","metadata":{"trace_id":"4bf"}}`, "no credits", vidu.ErrCreditInsufficient},
-		"web page":  {`<!DOCTYPE html><html>no credits</html>`, "", vidu.ErrBadRequest},
-		"text":      {`no credits`, "", vidu.ErrBadRequest},
-		"truncated": {`{"code":400,"reason":"CreditInsufficient","mess`, "", vidu.ErrCreditInsufficient},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := testkit.ServeReply(t, 400, tt.body)
-			_, err := newRig(t, w.URL).create(t)
-			assertNotCreated(t, err)
-			failure, ok := errors.AsType[*vidu.APIError](err)
-			require.True(t, ok)
-			assert.Equal(t, 400, failure.StatusCode)
-			assert.Equal(t, tt.message, failure.Message)
-			assert.Equal(t, tt.code, failure.Code)
-			assert.Equal(t, tt.body, string(failure.Body))
-			assert.Equal(t, int64(1), w.Requests.Load())
-		})
-	}
-}
-
-func TestR27_CreatedAt(t *testing.T) {
-	t.Parallel()
-	second := time.Date(2025, 11, 10, 15, 3, 1, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		`"2025-11-10T15:03:01Z"`: second, `"2025-11-10T23:03:01+08:00"`: second, `"2025-11-10T15:03:01.749836088Z"`: second.Add(749836088),
-		`1762786981`: second, `"1762786981"`: second, `1762786981000`: second, `""`: {}, `null`: {}, `0`: {},
-		`"yesterday"`: {}, `{}`: {}, `-1`: {}, `1e400`: {},
-	} {
-		task := accepts(t, `{"task_id":"1","created_at":`+text+`}`)
-		assert.Equal(t, want, task.CreatedAt, text)
-	}
 }
