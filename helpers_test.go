@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -133,14 +134,6 @@ func (r *rig) create(t *testing.T) (*vidu.Task, error) {
 // dialTo makes every connection with dialer, whatever the host.
 func (r *rig) dialTo(dialer func(ctx context.Context, network, address string) (net.Conn, error)) {
 	r.creates.DialContext, r.reads.DialContext = dialer, dialer
-}
-
-// leadTo lets every host name lead to the server at serverURL.
-func (r *rig) leadTo(serverURL string) {
-	_, address, _ := strings.Cut(serverURL, "://")
-	r.dialTo(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	})
 }
 
 // pipes lets connections end in memory, where a synctest bubble can see that they wait.
@@ -347,3 +340,9 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertHarmless(t, err)
 	testkit.AssertSecretFree(t, err)
 }
+
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point

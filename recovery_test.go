@@ -411,6 +411,24 @@ func TestWithRecovery_Finds(t *testing.T) {
 	}
 }
 
+// The server creates the task and answers 409.
+func TestWithRecovery_FindsAfterAConflict(t *testing.T) {
+	t.Parallel()
+	var fake *vidutest.Server
+	fake, r := officialServer(t, nil, vidu.WithRecovery(time.Minute), withTransport(func(req *http.Request) (*http.Response, error) {
+		resp, err := fake.Transport().RoundTrip(req)
+		if err != nil || req.Method != http.MethodPost {
+			return resp, err
+		}
+		resp.Body.Close()
+		return testkit.Reply(req, 409, "")
+	}))
+	task, err := r.create(t)
+	require.NoError(t, err)
+	assert.Equal(t, "job-42", task.Payload)
+	assert.Equal(t, 1, fake.Charged())
+}
+
 // creates counts the POSTs to the paid endpoint.
 func creates(fake *vidutest.Server) int {
 	n := 0
