@@ -31,6 +31,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -1125,7 +1126,7 @@ func TestN24_LongWait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				started := time.Now()
 				requests, failed := 0, 0
-				r := newRig(t, someHost, vidu.WithBackoff(vidu.FullJitter), through(func(req *http.Request) (*http.Response, error) {
+				r := newRig(t, someHost, vidu.WithBackoff(backoff.FullJitter), through(func(req *http.Request) (*http.Response, error) {
 					requests++
 					switch at := time.Since(started); {
 					case 3*time.Hour <= at && at < 3*time.Hour+10*time.Minute:
