@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // The simulation: tasks whose durations are drawn from a known distribution are waited for by different schedules. What
@@ -422,8 +423,6 @@ func plotPoint(f figure, color, name string) string {
 // pacing is the schedule without jitter. It belongs into a synctest bubble.
 func pacing() *vidu.Pacer { return vidu.NewPacer(func() float64 { return 0.5 }) }
 
-func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in virtual time
-
 func told(state vidu.State) *vidu.Task { return &vidu.Task{State: state} }
 
 // teach lets p learn of n tasks like task that queue and work so long, from queries that are a second apart.
@@ -433,7 +432,7 @@ func teach(p *vidu.Pacer, task vidu.Task, n int, queue, work time.Duration) {
 		p.Remember(&task, false)
 		at, _ := p.Begin(task.ID)
 		for age := time.Duration(0); age < queue+work; age += time.Second {
-			pass(time.Second)
+			testkit.Pass(time.Second)
 			switch {
 			case age+time.Second >= queue+work:
 				p.See(&at, told(vidu.StateSuccess))
@@ -509,9 +508,9 @@ func TestSchedule_TellsQueueFromWork(t *testing.T) {
 
 		p.See(&at, told(vidu.StateQueueing))
 		assert.GreaterOrEqual(t, p.Gap(&at), 10*time.Second, "it cannot end sooner than it works")
-		pass(10 * time.Second)
+		testkit.Pass(10 * time.Second)
 		p.See(&at, told(vidu.StateProcessing)) // began 5 s ago, more or less
-		pass(p.Gap(&at))
+		testkit.Pass(p.Gap(&at))
 		p.See(&at, told(vidu.StateProcessing))
 		assert.LessOrEqual(t, p.Gap(&at), 4*time.Second, "about now it ends")
 	})
@@ -526,47 +525,47 @@ func TestSchedule_LearnsOnlyWhatItSaw(t *testing.T) {
 		work  int
 	}{
 		"seen": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateProcessing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateSuccess))
 		}, 1, 1},
 		"work not seen": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateSuccess))
 		}, 1, 0},
 		"failed": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateFailed))
 		}, 0, 0},
 		"asked for an hour later": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.See(at, told(vidu.StateSuccess))
 		}, 0, 0},
 		"work begun nobody knows when": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.See(at, told(vidu.StateProcessing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateSuccess))
 		}, 1, 0},
 		"woken after an hour": {func(p *vidu.Pacer, at *vidu.Pace) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.SeeWoken(at, told(vidu.StateProcessing))
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.SeeWoken(at, told(vidu.StateSuccess))
 		}, 1, 1},
 		"of unknown age": {func(p *vidu.Pacer, at *vidu.Pace) {
 			*at, _ = p.Begin("unknown")
 			p.See(at, told(vidu.StateProcessing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateSuccess))
 		}, 0, 0},
 		"of unknown age, work seen": {func(p *vidu.Pacer, at *vidu.Pace) {
 			*at, _ = p.Begin("unknown")
 			p.See(at, told(vidu.StateQueueing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateProcessing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.See(at, told(vidu.StateSuccess))
 		}, 0, 1},
 	} {
@@ -593,9 +592,9 @@ func TestSchedule_LearnsTheMiddle(t *testing.T) {
 			for i := range 16 {
 				p.Remember(&vidu.Task{ID: strconv.Itoa(i)}, false)
 				at, _ = p.Begin(strconv.Itoa(i))
-				pass(20 * time.Second)
+				testkit.Pass(20 * time.Second)
 				p.See(&at, told(vidu.StateProcessing)) // at 10 s
-				pass(20 * time.Second)
+				testkit.Pass(20 * time.Second)
 				see(p, &at, told(vidu.StateSuccess)) // at 30 s, or at 40 s
 			}
 			total, work, _, _ := p.Learned(&at)
@@ -614,9 +613,9 @@ func TestSchedule_ACallbackCountsOnce(t *testing.T) {
 		for i := range 16 {
 			p.Remember(&vidu.Task{ID: strconv.Itoa(i)}, false)
 			at, _ = p.Begin(strconv.Itoa(i))
-			pass(20 * time.Second)
+			testkit.Pass(20 * time.Second)
 			p.SeeWoken(&at, told(vidu.StateProcessing)) // at 20 s
-			pass(20 * time.Second)
+			testkit.Pass(20 * time.Second)
 			p.See(&at, told(vidu.StateSuccess)) // at 30 s
 		}
 		total, work, _, _ := p.Learned(&at)
@@ -665,7 +664,7 @@ func TestSchedule_FirstAnswer(t *testing.T) {
 				teach(p, vidu.Task{}, tt.known, 0, tt.work)
 				tt.task.ID = "new"
 				p.Remember(&tt.task, false)
-				pass(tt.late)
+				testkit.Pass(tt.late)
 				_, first := p.Begin("new")
 				assert.Equal(t, tt.want, first != nil)
 				if first != nil {
@@ -690,7 +689,7 @@ func TestSchedule_Bounds(t *testing.T) {
 					for range 20 {
 						p.Remember(&task, false)
 						at, _ = p.Begin("1")
-						pass(duration)
+						testkit.Pass(duration)
 						p.SeeWoken(&at, told(vidu.StateSuccess))
 					}
 					p.Remember(&task, false)
@@ -701,7 +700,7 @@ func TestSchedule_Bounds(t *testing.T) {
 						gap := p.Gap(&at)
 						assert.GreaterOrEqual(t, gap, time.Second)
 						assert.LessOrEqual(t, gap, longest)
-						pass(gap)
+						testkit.Pass(gap)
 					}
 				}
 			}
@@ -744,9 +743,9 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 					}
 					p.Remember(&task, false)
 					at, _ := p.Begin("1")
-					pass(6 * time.Hour)
+					testkit.Pass(6 * time.Hour)
 					p.SeeWoken(&at, &vidu.Task{OffPeak: true, State: vidu.StateProcessing})
-					pass(time.Minute)
+					testkit.Pass(time.Minute)
 					p.SeeWoken(&at, &vidu.Task{OffPeak: true, State: vidu.StateSuccess})
 				}
 				p.Remember(&task, false)
@@ -756,7 +755,7 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 				for ; time.Since(began) < 48*time.Hour; polls++ {
 					p.See(&at, &vidu.Task{OffPeak: true, State: vidu.StateQueueing})
 					gap = p.Gap(&at)
-					pass(gap)
+					testkit.Pass(gap)
 				}
 				assert.Less(t, polls, 200)
 				assert.Greater(t, polls, 90)
@@ -782,9 +781,9 @@ func TestSchedule_ReliesOnCallbacks(t *testing.T) {
 		usual := p.Gap(&without)
 		assert.Less(t, usual, 20*time.Second)
 		assert.Equal(t, time.Minute, p.Gap(&with))
-		pass(10 * time.Minute)
+		testkit.Pass(10 * time.Minute)
 		assert.Equal(t, 2*time.Minute, p.Gap(&with), "half its age, but not longer")
-		pass(51 * time.Minute)
+		testkit.Pass(51 * time.Minute)
 		assert.LessOrEqual(t, p.Gap(&with), 30*time.Second, "an hour without a callback")
 
 		p.Remember(&vidu.Task{ID: "off-peak", OffPeak: true}, true)
@@ -802,7 +801,7 @@ func TestSchedule_MemoryIsBounded(t *testing.T) {
 			id := strconv.Itoa(i)
 			p.Remember(&vidu.Task{ID: id, Model: vidu.Model(id), OffPeak: i%2 == 0}, false)
 			at, _ := p.Begin(id)
-			pass(time.Second)
+			testkit.Pass(time.Second)
 			p.See(&at, told(vidu.StateSuccess))
 		}
 		classes, births := p.Sizes()
@@ -842,7 +841,7 @@ func TestSchedule_OffPeakIsToldLate(t *testing.T) {
 		p := pacing()
 		p.Remember(&vidu.Task{ID: "1"}, false)
 		at, _ := p.Begin("1")
-		pass(time.Hour)
+		testkit.Pass(time.Hour)
 		assert.LessOrEqual(t, p.Gap(&at), 30*time.Second)
 		p.See(&at, &vidu.Task{State: vidu.StateQueueing, OffPeak: true})
 		assert.Greater(t, p.Gap(&at), 5*time.Minute)
@@ -853,14 +852,14 @@ func TestSchedule_OffPeakIsToldLate(t *testing.T) {
 func TestPollDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := polled(t, replies(processing))
+		client, _ := scriptedClient(t, replyScript(processingReply))
 		p := client.Pacer()
 		client.SetJitter(func() float64 { return 0.5 })
 		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
 		teach(p, vidu.Task{}, 8, 0, 30*time.Second)
 		at, _ := born(p, vidu.Task{})
 		for range 6 {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			assert.Equal(t, p.Gap(&at), client.PollDelay(&vidu.Task{State: vidu.StateQueueing}, p.Age(&at)))
 		}
 		assert.Greater(t, client.PollDelay(&kind, 6*time.Hour), 5*time.Minute, "off-peak")

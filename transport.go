@@ -12,15 +12,6 @@ import (
 	"time"
 )
 
-// Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
-const (
-	maxCreateReply = 32 << 20
-	maxReply       = 16 << 20
-	maxErrorReply  = 64 << 10
-	maxHeader      = 64 << 10
-	maxDrain       = 64 << 10 // read past the end of interest to keep a connection
-)
-
 // httpClients makes the three clients: creates must never be sent twice by net/http, reads may share connections,
 // downloads go to other hosts, carry nothing of ours and never wait for a connection, for that would look like a stall.
 func httpClients(callers *http.Client) (creates, reads, downloads *http.Client) {

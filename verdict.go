@@ -67,18 +67,6 @@ var createRules = []createRule{
 	{name: "5xx", from: 500, to: 599, verdict: ambiguous},
 }
 
-// beginnings are the codes after which a task may exist whatever the status says.
-var beginnings = []ErrorCode{ErrOperationInProcess, ErrConflict, ErrCanceled, ErrInternalServiceFailure}
-
-// refusals are the codes that mean "not accepted" even inside an answer whose status says 200.
-var refusals = []ErrorCode{
-	ErrBadRequest, ErrFieldLacking, ErrFieldUnwanted, ErrFieldItemCountOutOfRange, ErrFieldInvalid,
-	ErrModelUnavailable, ErrImageFormatInvalid, ErrImageSizeInvalid, ErrImageDownloadFailure, ErrVideoFormatInvalid,
-	ErrVideoDownloadFailure, ErrTaskPromptPolicyViolation, ErrAuditSubmitIllegal, ErrCreationPolicyViolation,
-	ErrPhotoAuditNotPass, ErrAuditFailed, ErrUnauthorized, ErrForbidden, ErrCreditInsufficient, ErrQuotaExceeded,
-	ErrTooManyRequests, ErrSystemThrottling, ErrNotFound,
-}
-
 // judgeCreate applies createRules to a failed attempt.
 func judgeCreate(a *attempt) verdict {
 	for i := range createRules {
