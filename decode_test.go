@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -486,67 +485,4 @@ func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest 
 	ratio := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body))
 	t.Logf("allocated %.3f × the reply", ratio)
 	assert.LessOrEqual(t, ratio, 1.1)
-}
-
-// The walker must see in valid JSON exactly what encoding/json sees.
-func assertWalksLikeEncodingJSON(t *testing.T, text []byte) {
-	t.Helper()
-	keys, values := vidu.Walk(text)
-	var object map[string]json.RawMessage
-	if json.Unmarshal(text, &object) == nil {
-		walked := map[string]json.RawMessage{}
-		for i, key := range keys {
-			walked[key] = values[i]
-		}
-		assert.Len(t, walked, len(object), "%s", text)
-		for key, value := range object {
-			assert.Equal(t, string(value), string(walked[key]), "%s", text)
-		}
-		return
-	}
-	var array []json.RawMessage
-	if json.Unmarshal(text, &array) == nil {
-		require.Len(t, values, len(array), "%s", text)
-		for i, value := range array {
-			assert.Equal(t, string(value), string(values[i]), "%s", text)
-		}
-		return
-	}
-	assert.Empty(t, values, "%s", text)
-}
-
-func TestWalk_RandomJSON(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 2000 {
-		assertWalksLikeEncodingJSON(t, randomJSON(random, 5))
-	}
-}
-
-// randomJSON makes a valid value with every kind of token, escape and white space.
-func randomJSON(random *rand.Rand, depth int) []byte {
-	scalars := []string{
-		"0", "-0", "12", "-3.5e+7", "1E400", "true", "false", "null", `""`, `"a"`, `"\""`, `"\\"`, `"\\\""`, `"]},{["`,
-		`"\u0022"`, `"\ud83d\ude00"`, `"\ud83d"`, `"é世"`, `"\/\b\f\n\r\t"`, `"task_id"`,
-	}
-	if depth == 0 || random.IntN(4) == 0 {
-		return []byte(scalars[random.IntN(len(scalars))])
-	}
-	space := func() string { return []string{"", "", " ", "\n\t", "\r "}[random.IntN(5)] }
-	var b bytes.Buffer
-	isObject := random.IntN(2) == 0
-	b.WriteString(map[bool]string{true: "{", false: "["}[isObject] + space())
-	for i := range random.IntN(5) {
-		if i > 0 {
-			b.WriteString("," + space())
-		}
-		if isObject {
-			key := scalars[8+random.IntN(len(scalars)-8)]
-			b.WriteString(key + space() + ":" + space())
-		}
-		b.Write(randomJSON(random, depth-1))
-		b.WriteString(space())
-	}
-	b.WriteString(map[bool]string{true: "}", false: "]"}[isObject])
-	return b.Bytes()
 }

@@ -3,9 +3,6 @@ package vidu
 import (
 	"net/http"
 	"slices"
-
-	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -39,12 +36,8 @@ func CreateRules() []CreateRule {
 	return rules
 }
 
-// Seams to pure functions.
-var (
-	ParseRetryAfter = backoff.RetryAfter
-	RetryDelay      = retryDelay
-	FullJitter      = backoff.FullJitter
-)
+// RetryDelay is a seam to a pure function.
+var RetryDelay = retryDelay
 
 // MaxErrorReply is the bound of what is read of an error.
 const MaxErrorReply = maxErrorReply
@@ -52,15 +45,6 @@ const MaxErrorReply = maxErrorReply
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 	return c.http.Creates, c.http.Reads, c.http.Downloads
-}
-
-// Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
-func Walk(text []byte) (keys []string, values [][]byte) {
-	for it := lenientjson.Value(text).Items(); it.Next(); {
-		keys = append(keys, string(it.Key))
-		values = append(values, it.Value)
-	}
-	return keys, values
 }
 
 // SetJitter replaces the random source of the schedule; 0.5 is no jitter.
