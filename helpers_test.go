@@ -55,9 +55,18 @@ func bigRequest(t *testing.T) *vidu.Reference2VideoRequest {
 	return req
 }
 
-// withTransport is the option that sends everything to f.
+// longestTest is how much virtual time a test may take. A wait that never ends fails after that, instead of hanging.
+const longestTest = 30 * 24 * time.Hour
+
+// withTransport answers every request with f.
 func withTransport(f testkit.RoundTrip) vidu.Option {
-	return vidu.WithHTTPClient(&http.Client{Transport: f})
+	started := time.Now()
+	return vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		if time.Since(started) > longestTest {
+			return testkit.Reply(r, http.StatusBadRequest, `{"message":"the test takes too long"}`)
+		}
+		return f(r)
+	})})
 }
 
 const (
@@ -237,7 +246,7 @@ func canceledContext(t *testing.T) context.Context {
 func scriptedClient(t *testing.T, answer replyFunc) (*vidu.Client, *scriptedTransport) {
 	t.Helper()
 	p := &scriptedTransport{started: time.Now(), answer: answer}
-	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: p})), p
+	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(p.RoundTrip)), p
 }
 
 // replyFunc answers the n-th question, from 0.
