@@ -592,9 +592,9 @@ func TestErrors_KeyInTheTraceIDIsMasked(t *testing.T) {
 		return resp, err
 	}))
 	_, err := client.Reference2Video(t.Context(), smallRequest())
-	doubt, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+	unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err)
 	require.True(t, ok)
-	assert.NotContains(t, doubt.TraceID, "sentinel", "not even a part of the key")
+	assert.NotContains(t, unknown.TraceID, "sentinel", "not even a part of the key")
 }
 
 func TestTaskError_WithoutTask(t *testing.T) {
