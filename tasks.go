@@ -33,7 +33,7 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 		task.Warnings = append(task.Warnings, "the reply calls the task "+task.ID)
 	}
 	task.ID = id // gateways leave it out, or name their upstream's
-	c.maskTask(task)
+	maskTask(task, c.redact)
 	c.pacer.outdate(id)
 	return task, nil
 }

@@ -60,7 +60,7 @@ func (m Media) forUpload() (*inline, error) {
 // startUpload asks for a place to put the image.
 func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err error) {
 	rq := &request{
-		method: http.MethodPost, path: "/tools/v2/files/uploads", outside: true,
+		method: http.MethodPost, path: "/tools/v2/files/uploads", fromRoot: true,
 		body: oneshot.New([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
 	}
 	err = c.call(ctx, rq, func(reply []byte) error {
@@ -84,7 +84,7 @@ func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag 
 	b := &oneshot.Body{}
 	b.AddSource(&in.Source)
 	a := c.sendWithRetry(ctx, &request{
-		method: http.MethodPut, signed: &signedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
+		method: http.MethodPut, presigned: &presignedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
 	})
 	if a.err != nil {
 		return "", a.err
@@ -102,7 +102,7 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 		return Media{}, err
 	}
 	rq := &request{
-		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", outside: true,
+		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", fromRoot: true,
 		body: oneshot.New(text, nil, nil), limit: maxReply,
 	}
 	var ref Media
