@@ -5,6 +5,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/schedule"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -57,5 +58,5 @@ func Walk(text []byte) (keys []string, values [][]byte) {
 	return keys, values
 }
 
-// SetJitter replaces the random source of the schedule; 0.5 is no jitter.
-func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }
+// SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.
+func (c *Client) SetJitter(random func() float64) { c.pacer = schedule.NewPacer(random) }

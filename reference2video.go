@@ -130,7 +130,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 		return nil, err
 	}
 	c.maskTask(task)
-	c.pacer.remember(task, callback)
+	c.pacer.Remember(sightingOf(task), callback, task.raw)
 	return task, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -88,7 +89,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 	bell, forget := c.waiters.add(id)
 	defer forget()
 	wake := alarm{bell: bell}
-	w := wait{id: id, started: c.pacer.now()}
+	w := wait{id: id, started: c.pacer.Now()}
 	var last *Task
 	for task, failure := c.firstAnswer(ctx, &w, config); ; task, failure = c.ask(ctx, &w) {
 		last = cmp.Or(task, last)
@@ -98,7 +99,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 				return
 			}
 		}
-		err := w.over(failure, c.pacer.now(), w.seen)
+		err := w.over(failure, c.pacer.Now(), w.seen)
 		if err == nil && !wake.sleep(ctx, &w, c.pacer, w.pause(config, c.pacer, failure), failure) {
 			err = w.cutShort(ctx, failure)
 		}
@@ -119,11 +120,13 @@ func (c *Client) firstAnswer(ctx context.Context, w *wait, config *waitConfig) (
 
 // begin returns the reply to the create where it can stand for the first answer. Who has a schedule of his own wants to
 // ask by it.
-func (w *wait) begin(p *pacer, config *waitConfig) *Task {
-	var first *Task
-	if w.pace, first = p.begin(w.id); config.schedule != nil {
+func (w *wait) begin(p *schedule.Pacer, config *waitConfig) *Task {
+	var reply []byte
+	if w.poll, reply = p.Begin(w.id); config.schedule != nil || reply == nil {
 		return nil
 	}
+	first := readTask(reply).task
+	first.ID = w.id // which a task that was recovered has from elsewhere
 	return first
 }
 
@@ -136,7 +139,7 @@ func (c *Client) ask(ctx context.Context, w *wait) (*Task, error) {
 	if task.State == StateSuccess && !hasVideo(task) {
 		return task, fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", w.id, errBadReply)
 	}
-	c.pacer.see(&w.pace, task)
+	c.pacer.Observe(&w.poll, sightingOf(task), c.pacer.Now())
 	return task, nil
 }
 
@@ -166,9 +169,27 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 // [Client.Wait], [Client.Watch] and [Client.WaitAll], and knows nothing without them, or without a task.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
-		return maxGap
+		return schedule.MaxGap
 	}
-	return c.pacer.delay(task, age)
+	return c.pacer.Delay(sightingOf(task), age)
+}
+
+// sightingOf returns what the schedule has to know of a task.
+func sightingOf(t *Task) schedule.Sighting {
+	s := schedule.Sighting{ID: t.ID, Class: schedule.Class{
+		Model: string(t.Model), Resolution: string(t.Resolution), Duration: t.Duration, OffPeak: t.OffPeak,
+	}}
+	switch {
+	case t.State == StateCreated || t.State == StateQueueing:
+		s.Phase = schedule.Queueing
+	case t.State == StateProcessing:
+		s.Phase = schedule.Processing
+	case t.State == StateSuccess:
+		s.Phase = schedule.Succeeded
+	case t.Done():
+		s.Phase = schedule.Failed
+	}
+	return s
 }
 
 // failureOf is the error of a task that has ended, nil after success.
@@ -183,7 +204,7 @@ func failureOf(task *Task) error {
 type wait struct {
 	id      string
 	started time.Duration // on the pacer's clock
-	pace    pace
+	poll    schedule.PollState
 	state   State   // as last seen
 	percent float32 // as last seen
 	seen    bool
@@ -244,15 +265,15 @@ func isTransient(failure error) bool {
 }
 
 // pause is how long to wait before the next query.
-func (w *wait) pause(config *waitConfig, p *pacer, failure error) time.Duration {
+func (w *wait) pause(config *waitConfig, p *schedule.Pacer, failure error) time.Duration {
 	var d time.Duration
 	switch {
 	case config.schedule != nil:
-		d = min(max(config.schedule(p.now()-w.started), minPollPause), never)
+		d = min(max(config.schedule(p.Now()-w.started), minPollPause), schedule.Never)
 	case failure != nil:
-		d = min(max(p.gap(&w.pace), failureGap), maxGap) // an outage says nothing about how long the task takes
+		d = min(max(p.Gap(&w.poll), failureGap), schedule.MaxGap) // an outage says nothing about how long the task takes
 	default:
-		d = p.gap(&w.pace)
+		d = p.Gap(&w.poll)
 	}
 	return max(d, retryAfter(failure))
 }
@@ -274,11 +295,11 @@ type alarm struct {
 // sleep waits for d or until a callback comes, and reports false when ctx has ended. Callbacks do not override what the
 // server asked for after a failure, and bring no more than one query a second forward, whoever sends them. Unlike the
 // sleep between retries it uses up the whole context: a wait has nothing better to do.
-func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, failure error) bool {
-	now := p.now()
+func (a *alarm) sleep(ctx context.Context, w *wait, p *schedule.Pacer, d time.Duration, failure error) bool {
+	now := p.Now()
 	due, soonest := now+d, now+retryAfter(failure)
 	if a.rung != 0 {
-		soonest = max(soonest, a.rung+minGap)
+		soonest = max(soonest, a.rung+time.Second)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -289,9 +310,11 @@ func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, f
 		case <-timer.C:
 			return ctx.Err() == nil
 		case genuine := <-bell:
-			w.pace.woken = w.pace.woken || genuine
-			a.rung = min(max(soonest, p.now()), due)
-			timer.Reset(a.rung - p.now())
+			if genuine {
+				w.poll.Wake()
+			}
+			a.rung = min(max(soonest, p.Now()), due)
+			timer.Reset(a.rung - p.Now())
 			bell = nil // what else rings is for the next pause
 		}
 	}

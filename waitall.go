@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/schedule"
 )
 
 const (
@@ -114,7 +116,7 @@ func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
 		client: &single, config: config,
 		answers: make(chan answer, maxQueries), bell: make(chan bool, 1), woken: map[*member]bool{},
 	}
-	now := c.pacer.now()
+	now := c.pacer.Now()
 	f.free, f.lists = now, now
 	if !c.official {
 		f.lists = math.MaxInt64
@@ -204,21 +206,20 @@ func (f *fleet) finish(ctx context.Context, yield func(*Task, error) bool) {
 // askDue starts the queries that are due and allowed, and returns how long nothing else is.
 func (f *fleet) askDue(ctx context.Context) time.Duration {
 	for f.asking < maxQueries {
-		now := f.client.pacer.now()
+		now := f.client.pacer.Now()
 		next := f.nextDue()
 		if wait := max(next, f.free) - now; wait > 0 {
 			return wait
 		}
 		job := f.takeDue(now)
 		f.asking++
-		f.free = now + seconds64(1/f.config.rate)
+		f.free = now + asSeconds(1/f.config.rate)
 		f.queries.Go(func() { f.answers <- f.ask(ctx, job) })
 	}
-	return never
+	return schedule.Never
 }
 
-// never is far away, and no overflow.
-const never = 1000 * time.Hour
+func asSeconds(s float64) time.Duration { return time.Duration(min(s, 1e9) * float64(time.Second)) }
 
 func (f *fleet) nextDue() time.Duration {
 	switch {
@@ -227,7 +228,7 @@ func (f *fleet) nextDue() time.Duration {
 	case len(f.due) > 0:
 		return f.due[0].at
 	}
-	return f.client.pacer.now() + never
+	return f.client.pacer.Now() + schedule.Never
 }
 
 // takeDue takes what one query should ask for: one task or, where the server lists tasks, many. Urgent ones come first,
@@ -257,7 +258,7 @@ func (f *fleet) takeDue(now time.Duration) []*member {
 func (f *fleet) takeMany(now time.Duration) (job, rest []*member) {
 	for len(job) < maxPageSize && len(f.due) > 0 && f.due[0].at <= now+listAhead {
 		m := f.pop()
-		if m.at > now && (m.failing || now-m.pace.asked < minGap) {
+		if m.at > now && (m.failing || now-m.poll.Answered() < time.Second) {
 			rest = append(rest, m)
 		} else {
 			job = append(job, m)
@@ -290,7 +291,7 @@ func (f *fleet) askList(ctx context.Context, job []*member) answer {
 	}
 	for _, task := range page.Tasks {
 		if i := slices.Index(ids, task.ID); i >= 0 && !task.Done() {
-			f.client.pacer.see(&job[i].pace, task)
+			f.client.pacer.Observe(&job[i].poll, sightingOf(task), f.client.pacer.Now())
 			task.Progress = cmp.Or(task.Progress, float64(job[i].percent)) // lists do not tell it
 			got.tasks[i] = task
 		}
@@ -304,7 +305,7 @@ func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
 	if got.failure != nil {
 		f.trouble = cause(got.failure)
 		if isStatus(got.failure, http.StatusTooManyRequests) { // others concern their own tasks only
-			f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
+			f.free = max(f.free, f.client.pacer.Now()+retryAfter(got.failure))
 		}
 	}
 	f.judgeList(got)
@@ -327,12 +328,12 @@ func (f *fleet) judgeList(got answer) {
 	isList, failed := len(got.members) > 1, got.failure != nil
 	pause := time.Duration(math.MaxInt64)
 	if f.listed {
-		pause = f.client.pacer.now() + listPause
+		pause = f.client.pacer.Now() + listPause
 	}
 	switch {
 	case isList && !failed:
 		f.refused, f.listed = 0, true
-		f.lists = min(f.lists, f.client.pacer.now()) // lists that were under way together are answered in any order
+		f.lists = min(f.lists, f.client.pacer.Now()) // lists that were under way together are answered in any order
 	case got.noList && !f.listed:
 		f.lists = pause
 	case isList:
@@ -348,7 +349,7 @@ func (f *fleet) judgeList(got answer) {
 // takeOne takes in what an answer says of one task: it has ended, or is due again later.
 func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, error) bool) bool {
 	f.note(m, task, failure)
-	now := f.client.pacer.now()
+	now := f.client.pacer.Now()
 	if err := m.over(failure, now, f.heard); err != nil {
 		return f.end(m, task, err, yield)
 	}
@@ -416,11 +417,13 @@ func (f *fleet) hurry() {
 // hasten brings a query forward, as alarm.sleep does: once a second at most, and not after a failure.
 func (f *fleet) hasten(m *member, genuine bool) {
 	m.again, m.genuine = false, false
-	m.pace.woken = m.pace.woken || genuine // until the next answer, whoever else calls
-	now := f.client.pacer.now()
+	if genuine {
+		m.poll.Wake()
+	} // until the next answer, whoever else calls
+	now := f.client.pacer.Now()
 	soonest := now
 	if m.rung != 0 {
-		soonest = max(soonest, seconds64(float64(m.rung))+minGap)
+		soonest = max(soonest, asSeconds(float64(m.rung))+time.Second)
 	}
 	if !m.failing && m.at > soonest {
 		m.at, m.rung = soonest, float32(soonest.Seconds())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -89,12 +90,12 @@ func TestWake_TeachesTheMoment(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, _ := polled(t, outage(20*time.Minute, saying(http.StatusOK, processing)))
-				client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
-				at, _ := client.Pacer().Begin("1")
+				client.SetJitter(func() float64 { return 0.5 })
+				client.Remember(&vidu.Task{ID: "1"}, true)
+				before := client.PollDelay(&vidu.Task{}, time.Minute)
 				time.AfterFunc(20*time.Minute, func() { client.Wake("1") })
 				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
-				_, _, learned, _ := client.Pacer().Learned(&at)
-				assert.Equal(t, 1, learned)
+				assert.NotEqual(t, before, client.PollDelay(&vidu.Task{}, time.Minute))
 			})
 		})
 	}
@@ -176,12 +177,12 @@ func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
 				})
 				for n, want := range tt.relies {
 					id := strconv.Itoa(n)
-					client.Pacer().Remember(&vidu.Task{ID: id}, true)
+					client.Remember(&vidu.Task{ID: id}, true)
 					ends = time.Now().Add(time.Minute)
 					time.AfterFunc(time.Minute, func() { tt.wake(client, id) })
 					_, err := client.Wait(t.Context(), id, vidu.WithPollInterval(37*time.Second))
 					require.NoError(t, err)
-					client.Pacer().Remember(&vidu.Task{ID: "next"}, true)
+					client.Remember(&vidu.Task{ID: "next"}, true)
 					assert.Equal(t, want, client.PollDelay(&vidu.Task{ID: "next"}, 10*time.Second) > 30*time.Second, "after %d", n)
 				}
 			})
@@ -201,7 +202,7 @@ func TestWake_GenuineAmongStrangers(t *testing.T) {
 					return reply(r, http.StatusOK, map[bool]string{true: succeeded, false: processing}[!time.Now().Before(ends)])
 				})
 				for range 3 {
-					client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
+					client.Remember(&vidu.Task{ID: "1"}, true)
 					ends = time.Now().Add(time.Minute)
 					time.AfterFunc(time.Minute-500*time.Millisecond, func() { client.WakeUnverified("1") })
 					time.AfterFunc(time.Minute, func() { client.Wake("1") })
@@ -219,8 +220,8 @@ func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, p := polled(t, replies(processing, succeeded))
-		teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
-		client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+		client.Teach(20, 30*time.Second)
+		client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 		_, err := client.GetTask(t.Context(), "1")
 		require.NoError(t, err)
 		for task, err := range client.Watch(t.Context(), "1") {
@@ -240,8 +241,8 @@ func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := polled(t, replies(succeeded))
-				teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
-				client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+				client.Teach(20, 30*time.Second)
+				client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 				began := time.Since(p.started)
 				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(10*time.Minute)))
 				assert.Equal(t, []time.Duration{began}, p.at)
@@ -255,14 +256,15 @@ func TestWait_LearnsEachTaskOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := polled(t, outage(40*time.Second, saying(http.StatusOK, processing)))
-		client.Pacer().Remember(&vidu.Task{ID: "1"}, false)
-		at, _ := client.Pacer().Begin("1")
+		client.SetJitter(func() float64 { return 0.5 })
+		client.Remember(&vidu.Task{ID: "1"}, false)
+		delays := []time.Duration{client.PollDelay(&vidu.Task{}, time.Minute)}
 		for range 4 {
 			_, err := client.Wait(t.Context(), "1")
 			require.NoError(t, err)
+			delays = append(delays, client.PollDelay(&vidu.Task{}, time.Minute))
 		}
-		_, _, learned, _ := client.Pacer().Learned(&at)
-		assert.Equal(t, 1, learned)
+		assert.Len(t, slices.Compact(delays), 2)
 	})
 }
 
@@ -321,7 +323,7 @@ func TestWake_LostCallbackIsCaught(t *testing.T) {
 			}
 			return reply(r, http.StatusOK, []string{processing, processing, processing, succeeded}[n])
 		})
-		client.Pacer().Hear()
+		client.RelyOnCallbacks()
 		req := smallRequest()
 		req.CallbackURL = "https://example.com/callback"
 		task, err := client.Reference2Video(t.Context(), req)
