@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 const benchDownloadSize = 256 << 20
@@ -31,12 +32,12 @@ const benchDownloadSize = 256 << 20
 // ("null").
 func BenchmarkDownload(b *testing.B) {
 	serverURL := startDownloadServer(b)
-	client, err := vidu.NewClient(serverURL, testKey)
+	client, err := vidu.NewClient(serverURL, testkit.Key)
 	require.NoError(b, err)
 	transport := &http.Transport{DisableCompression: true}
 	b.Cleanup(transport.CloseIdleConnections)
 	floor := &http.Client{Transport: transport}
-	task, path := finished(serverURL+"/v?a"), filepath.Join(b.TempDir(), "v.mp4")
+	task, path := finishedTask(serverURL+"/v?a"), filepath.Join(b.TempDir(), "v.mp4")
 	for _, way := range []struct {
 		name string
 		do   func(ctx context.Context) (int64, error)
@@ -117,7 +118,7 @@ func TestDownloadHelper(t *testing.T) { //nolint:paralleltest // alone in its pr
 		t.Skip("for BenchmarkDownload")
 	}
 	piece := make([]byte, 1<<20)
-	server := newWire(t, nil, func(_ *wire, conn net.Conn) {
+	server := testkit.Serve(t, nil, func(_ *testkit.Server, conn net.Conn) {
 		for r := bufio.NewReader(conn); ; {
 			if _, err := http.ReadRequest(r); err != nil {
 				return
@@ -137,18 +138,18 @@ func TestDownloadHelper(t *testing.T) { //nolint:paralleltest // alone in its pr
 // not even that where an earlier one has left its own, for buffers are shared.
 func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts for the whole process
 	const size, times = 64 << 20, 12
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{
 			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"video/mp4"}}, Request: r,
 			Body: io.NopCloser(io.LimitReader(zeros{}, size)), ContentLength: size,
 		}, nil
 	}))
-	task, path := finished("https://h/v?a"), filepath.Join(t.TempDir(), "v.mp4")
+	task, path := finishedTask("https://h/v?a"), filepath.Join(t.TempDir(), "v.mp4")
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would throw the buffers away
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))  // each processor keeps one for itself
 	sum := int64(0)
 	for i := range times {
-		allocated := allocations(func() {
+		allocated := testkit.Allocations(func() {
 			n, err := client.DownloadFile(t.Context(), task, path, vidu.WithOverwrite())
 			require.NoError(t, err)
 			require.Equal(t, int64(size), n)
@@ -161,7 +162,7 @@ func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts 
 	average := sum / (times - 1)
 	t.Logf("64 MiB: %d bytes allocated", average)
 	limit := int64(16 << 10)
-	if underRace() { // when sync.Pool drops a quarter of what it is given
+	if testkit.UnderRace() { // when sync.Pool drops a quarter of what it is given
 		limit += 208 << 10
 	}
 	assert.LessOrEqual(t, average, limit)

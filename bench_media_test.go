@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // The benchmarks of big requests: seven files of 2 MB from disk to a server in a process of its own. The floor is what
@@ -59,7 +60,7 @@ func sendByHand(ctx context.Context, client *http.Client, serverURL, dir string)
 		if err != nil {
 			return err
 		}
-		plain.Images = append(plain.Images, dataURI("image/png", picture))
+		plain.Images = append(plain.Images, testkit.DataURI("image/png", picture))
 	}
 	text, err := json.Marshal(plain)
 	if err != nil {

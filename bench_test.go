@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // The floor is what a careful engineer writes by hand for the same work: net/http, encoding/json, typed structs, and
@@ -100,7 +101,7 @@ func (f *floorClient) do(ctx context.Context, method, path string, in, out any) 
 }
 
 // canned is a transport in memory that drains the request and always gives the same answer.
-func canned(answer []byte) roundTrip {
+func canned(answer []byte) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -115,7 +116,7 @@ func canned(answer []byte) roundTrip {
 	}
 }
 
-var processingReply = []byte(`{"id":"885482446060003328","state":"processing","err_code":"","credits":55,"payload":"","bgm":false,"off_peak":false,"creations":[]}`)
+var pollReply = []byte(`{"id":"885482446060003328","state":"processing","err_code":"","credits":55,"payload":"","bgm":false,"off_peak":false,"creations":[]}`)
 
 const seedPrompt = "The astronaut waved and the camera moved up."
 
@@ -127,12 +128,12 @@ func smallCalls(tb testing.TB) map[string]struct{ ours, floor func() error } {
 	ctx := tb.Context()
 	clients := func(answer []byte) (*vidu.Client, *floorClient) {
 		httpClient := &http.Client{Transport: canned(answer)}
-		client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithHTTPClient(httpClient))
+		client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithHTTPClient(httpClient))
 		require.NoError(tb, err)
-		return client, &floorClient{base: "https://gateway.example.com/vidu/v2", key: testKey, http: httpClient}
+		return client, &floorClient{base: "https://gateway.example.com/vidu/v2", key: testkit.Key, http: httpClient}
 	}
 	creating, floorCreating := clients(seedReply)
-	polling, floorPolling := clients(processingReply)
+	polling, floorPolling := clients(pollReply)
 	const link = "https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png"
 	return map[string]struct{ ours, floor func() error }{
 		"Reference2Video": {
@@ -180,7 +181,7 @@ func BenchmarkSmallCall(b *testing.B) {
 
 // TestSmallCallAllocations is the gate: allocations are exact, so no noise hides a change.
 func TestSmallCallAllocations(t *testing.T) { //nolint:paralleltest // it measures what the whole process allocates
-	if underRace() {
+	if testkit.UnderRace() {
 		t.Skip("the race detector empties pools")
 	}
 	most := map[string]struct{ count, size float64 }{ // of the floor's
@@ -203,7 +204,7 @@ func perRun(f func()) (count, size float64) {
 	for range 1024 { // until the client remembers as many tasks as it ever does
 		f()
 	}
-	size = float64(allocations(func() {
+	size = float64(testkit.Allocations(func() {
 		count = testing.AllocsPerRun(runs, f) // which runs it once more
 	}))
 	return count, size / (runs + 1)

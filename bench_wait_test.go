@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // footprint is what waiting costs: bytes of heap and stacks, and goroutines.
@@ -52,7 +53,7 @@ func crowded(r *http.Request) (*http.Response, error) {
 		b.WriteString(`{"id":"` + id + `","state":"processing","model":"viduq2-pro"}`)
 	}
 	b.WriteString(`]}`)
-	return reply(r, http.StatusOK, b.String())
+	return testkit.Reply(r, http.StatusOK, b.String())
 }
 
 // costOfWaitAll is what WaitAll keeps for n tasks, every one of which was seen. It leaves one waiter of every kind of
@@ -61,7 +62,7 @@ func costOfWaitAll(t *testing.T, n int) (cost footprint) {
 	t.Helper()
 	ids := crowd(n)
 	synctest.Test(t, func(t *testing.T) {
-		client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithOfficialAPI(), through(crowded))
+		client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithOfficialAPI(), withTransport(crowded))
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -73,12 +74,12 @@ func costOfWaitAll(t *testing.T, n int) (cost footprint) {
 				break
 			}
 		})
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		for _, id := range ids[:20] {
 			client.Wake(id)
 		}
 		synctest.Wait()
-		pass(time.Second)
+		testkit.Pass(time.Second)
 		after := measure()
 		cost = footprint{after.bytes - before.bytes, after.goroutines - before.goroutines}
 		cancel()
@@ -94,8 +95,8 @@ func costOfGoroutines(t *testing.T, n int) (cost footprint) {
 	t.Helper()
 	ids := crowd(n)
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), through(func(r *http.Request) (*http.Response, error) {
-			return reply(r, http.StatusOK, processing)
+		client := newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+			return testkit.Reply(r, http.StatusOK, processingReply)
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -116,7 +117,7 @@ func costOfGoroutines(t *testing.T, n int) (cost footprint) {
 				}
 			})
 		}
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		after := measure()
 		cost = footprint{after.bytes - before.bytes, after.goroutines - before.goroutines}
 		cancel()
@@ -129,24 +130,26 @@ func costOfGoroutines(t *testing.T, n int) (cost footprint) {
 func TestWaitAll_CostOfWaiting(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const baseline = 2_000
 	n := 100_000
-	if underRace() {
+	if testkit.UnderRace() {
 		n = 20_000 // it makes everything slow, and a task no larger
 	}
 	ours, floor := costOfWaitAll(t, n), costOfGoroutines(t, baseline)
 	t.Logf("WaitAll: %d B a task, %d goroutines for %d; goroutine and timer: %d B a task, %d goroutines for %d",
 		ours.bytes/n, ours.goroutines, n, floor.bytes/baseline, floor.goroutines, baseline)
-	assert.LessOrEqual(t, ours.bytes/n, map[bool]int{false: 128, true: 160}[underRace()])
+	assert.LessOrEqual(t, ours.bytes/n, map[bool]int{false: 128, true: 160}[testkit.UnderRace()])
 	assert.LessOrEqual(t, ours.goroutines, 20)
 	assert.Less(t, 10*ours.bytes/n, floor.bytes/baseline)
 }
 
 // thousand is a round trip that says of a thousand tasks that they have ended.
-func thousand(r *http.Request) (*http.Response, error) { return reply(r, http.StatusOK, succeeded) }
+func thousand(r *http.Request) (*http.Response, error) {
+	return testkit.Reply(r, http.StatusOK, succeededReply)
+}
 
 // BenchmarkWaitAll_1000Polls asks for a thousand tasks, each of which has ended. The floor asks by GetTask, one after
 // the other; the baseline has a goroutine that calls Wait for each task.
 func BenchmarkWaitAll_1000Polls(b *testing.B) {
-	client, err := vidu.NewClient("https://gateway.example.com", testKey, through(thousand))
+	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, withTransport(thousand))
 	require.NoError(b, err)
 	ids := crowd(1000)
 	b.Run("floor", func(b *testing.B) {

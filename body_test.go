@@ -30,6 +30,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // plainRequest is what a request to an unknown model is on the wire: encoding/json alone says what the bytes must be.
@@ -58,7 +60,7 @@ type reference struct {
 
 // references are the same data in every form that media can have.
 func references(contentType string, data []byte) []reference {
-	inline := dataURI(contentType, data)
+	inline := testkit.DataURI(contentType, data)
 	return []reference{
 		{vidu.FS(fstest.MapFS{"a.png": {Data: data}}, "a.png"), inline}, // File is FS, too
 		{vidu.URL(imageLink), imageLink},
@@ -103,27 +105,20 @@ func mixedSubjects(tb testing.TB, prompt string, picture, clip []byte) (*vidu.Re
 	return req, want
 }
 
-func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *vidu.Body {
+func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *oneshot.Body {
 	tb.Helper()
 	body, err := req.Prepare()
 	require.NoError(tb, err)
 	return body
 }
 
-// readBy reads through a buffer of size bytes.
-func readBy(r io.Reader, size int) ([]byte, error) {
-	var all bytes.Buffer
-	_, err := io.CopyBuffer(struct{ io.Writer }{&all}, struct{ io.Reader }{r}, make([]byte, size))
-	return all.Bytes(), err
-}
-
 func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
 	t.Parallel()
-	clip := padded(container("isom"), 60_001) // more than two buffers
-	for extra := range 3 {                    // every kind of base64 padding
-		picture := padded(pngFile(t, 128, 128), 50_000+extra)
+	clip := testkit.Padded(testkit.FtypBox("isom"), 60_001) // more than two buffers
+	for extra := range 3 {                                  // every kind of base64 padding
+		picture := testkit.Padded(testkit.PNG(t, 128, 128), 50_000+extra)
 		images, wantImages := mixed(t, "a & b <c> 参\u2028", picture, clip)
-		images.Images[0] = vidu.File(writeFile(t, "a.png", picture))
+		images.Images[0] = vidu.File(testkit.WriteFile(t, "a.png", picture))
 		subjects, wantSubjects := mixedSubjects(t, "@s0", picture, clip)
 		for name, tt := range map[string]struct {
 			req  *vidu.Reference2VideoRequest
@@ -138,7 +133,7 @@ func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
 				assert.EqualValues(t, len(tt.want), body.Size())
 				for _, size := range []int{1, 2, 3, 4, 5, 7, 4096, 32 << 10, 1 << 20} {
 					sending := body.Open()
-					got, err := readBy(sending, size)
+					got, err := testkit.ReadBy(sending, size)
 					require.NoError(t, err)
 					assert.True(t, bytes.Equal(tt.want, got), "through a buffer of %d bytes", size)
 					require.NoError(t, sending.Close())
@@ -153,7 +148,7 @@ func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
 
 func TestBodyIsAProperReader(t *testing.T) {
 	t.Parallel()
-	req, want := mixed(t, "p", pngFile(t, 128, 128), container("isom"))
+	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
 	body := prepare(t, req)
 	for name, wrap := range map[string]func(io.Reader) io.Reader{
 		"as it is": func(r io.Reader) io.Reader { return r },
@@ -174,11 +169,11 @@ func FuzzBody(f *testing.F) {
 	f.Add("a \"quoted\" <b> & \u2028", []byte("1"), uint8(1), uint8(0))
 	f.Add("\xff", []byte("ab"), uint8(9), uint8(255))
 	f.Add("p", bytes.Repeat([]byte{0xff}, 200), uint8(255), uint8(99)) // more than one buffer
-	head := pngFile(f, 128, 128)
+	head := testkit.PNG(f, 128, 128)
 	f.Fuzz(func(t *testing.T, prompt string, data []byte, times, size uint8) {
 		data = bytes.Repeat(data, int(times))
 		picture := append(bytes.Clone(head), data...)
-		clip := append(container("isom"), data...)
+		clip := append(testkit.FtypBox("isom"), data...)
 		for _, build := range []func(testing.TB, string, []byte, []byte) (*vidu.Reference2VideoRequest, []byte){mixed, mixedSubjects} {
 			req, want := build(t, prompt, picture, clip)
 			body, err := req.Prepare()
@@ -188,7 +183,7 @@ func FuzzBody(f *testing.F) {
 			}
 			assert.EqualValues(t, len(want), body.Size())
 			sending := body.Open()
-			got, err := readBy(sending, int(size)+1)
+			got, err := testkit.ReadBy(sending, int(size)+1)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got))
 			assert.False(t, sending.Seal(), "sent whole")
@@ -199,7 +194,7 @@ func FuzzBody(f *testing.F) {
 
 func TestSealProvesWhatWasNotSent(t *testing.T) {
 	t.Parallel()
-	req, want := mixed(t, "p", pngFile(t, 128, 128), container("isom"))
+	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
 	body := prepare(t, req)
 	for name, tt := range map[string]struct {
 		read       int
@@ -256,7 +251,7 @@ func TestSealedReadWaitsForClose(t *testing.T) {
 func TestSealDuringARead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fsys := &gatedFS{MapFS: fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}}}
+		fsys := &gatedFS{MapFS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
 		req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}}
 		sending := prepare(t, req).Open()
 		fsys.gate = make(chan struct{})
@@ -326,7 +321,7 @@ func TestSealedReadFindsTheEnd(t *testing.T) {
 func TestSealedReadEndsWhenAllWasSent(t *testing.T) {
 	t.Parallel()
 	sending := prepare(t, imagesRequest("m", 1)).Open()
-	_, err := readBy(sending, 100)
+	_, err := testkit.ReadBy(sending, 100)
 	require.NoError(t, err)
 	assert.False(t, sending.Seal())
 	_, err = sending.Read(make([]byte, 1))
@@ -338,14 +333,14 @@ func TestSealedReadEndsWhenAllWasSent(t *testing.T) {
 // Whenever seal falls, what it says and what was read agree.
 func TestSealRacesWithRead(t *testing.T) {
 	t.Parallel()
-	req, want := mixed(t, "p", pngFile(t, 128, 128), container("isom"))
+	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
 	body := prepare(t, req)
 	for i := range 500 {
 		sending := body.Open()
 		var read int
 		var reading sync.WaitGroup
 		reading.Go(func() {
-			got, _ := readBy(sending, 1+i%50) // the error is that of Close, or none
+			got, _ := testkit.ReadBy(sending, 1+i%50) // the error is that of Close, or none
 			read = len(got)
 		})
 		for range i * 3 {
@@ -421,7 +416,7 @@ var longAgo = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 // writeOldFile writes a file that was last changed long ago.
 func writeOldFile(tb testing.TB, data []byte) string {
 	tb.Helper()
-	path := writeFile(tb, "hero.png", data)
+	path := testkit.WriteFile(tb, "hero.png", data)
 	require.NoError(tb, os.Chtimes(path, longAgo, longAgo))
 	return path
 }
@@ -448,7 +443,7 @@ var fileChanges = map[string]func(tb testing.TB, path string){
 	"is replaced": func(tb testing.TB, path string) { // by one of the same size and time
 		tb.Helper()
 		other := filepath.Join(filepath.Dir(path), "other.png")
-		require.NoError(tb, os.WriteFile(other, padded(pngFile(tb, 200, 200), 300_000), 0o600))
+		require.NoError(tb, os.WriteFile(other, testkit.Padded(testkit.PNG(tb, 200, 200), 300_000), 0o600))
 		require.NoError(tb, os.Chtimes(other, longAgo, longAgo))
 		require.NoError(tb, os.Rename(other, path))
 	},
@@ -464,12 +459,12 @@ func TestFileThatChangedIsNotBegun(t *testing.T) {
 	for what, change := range fileChanges {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			path := writeOldFile(t, padded(pngFile(t, 128, 128), 300_000))
+			path := writeOldFile(t, testkit.Padded(testkit.PNG(t, 128, 128), 300_000))
 			body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(path)}})
 			change(t, path)
 			sending := body.Open()
 			defer sending.Close()
-			got, err := readBy(sending, 1000)
+			got, err := testkit.ReadBy(sending, 1000)
 			require.ErrorContains(t, err, "hero.png")
 			assert.NotContains(t, string(got), "data:")
 		})
@@ -479,7 +474,7 @@ func TestFileThatChangedIsNotBegun(t *testing.T) {
 // A file must be the one that was checked, from the check to the last byte, or nothing is sent whole.
 func TestFileThatChanges(t *testing.T) {
 	t.Parallel()
-	picture := padded(pngFile(t, 128, 128), 300_000)
+	picture := testkit.Padded(testkit.PNG(t, 128, 128), 300_000)
 	moments := map[string]func(change func()) *tamper{
 		"before it is sent": func(change func()) *tamper { return &tamper{before: change} },
 		"while it is sent":  func(change func()) *tamper { return &tamper{after: change} },
@@ -501,7 +496,7 @@ func TestFileThatChanges(t *testing.T) {
 				if when == "while it is sent" && (what == "is replaced" || what == "is removed") {
 					// The open file is still the one that was checked.
 					require.NoError(t, err)
-					assert.Contains(t, string(last.Load().([]byte)), dataURI("image/png", picture))
+					assert.Contains(t, string(last.Load().([]byte)), testkit.DataURI("image/png", picture))
 					return
 				}
 				require.ErrorContains(t, err, "images[0] (")
@@ -554,12 +549,12 @@ func (f *failingOnceFS) Open(name string) (fs.File, error) {
 // After one failure nobody knows where the file stands, so no later Read may succeed.
 func TestBodyFailsForGood(t *testing.T) {
 	t.Parallel()
-	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}}}
+	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
 	body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}})
 	sending := body.Open()
 	defer sending.Close()
 	for _, size := range []int{1, 1000, 1} {
-		_, err := readBy(sending, size)
+		_, err := testkit.ReadBy(sending, size)
 		require.ErrorIs(t, err, errBroken)
 		require.ErrorContains(t, err, "images[0] (a.png): ")
 	}
@@ -588,18 +583,18 @@ func (f *deafFile) Stat() (fs.FileInfo, error) {
 
 func TestFileThatCannotBeChecked(t *testing.T) {
 	t.Parallel()
-	files := fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}}
+	files := fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}
 	body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(deafFS{files}, "a.png")}})
 	sending := body.Open()
 	defer sending.Close()
-	_, err := readBy(sending, 1000)
+	_, err := testkit.ReadBy(sending, 1000)
 	require.ErrorContains(t, err, "a.png): changed since it was checked")
 	assert.True(t, sending.Seal())
 }
 
 func TestMarshalFailsWithTheMedia(t *testing.T) {
 	t.Parallel()
-	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}}}
+	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
 	_, err := json.Marshal(&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}})
 	require.ErrorIs(t, err, errBroken)
 	_, err = json.Marshal(&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{{}}})
@@ -610,10 +605,10 @@ func TestMarshalFailsWithTheMedia(t *testing.T) {
 // bigFile is a request with 14 MB of one file.
 func bigFile(t *testing.T) (*vidu.Reference2VideoRequest, []byte) {
 	t.Helper()
-	picture := padded(pngFile(t, 128, 128), 14<<20)
-	req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(writeFile(t, "hero.png", picture))}}
+	picture := testkit.Padded(testkit.PNG(t, 128, 128), 14<<20)
+	req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(testkit.WriteFile(t, "hero.png", picture))}}
 	want, err := json.Marshal(plainRequest{
-		Model: "m", Images: []string{dataURI("image/png", picture)}, Prompt: "p", MovementAmplitude: "auto",
+		Model: "m", Images: []string{testkit.DataURI("image/png", picture)}, Prompt: "p", MovementAmplitude: "auto",
 	})
 	require.NoError(t, err)
 	return req, want
@@ -683,7 +678,7 @@ func TestBodyStalls(t *testing.T) {
 func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see above
 	const files, size = 7, 2 << 20
 	requests := 32
-	if underRace() {
+	if testkit.UnderRace() {
 		requests = 8 // base64 is twenty times slower there
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(64 << 20))
@@ -719,7 +714,7 @@ func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see abov
 	client, err := vidu.NewClient(server.URL, "sentinel-key-0123456789")
 	require.NoError(t, err)
 
-	idle := liveHeap()
+	idle := testkit.LiveHeap()
 	var sending sync.WaitGroup
 	for i := range requests {
 		sending.Go(func() {
@@ -728,7 +723,7 @@ func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see abov
 		})
 	}
 	arrived.Wait()
-	inFlight := (int64(liveHeap()) - int64(idle)) / int64(requests)
+	inFlight := (int64(testkit.LiveHeap()) - int64(idle)) / int64(requests)
 	close(released)
 	sending.Wait()
 
@@ -748,9 +743,9 @@ func bigBody(tb testing.TB, dir string, files, size int) (head, tail []byte) {
 	tb.Helper()
 	plain := plainRequest{Model: "m", Prompt: "p", MovementAmplitude: "auto"}
 	for i := range files {
-		picture := padded(pngFile(tb, 128+i, 128), size)
+		picture := testkit.Padded(testkit.PNG(tb, 128+i, 128), size)
 		require.NoError(tb, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), picture, 0o600))
-		plain.Images = append(plain.Images, dataURI("image/png", picture))
+		plain.Images = append(plain.Images, testkit.DataURI("image/png", picture))
 	}
 	text, err := json.Marshal(plain)
 	require.NoError(tb, err)
@@ -766,19 +761,4 @@ func bigRequestFrom(dir string, files, seed int) *vidu.Reference2VideoRequest {
 		req.Images = append(req.Images, vidu.File(filepath.Join(dir, strconv.Itoa(i))))
 	}
 	return req
-}
-
-// underRace reports whether the race detector is built in.
-func underRace() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
-
-// liveHeap is what is in use after a collection.
-func liveHeap() uint64 {
-	runtime.GC()
-	runtime.GC() // the second one empties the pools
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.HeapAlloc
 }

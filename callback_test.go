@@ -30,6 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 const (
@@ -86,7 +87,7 @@ func receive(tb testing.TB, secret string, opts ...vidu.CallbackOption) *receive
 		fail:   func(int) error { return nil },
 		answer: func(string) (int, string) { return http.StatusOK, doneReply },
 	}
-	client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithMaxAttempts(1), through(rc.api),
+	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithMaxAttempts(1), withTransport(rc.api),
 		vidu.WithLogger(slog.New(slog.NewJSONHandler(&rc.log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	require.NoError(tb, err)
 	rc.Handler, err = client.CallbackHandler(secret, rc.fn, opts...)
@@ -103,7 +104,7 @@ func (rc *receiver) api(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	status, body := rc.answer(id)
-	return reply(r, status, body)
+	return testkit.Reply(r, status, body)
 }
 
 func (rc *receiver) fn(_ context.Context, task *vidu.Task) error {
@@ -132,7 +133,7 @@ func verify(t *testing.T, r *http.Request, opts ...vidu.CallbackOption) error {
 	t.Helper()
 	err := vidu.VerifyCallback(r, callbackSecret, opts...)
 	if err != nil {
-		assertHarmless(t, err)
+		testkit.AssertHarmless(t, err)
 		assert.NotContains(t, err.Error(), callbackSecret)
 	}
 	return err
@@ -487,7 +488,7 @@ func TestK16_Digest(t *testing.T) {
 	t.Run("a body that breaks off", func(t *testing.T) {
 		t.Parallel()
 		r := callback("1", "")
-		r.Body = io.NopCloser(io.MultiReader(strings.NewReader("{"), failing{io.ErrUnexpectedEOF}))
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader("{"), testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
 		r.Header.Set("X-HMAC-DIGEST", digest(callbackSecret, "{"))
 		r.Header.Set("X-HMAC-SIGNED-HEADERS", "Date;x-request-nonce;X-HMAC-DIGEST")
 		resign(r)
@@ -495,7 +496,7 @@ func TestK16_Digest(t *testing.T) {
 	})
 	t.Run("by the handler", func(t *testing.T) {
 		t.Parallel()
-		client := answered(t, 200, `{"id":"1","state":"processing"}`)
+		client := clientWithReply(t, 200, `{"id":"1","state":"processing"}`)
 		handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
 		require.NoError(t, err)
 		for body, status := range map[string]int{`{"id":"1"}`: 200, `{"id":"2"}`: 401} {
@@ -796,7 +797,7 @@ func TestK24_TwoSecrets(t *testing.T) {
 
 func TestK25_EmptySecret(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com")
+	client := newClient(t, "https://gateway.example.com")
 	fn := func(context.Context, *vidu.Task) error { return nil }
 	tests := map[string]struct {
 		secret string
@@ -852,7 +853,7 @@ func TestK26_APIDown(t *testing.T) {
 func TestK26_APIHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		}))
@@ -906,7 +907,7 @@ func TestK27_ReportedOnce(t *testing.T) {
 func TestK28_FunctionPanics(t *testing.T) {
 	t.Parallel()
 	for name, value := range map[string]any{
-		"text": "the secret is " + callbackSecret, "error": errors.New(testKey), "abort": http.ErrAbortHandler, "nil": nil,
+		"text": "the secret is " + callbackSecret, "error": errors.New(testkit.Key), "abort": http.ErrAbortHandler, "nil": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -926,7 +927,7 @@ func TestK28_FunctionPanics(t *testing.T) {
 			assert.Contains(t, rc.log.String(), "the function panicked with a ")
 			assert.Contains(t, rc.log.String(), "callback_test.go", "where it panicked")
 			assert.NotContains(t, rc.log.String(), callbackSecret)
-			assert.NotContains(t, rc.log.String(), testKey)
+			assert.NotContains(t, rc.log.String(), testkit.Key)
 		})
 	}
 }
@@ -976,7 +977,7 @@ func TestK29_SlowSenders(t *testing.T) {
 func TestCallback_MillionMutations(t *testing.T) {
 	t.Parallel()
 	mutations := 1_000_000
-	if testing.Short() || underRace() {
+	if testing.Short() || testkit.UnderRace() {
 		mutations = 20_000
 	}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -1030,15 +1031,15 @@ func TestCallback_UnverifiedFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var creates, queries atomic.Int64
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			if r.Method == http.MethodPost && creates.Add(1) > 1 {
-				return reply(r, http.StatusOK, `{"task_id":"1","state":"created"}`)
+				return testkit.Reply(r, http.StatusOK, `{"task_id":"1","state":"created"}`)
 			}
 			if r.Method == http.MethodGet {
 				queries.Add(1)
-				pass(10 * time.Second)
+				testkit.Pass(10 * time.Second)
 			}
-			return reply(r, http.StatusTooManyRequests, "")
+			return testkit.Reply(r, http.StatusTooManyRequests, "")
 		}))
 		handler, err := client.CallbackHandler("", func(context.Context, *vidu.Task) error { return nil }, vidu.WithUnverifiedCallbacks())
 		require.NoError(t, err)
@@ -1052,7 +1053,7 @@ func TestCallback_UnverifiedFlood(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.EqualValues(t, 8, queries.Load())
-		pass(15 * time.Second)
+		testkit.Pass(15 * time.Second)
 		assert.EqualValues(t, 8, queries.Load(), "no retries")
 		statuses.Range(func(_, status any) bool { return assert.Equal(t, http.StatusServiceUnavailable, status) })
 		_, err = client.Reference2Video(t.Context(), smallRequest())
@@ -1067,7 +1068,7 @@ func TestCallback_WakesWhateverItSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, replies(processing))
+				client, p := scriptedClient(t, replyScript(processingReply))
 				handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil }, opts...)
 				require.NoError(t, err)
 				time.AfterFunc(time.Minute, func() {
@@ -1090,7 +1091,7 @@ func TestCallback_CommitsAfterTheTime(t *testing.T) {
 		store := &strictStore{sharedStore: newSharedStore()}
 		rc := receive(t, callbackSecret, vidu.WithNonceStore(store))
 		rc.fail = func(int) error {
-			pass(61 * time.Second)
+			testkit.Pass(61 * time.Second)
 			return nil
 		}
 		for _, nonce := range []string{"1", "1", "2"} {
@@ -1113,8 +1114,8 @@ func (s *strictStore) Commit(ctx context.Context, key string, ttl time.Duration)
 // Neither a logger that panics nor a request without a body, as made by hand, does harm.
 func TestCallback_OddSurroundings(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), through(func(r *http.Request) (*http.Response, error) {
-		return reply(r, http.StatusOK, doneReply)
+	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), withTransport(func(r *http.Request) (*http.Response, error) {
+		return testkit.Reply(r, http.StatusOK, doneReply)
 	}))
 	handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
 	require.NoError(t, err)
@@ -1165,7 +1166,7 @@ func TestCallback_DuplicateGivesUp(t *testing.T) {
 		var first sync.WaitGroup
 		first.Go(func() { assert.Equal(t, http.StatusOK, rc.deliver(t, callback("1", callbackBody))) })
 		synctest.Wait()
-		assert.Equal(t, http.StatusServiceUnavailable, rc.deliver(t, callback("1", callbackBody).WithContext(ended(t))))
+		assert.Equal(t, http.StatusServiceUnavailable, rc.deliver(t, callback("1", callbackBody).WithContext(canceledContext(t))))
 		assert.Equal(t, time.Minute, time.Since(started))
 		first.Wait()
 		assert.Len(t, rc.told, 1)
@@ -1176,14 +1177,14 @@ func TestCallback_DuplicateGivesUp(t *testing.T) {
 func TestCallback_ContextOfTheFunction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) { return reply(r, http.StatusOK, doneReply) }))
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, http.StatusOK, doneReply) }))
 		handler, err := client.CallbackHandler(callbackSecret, func(ctx context.Context, _ *vidu.Task) error {
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		require.NoError(t, err)
 		started, w := time.Now(), httptest.NewRecorder()
-		handler.ServeHTTP(w, callback("1", callbackBody).WithContext(ended(t)))
+		handler.ServeHTTP(w, callback("1", callbackBody).WithContext(canceledContext(t)))
 		assert.Equal(t, http.StatusInternalServerError, w.Code)
 		assert.Equal(t, time.Minute, time.Since(started))
 	})
@@ -1270,7 +1271,7 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			broken := newSharedStore()
-			broken.fails[name] = errors.New("redis is down, and our key is " + testKey)
+			broken.fails[name] = errors.New("redis is down, and our key is " + testkit.Key)
 			rc := receive(t, callbackSecret, vidu.WithNonceStore(broken))
 			if name == "release" {
 				rc.fail = func(int) error { return errors.New("queue full") }
@@ -1278,7 +1279,7 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 			assert.Equal(t, tt.status, rc.deliver(t, callback("1", callbackBody)))
 			assert.Len(t, rc.told, tt.told)
 			assert.Contains(t, rc.log.String(), "redis is down")
-			assert.NotContains(t, rc.log.String(), testKey)
+			assert.NotContains(t, rc.log.String(), testkit.Key)
 		})
 	}
 }
@@ -1286,13 +1287,13 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 // The memory of a handler holds 100,000 nonces and forgets the oldest.
 func TestCallback_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
-	if testing.Short() || underRace() {
+	if testing.Short() || testkit.UnderRace() {
 		t.Skip("100,000 deliveries")
 	}
 	var queries atomic.Int64
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		queries.Add(1)
-		return reply(r, http.StatusOK, processing)
+		return testkit.Reply(r, http.StatusOK, processingReply)
 	}))
 	handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil }, vidu.WithTolerance(time.Hour))
 	require.NoError(t, err)
@@ -1316,7 +1317,7 @@ func TestCallback_NoncesEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		rc := receive(t, callbackSecret)
-		rc.answer = func(string) (int, string) { return http.StatusOK, processing }
+		rc.answer = func(string) (int, string) { return http.StatusOK, processingReply }
 		for _, pause := range []time.Duration{0, 11*time.Minute - 1, 1} {
 			<-time.After(pause)
 			rc.deliver(t, callback("1", callbackBody))
@@ -1327,7 +1328,7 @@ func TestCallback_NoncesEnd(t *testing.T) {
 
 func TestCallback_ArgumentsAreChecked(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com")
+	client := newClient(t, "https://gateway.example.com")
 	fn := func(context.Context, *vidu.Task) error { return nil }
 	for want, make := range map[string]func() (http.Handler, error){
 		"vidu: CallbackHandler: the function is nil": func() (http.Handler, error) { return client.CallbackHandler("s", nil) },
@@ -1355,7 +1356,7 @@ func TestCallback_ArgumentsAreChecked(t *testing.T) {
 func TestCallback_SecretsStayInside(t *testing.T) {
 	t.Parallel()
 	rc := receive(t, callbackSecret, vidu.WithMoreSecrets("old-token"))
-	rc.fail = func(int) error { return errors.New("no: " + testKey) }
+	rc.fail = func(int) error { return errors.New("no: " + testkit.Key) }
 	stale := received(callbackTarget, callbackBody)
 	vidu.SignCallback(stale, callbackSecret, time.Unix(0, 0), "1")
 	forged := callback("1", callbackBody)
@@ -1365,7 +1366,7 @@ func TestCallback_SecretsStayInside(t *testing.T) {
 	}
 	require.Contains(t, rc.log.String(), "no: [redacted]")
 	text := rc.log.String() + fmt.Sprintf("%v %+v %#v", rc.Handler, rc.Handler, rc.Handler) + fmt.Sprintf("%+v %#v", vidu.WithMoreSecrets("old-token"), vidu.WithMoreSecrets("old-token"))
-	for _, secret := range []string{callbackSecret, "old-token", testKey} {
+	for _, secret := range []string{callbackSecret, "old-token", testkit.Key} {
 		assert.NotContains(t, text, secret)
 	}
 	for _, signature := range []string{stale.Header.Get("X-Hmac-Signature"), callbackTarget} {
@@ -1378,8 +1379,8 @@ func TestCallback_WakesTheWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var over atomic.Bool
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-			return reply(r, http.StatusOK, map[bool]string{false: processing, true: doneReply}[over.Load()])
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+			return testkit.Reply(r, http.StatusOK, map[bool]string{false: processingReply, true: doneReply}[over.Load()])
 		}))
 		handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
 		require.NoError(t, err)
@@ -1432,7 +1433,7 @@ func TestVerifyCallbackAllocations(t *testing.T) { //nolint:paralleltest // Allo
 	n := testing.AllocsPerRun(1000, func() { ours() })
 	t.Logf("%.0f allocations, by hand %.0f, hmac.New alone %.0f", n,
 		testing.AllocsPerRun(1000, func() { byHand() }), testing.AllocsPerRun(1000, func() { bare() }))
-	if !underRace() { // sync.Pool then drops things on purpose
+	if !testkit.UnderRace() { // sync.Pool then drops things on purpose
 		require.LessOrEqual(t, n, 1.0)
 	}
 }

@@ -25,6 +25,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // Canaries: how net/http behaves where this package's promises depend on it. Nothing here tests the package. When a
@@ -32,10 +34,10 @@ import (
 
 // closesUsed is a server that answers the first request on each connection, reads every further one to its end, and
 // closes. That is what a server does whose idle timeout ends as a request arrives.
-func closesUsed(t *testing.T) (w *wire, posts *atomic.Int64) {
+func closesUsed(t *testing.T) (w *testkit.Server, posts *atomic.Int64) {
 	t.Helper()
 	posts = new(atomic.Int64)
-	return newWire(t, nil, func(w *wire, conn net.Conn) {
+	return testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
 		in := bufio.NewReader(conn)
 		for n := 1; n <= 2; n++ {
 			req, err := http.ReadRequest(in)
@@ -47,7 +49,7 @@ func closesUsed(t *testing.T) (w *wire, posts *atomic.Int64) {
 				posts.Add(1)
 			}
 			if n == 1 {
-				say(conn, "200 OK", "{}")
+				testkit.WriteReply(conn, "200 OK", "{}")
 			}
 		}
 	}), posts
@@ -99,22 +101,22 @@ func TestCanary1_NetHTTPSendsPostsAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, again, sentOverHTTP2(t, refusals2[name], strings.NewReader("{}")) > 1)
+			assert.Equal(t, again, sentOverHTTP2(t, testkit.H2Refusals[name], strings.NewReader("{}")) > 1)
 		})
 	}
 }
 
 // sentOverHTTP2 posts body to a server that does harm to every request, and counts how often it was sent until the
 // client gave up, or until it was too often.
-func sentOverHTTP2(t *testing.T, do harm, body io.Reader) int64 {
+func sentOverHTTP2(t *testing.T, do testkit.H2Fault, body io.Reader) int64 {
 	t.Helper()
-	config, pool := identity(t, inThisCentury, "gateway.example.com")
+	config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com")
 	config.NextProtos = []string{"h2"}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	w := newWire(t, config, func(w *wire, conn net.Conn) {
-		serve2(w, conn, func(s session, stream uint32, whole bool) {
-			if w.requests.Load() >= 2 {
+	w := testkit.Serve(t, config, func(w *testkit.Server, conn net.Conn) {
+		testkit.ServeH2(w, conn, func(s testkit.H2Conn, stream uint32, whole bool) {
+			if w.Requests.Load() >= 2 {
 				cancel() // or it would go on and on
 			}
 			do(s, stream, whole)
@@ -131,7 +133,7 @@ func sentOverHTTP2(t *testing.T, do harm, body io.Reader) int64 {
 	post, err := http.NewRequestWithContext(ctx, http.MethodPost, someHost, body)
 	require.NoError(t, err)
 	require.Error(t, drained((&http.Client{Transport: transport}).Do(post)))
-	return w.requests.Load()
+	return w.Requests.Load()
 }
 
 // Fact 2: without GetBody, and with a body of a type that net/http does not know, nothing is sent again: not on a dead
@@ -146,7 +148,7 @@ func TestCanary2_OneShotBodiesAreSentOnce(t *testing.T) {
 			assert.Equal(t, int64(1), posts.Load())
 		})
 	}
-	for name, do := range refusals2 {
+	for name, do := range testkit.H2Refusals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			assert.Equal(t, int64(1), sentOverHTTP2(t, do, opaque{strings.NewReader("{}")}))
@@ -273,9 +275,9 @@ func TestCanary3_TheSealIsTheProof(t *testing.T) {
 func tracedPost(t *testing.T, write func(conn net.Conn, p []byte) error) (whole int64, wrote error) {
 	t.Helper()
 	read := make(chan bool, 1)
-	w := newWire(t, nil, func(w *wire, conn net.Conn) {
+	w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
 		conn.SetDeadline(time.Now().Add(200 * time.Millisecond)) //nolint:errcheck // then it takes longer
-		read <- w.readRequest(conn)
+		read <- w.ReadRequest(conn)
 	})
 	wrote = errors.New("not told")
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
@@ -290,7 +292,7 @@ func tracedPost(t *testing.T, write func(conn net.Conn, p []byte) error) (whole 
 	post.ContentLength = 2
 	require.Error(t, drained((&http.Client{Transport: transport}).Do(post)))
 	<-read
-	return w.complete.Load(), wrote
+	return w.Complete.Load(), wrote
 }
 
 type writeConn struct {
@@ -317,7 +319,7 @@ func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
 			got := make(chan string, 1)
 			plain := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header.Get("Authorization") }))
 			defer plain.Close()
-			config, pool := identity(t, inThisCentury, "gateway.example.com")
+			config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com")
 			secure := httptest.NewUnstartedServer(http.RedirectHandler(target, http.StatusTemporaryRedirect))
 			secure.TLS = config
 			secure.StartTLS()
@@ -335,9 +337,9 @@ func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
 			defer transport.CloseIdleConnections()
 			get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, someHost, http.NoBody)
 			require.NoError(t, err)
-			get.Header.Set("Authorization", "Bearer "+testKey)
+			get.Header.Set("Authorization", "Bearer "+testkit.Key)
 			require.NoError(t, drained((&http.Client{Transport: transport}).Do(get)))
-			assert.Equal(t, want, strings.Contains(<-got, testKey))
+			assert.Equal(t, want, strings.Contains(<-got, testkit.Key))
 		})
 	}
 }

@@ -22,29 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-// roundTrip is a transport made of a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-// through is the option that sends everything to f.
-func through(f roundTrip) vidu.Option { return vidu.WithHTTPClient(&http.Client{Transport: f}) }
-
-// reply makes an answer for a roundTrip. It reads the request's body to its end, as a server would.
-func reply(r *http.Request, status int, body string) (*http.Response, error) {
-	if r.Body != nil {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return nil, err
-		}
-		r.Body.Close()
-	}
-	return &http.Response{
-		StatusCode: status, Header: http.Header{}, Request: r,
-		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
-	}, nil
-}
 
 func TestU02_BaseURLIsJoined(t *testing.T) {
 	t.Parallel()
@@ -69,9 +48,9 @@ func TestU02_BaseURLIsJoined(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got string
-			client, err := vidu.NewClient(tt.base, testKey, append(tt.opts, through(func(r *http.Request) (*http.Response, error) {
+			client, err := vidu.NewClient(tt.base, testkit.Key, append(tt.opts, withTransport(func(r *http.Request) (*http.Response, error) {
 				got = r.URL.String()
-				return reply(r, 200, `{"state":"success"}`)
+				return testkit.Reply(r, 200, `{"state":"success"}`)
 			}))...)
 			require.NoError(t, err)
 			_, err = client.GetTask(t.Context(), "1")
@@ -106,24 +85,24 @@ func TestU03_BaseURLIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, err := vidu.NewClient(base, testKey)
+			client, err := vidu.NewClient(base, testkit.Key)
 			require.ErrorContains(t, err, "vidu: base URL: ")
 			assert.Nil(t, client)
 			assert.NotContains(t, err.Error(), "hunter2")
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 		})
 	}
 }
 
 func TestU04_PlainHTTPIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := vidu.NewClient("http://gateway.example.com", testKey)
+	_, err := vidu.NewClient("http://gateway.example.com", testkit.Key)
 	require.ErrorContains(t, err, "WithInsecureHTTP")
 	for _, base := range []string{"http://127.0.0.1:1", "http://127.8.9.1", "http://[::1]", "http://localhost:8080", "http://LOCALHOST"} {
-		_, err = vidu.NewClient(base, testKey)
+		_, err = vidu.NewClient(base, testkit.Key)
 		require.NoError(t, err, base)
 	}
-	_, err = vidu.NewClient("http://gateway.example.com", testKey, vidu.WithInsecureHTTP())
+	_, err = vidu.NewClient("http://gateway.example.com", testkit.Key, vidu.WithInsecureHTTP())
 	require.NoError(t, err)
 }
 
@@ -131,15 +110,15 @@ func TestU05_KeyIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ key, says string }{
 		"empty":            {"", "is empty"},
-		"newline":          {testKey + "\n", "ends with a newline"},
-		"carriage return":  {testKey + "\r\n", "ends with a newline"},
+		"newline":          {testkit.Key + "\n", "ends with a newline"},
+		"carriage return":  {testkit.Key + "\r\n", "ends with a newline"},
 		"newline within":   {"sentinel-key\n-0123456789", "characters that a header cannot have"},
-		"NUL":              {testKey + "\x00", "characters that a header cannot have"},
-		"space":            {testKey + " x", "spaces"},
-		"tab":              {testKey + "\t", "characters that a header cannot have"},
-		"not ASCII":        {testKey + "ü", "characters that a header cannot have"},
-		"Bearer in front":  {"Bearer " + testKey, "begins with the scheme"},
-		"Token in front":   {"Token " + testKey, "begins with the scheme"},
+		"NUL":              {testkit.Key + "\x00", "characters that a header cannot have"},
+		"space":            {testkit.Key + " x", "spaces"},
+		"tab":              {testkit.Key + "\t", "characters that a header cannot have"},
+		"not ASCII":        {testkit.Key + "ü", "characters that a header cannot have"},
+		"Bearer in front":  {"Bearer " + testkit.Key, "begins with the scheme"},
+		"Token in front":   {"Token " + testkit.Key, "begins with the scheme"},
 		"nothing but line": {"\n", "ends with a newline"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,15 +135,15 @@ func TestU06_KeyIsNeverPrinted(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	echo := `{"code":401,"reason":"Unauthorized","message":"bad key ` + testKey + `","metadata":{"trace_id":"` + testKey + `"}}`
-	client := dial(t, "https://gateway.example.com", vidu.WithLogger(logger), through(func(r *http.Request) (*http.Response, error) {
-		return reply(r, 401, echo)
+	echo := `{"code":401,"reason":"Unauthorized","message":"bad key ` + testkit.Key + `","metadata":{"trace_id":"` + testkit.Key + `"}}`
+	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(logger), withTransport(func(r *http.Request) (*http.Response, error) {
+		return testkit.Reply(r, 401, echo)
 	}))
 	_, err := client.Reference2Video(t.Context(), smallRequest())
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 	failure, ok := errors.AsType[*vidu.APIError](err)
 	require.True(t, ok)
-	assert.NotContains(t, fmt.Sprintf("%s %s %s", failure.Body, failure.Metadata, failure.TraceID), testKey)
+	assert.NotContains(t, fmt.Sprintf("%s %s %s", failure.Body, failure.Metadata, failure.TraceID), testkit.Key)
 	assert.Contains(t, err.Error(), "bad key [redacted]")
 
 	logger.Info("client", "client", client, "value", *client)
@@ -174,17 +153,17 @@ func TestU06_KeyIsNeverPrinted(t *testing.T) {
 	}
 	text, err := json.Marshal(map[string]any{"client": client})
 	require.NoError(t, err)
-	assert.NotContains(t, log.String()+string(text), testKey)
-	assert.NotContains(t, log.String(), fmt.Sprintf("%x", testKey))
+	assert.NotContains(t, log.String()+string(text), testkit.Key)
+	assert.NotContains(t, log.String(), fmt.Sprintf("%x", testkit.Key))
 }
 
 func TestU06_KeyInTransportErrorIsMasked(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("cannot send %v", r.Header)
 	}))
 	_, err := client.GetTask(t.Context(), "1")
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 	assert.Contains(t, err.Error(), "[redacted]")
 }
 
@@ -198,14 +177,14 @@ func TestU09_NoOptionSetsForbiddenHeaders(t *testing.T) {
 		"WithBackoff":     vidu.WithBackoff(nil),
 		"WithHTTPClient":  vidu.WithHTTPClient(nil),
 	} {
-		_, err := vidu.NewClient("https://gateway.example.com", testKey, opt)
+		_, err := vidu.NewClient("https://gateway.example.com", testkit.Key, opt)
 		require.ErrorContains(t, err, "vidu: "+name+": ")
 	}
 	for _, path := range []string{"/a?b", "/a#b", "/../a", "/a%2e", "\\a"} {
-		_, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithAPIPath(path))
+		_, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithAPIPath(path))
 		require.ErrorContains(t, err, "WithAPIPath", path)
 	}
-	_, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithAuthScheme("two words"))
+	_, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithAuthScheme("two words"))
 	require.ErrorContains(t, err, "WithAuthScheme")
 }
 
@@ -227,7 +206,7 @@ func TestU12_NilIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "NewClient")
 		})
 	}
-	client := dial(t, "https://gateway.example.com", nil)
+	client := newClient(t, "https://gateway.example.com", nil)
 	_, err := client.Reference2Video(nil, smallRequest()) //nolint:staticcheck // a nil context is the point
 	require.ErrorContains(t, err, "context is nil")
 	_, err = client.Wait(nil, "1") //nolint:staticcheck // as above
@@ -246,10 +225,10 @@ func TestRequestHeaders(t *testing.T) {
 		opts []vidu.Option
 		want string
 	}{
-		"default":  {nil, "Bearer " + testKey},
-		"official": {[]vidu.Option{vidu.WithOfficialAPI()}, "Token " + testKey},
-		"scheme":   {[]vidu.Option{vidu.WithAuthScheme("Key")}, "Key " + testKey},
-		"bare key": {[]vidu.Option{vidu.WithAuthScheme("")}, testKey},
+		"default":  {nil, "Bearer " + testkit.Key},
+		"official": {[]vidu.Option{vidu.WithOfficialAPI()}, "Token " + testkit.Key},
+		"scheme":   {[]vidu.Option{vidu.WithAuthScheme("Key")}, "Key " + testkit.Key},
+		"bare key": {[]vidu.Option{vidu.WithAuthScheme("")}, testkit.Key},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -257,10 +236,10 @@ func TestRequestHeaders(t *testing.T) {
 			mock := httpmock.NewMockTransport()
 			mock.RegisterNoResponder(func(r *http.Request) (*http.Response, error) {
 				seen = append(seen, r)
-				return reply(r, 200, `{"task_id":"1","state":"created"}`)
+				return testkit.Reply(r, 200, `{"task_id":"1","state":"created"}`)
 			})
 			opts := append(tt.opts, vidu.WithUserAgent("my-service/2"), vidu.WithHTTPClient(&http.Client{Transport: mock}))
-			client := dial(t, "https://gateway.example.com", opts...)
+			client := newClient(t, "https://gateway.example.com", opts...)
 			_, err := client.Reference2Video(t.Context(), smallRequest())
 			require.NoError(t, err)
 			_, err = client.GetTask(t.Context(), "1")
@@ -272,7 +251,7 @@ func TestRequestHeaders(t *testing.T) {
 				assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
 				assert.Regexp(t, `^vidu-go/\d+\.\d+\.\d+ go/\d\S* my-service/2$`, r.Header.Get("User-Agent"))
 				assert.Len(t, r.Header, 4, "nothing else, above all no idempotency key, for net/http would then send creates twice")
-				assert.NotContains(t, r.URL.String(), testKey)
+				assert.NotContains(t, r.URL.String(), testkit.Key)
 			}
 			assert.Nil(t, seen[0].GetBody, "with it net/http could send the create twice")
 			assert.Positive(t, seen[0].ContentLength)
@@ -283,12 +262,12 @@ func TestRequestHeaders(t *testing.T) {
 func TestCallersClientIsNotModified(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64
-	callers := &http.Client{Timeout: time.Minute, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+	callers := &http.Client{Timeout: time.Minute, Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		sent.Add(1)
-		return reply(r, 200, `{"task_id":"1","state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
+		return testkit.Reply(r, 200, `{"task_id":"1","state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
 	})}
 	before := *callers
-	client := dial(t, "https://gateway.example.com", vidu.WithHTTPClient(callers))
+	client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(callers))
 	task, err := client.Reference2Video(t.Context(), smallRequest())
 	require.NoError(t, err)
 	_, err = client.Download(t.Context(), task, io.Discard)
@@ -302,7 +281,7 @@ func TestCallersClientIsNotModified(t *testing.T) {
 func TestOwnTransports(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]vidu.Option{"none given": nil, "a client without a transport": vidu.WithHTTPClient(&http.Client{Timeout: time.Second})} {
-		creates, reads, downloads := dial(t, "https://gateway.example.com", opt).Transports()
+		creates, reads, downloads := newClient(t, "https://gateway.example.com", opt).Transports()
 		create, ok := creates.Transport.(*http.Transport)
 		require.True(t, ok, name)
 		assert.True(t, create.DisableKeepAlives, "an idle connection may die as the create is written to it")
@@ -333,7 +312,7 @@ func TestCreatesSpeakHTTP1(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	client := dial(t, server.URL)
+	client := newClient(t, server.URL)
 	creates, reads, _ := client.Transports()
 	for _, c := range []*http.Client{creates, reads} {
 		transport, ok := c.Transport.(*http.Transport)
@@ -357,10 +336,10 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
-			other := answering(t, 200, `{"task_id":"1"}`)
+			other := testkit.ServeReply(t, 200, `{"task_id":"1"}`)
 			server := httptest.NewServer(http.RedirectHandler(other.URL+"/x?signature=secret", status))
 			defer server.Close()
-			client := dial(t, server.URL)
+			client := newClient(t, server.URL)
 			for name, do := range map[string]func() error{
 				"create": func() error { _, err := client.Reference2Video(t.Context(), smallRequest()); return err },
 				"query":  func() error { _, err := client.GetTask(t.Context(), "1"); return err },
@@ -368,9 +347,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				err := do()
 				require.ErrorContains(t, err, "redirect to "+other.URL+"/x not followed", name)
 				require.NotErrorIs(t, err, vidu.ErrMaybeCreated, "a redirect was not acted on")
-				assertHarmless(t, err)
+				testkit.AssertHarmless(t, err)
 			}
-			assert.Zero(t, other.requests.Load())
+			assert.Zero(t, other.Requests.Load())
 		})
 	}
 }
@@ -401,12 +380,12 @@ func TestReadsAreRetried(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := answering(t, tt.status, tt.body)
-			_, err := dial(t, w.URL).GetTask(t.Context(), "1")
+			w := testkit.ServeReply(t, tt.status, tt.body)
+			_, err := newClient(t, w.URL).GetTask(t.Context(), "1")
 			require.Error(t, err)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
-			assert.Equal(t, int64(tt.attempts), w.requests.Load())
+			assert.Equal(t, int64(tt.attempts), w.Requests.Load())
 		})
 	}
 }
@@ -430,11 +409,11 @@ func TestRetryPausesInVirtualTime(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				attempts := 0
-				client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithMaxAttempts(3),
+				client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithMaxAttempts(3),
 					vidu.WithBackoff(func(int) time.Duration { return time.Second }),
-					through(func(r *http.Request) (*http.Response, error) {
+					withTransport(func(r *http.Request) (*http.Response, error) {
 						attempts++
-						resp, err := reply(r, 429, "")
+						resp, err := testkit.Reply(r, 429, "")
 						resp.Header.Set("Retry-After", tt.retryAfter)
 						return resp, err
 					}))
@@ -456,8 +435,8 @@ func TestRetryPausesInVirtualTime(t *testing.T) {
 func TestRetryPauseIsCutByTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", vidu.WithBackoff(func(int) time.Duration { return time.Minute }),
-			through(func(r *http.Request) (*http.Response, error) { return reply(r, 503, "") }))
+		client := newClient(t, "https://gateway.example.com", vidu.WithBackoff(func(int) time.Duration { return time.Minute }),
+			withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, 503, "") }))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		started := time.Now()
@@ -472,10 +451,10 @@ func TestRetryPauseIsCutByTheContext(t *testing.T) {
 
 func TestContextWithACauseStillSaysCanceled(t *testing.T) {
 	t.Parallel()
-	w := answering(t, 200, `{"state":"success"}`)
+	w := testkit.ServeReply(t, 200, `{"state":"success"}`)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("shutting down"))
-	_, err := dial(t, w.URL).GetTask(ctx, "1")
+	_, err := newClient(t, w.URL).GetTask(ctx, "1")
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -484,10 +463,10 @@ func TestLoggerHasOneRecordAnAttempt(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	statuses := []int{503, 200}
-	client := dial(t, "https://gateway.example.com", vidu.WithLogger(logger), through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(logger), withTransport(func(r *http.Request) (*http.Response, error) {
 		status := statuses[0]
 		statuses = statuses[1:]
-		resp, err := reply(r, status, `{"state":"success"}`)
+		resp, err := testkit.Reply(r, status, `{"state":"success"}`)
 		resp.Header.Set("X-Request-Id", "req-1")
 		return resp, err
 	}))
@@ -510,8 +489,8 @@ func TestLoggerHasOneRecordAnAttempt(t *testing.T) {
 
 func TestClientIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
-	w := answering(t, 200, `{"task_id":"1","state":"created"}`)
-	client := dial(t, w.URL)
+	w := testkit.ServeReply(t, 200, `{"task_id":"1","state":"created"}`)
+	client := newClient(t, w.URL)
 	_, reads, _ := client.Transports()
 	defer reads.CloseIdleConnections()
 	req := smallRequest()
@@ -525,7 +504,7 @@ func TestClientIsSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	running.Wait()
-	assert.Equal(t, int64(100), w.complete.Load())
+	assert.Equal(t, int64(100), w.Complete.Load())
 }
 
 func TestNewClientFromEnv(t *testing.T) {
@@ -536,7 +515,7 @@ func TestNewClientFromEnv(t *testing.T) {
 	t.Setenv("VIDU_BASE_URL", "https://gateway.example.com")
 	_, err = vidu.NewClientFromEnv()
 	require.EqualError(t, err, "vidu: the environment variable VIDU_API_KEY is not set")
-	t.Setenv("VIDU_API_KEY", testKey)
+	t.Setenv("VIDU_API_KEY", testkit.Key)
 	client, err := vidu.NewClientFromEnv(vidu.WithOfficialAPI())
 	require.NoError(t, err)
 	assert.NotNil(t, client)
@@ -550,29 +529,29 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 		says   string
 	}{
 		"gzip that was not asked for": {func(r *http.Request) (*http.Response, error) {
-			resp, err := reply(r, 200, "\x1f\x8b…")
+			resp, err := testkit.Reply(r, 200, "\x1f\x8b…")
 			resp.Header.Set("Content-Encoding", "gzip")
 			return resp, err
 		}, "encoded as gzip"},
 		"too large": {func(r *http.Request) (*http.Response, error) {
-			resp, err := reply(r, 200, endless)
+			resp, err := testkit.Reply(r, 200, endless)
 			resp.ContentLength = -1
 			return resp, err
 		}, "too large"},
 		"protocol switch": {func(r *http.Request) (*http.Response, error) {
-			return reply(r, 101, "")
+			return testkit.Reply(r, 101, "")
 		}, "unexpected HTTP 101"},
 		"no content": {func(r *http.Request) (*http.Response, error) {
-			return reply(r, 204, "")
+			return testkit.Reply(r, 204, "")
 		}, "HTTP 204"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := dial(t, "https://gateway.example.com", through(tt.answer))
+			client := newClient(t, "https://gateway.example.com", withTransport(tt.answer))
 			_, err := client.Reference2Video(t.Context(), smallRequest())
 			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
 			require.ErrorContains(t, err, tt.says)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			_, err = client.GetTask(t.Context(), "1")
 			require.ErrorContains(t, err, tt.says)
 		})
@@ -581,23 +560,23 @@ func TestAnswersThatCannotBeUsed(t *testing.T) {
 
 func TestErrorBodyIsBounded(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-		return reply(r, 400, strings.Repeat("x", 10<<20))
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		return testkit.Reply(r, 400, strings.Repeat("x", 10<<20))
 	}))
 	_, err := client.GetTask(t.Context(), "1")
 	failure, ok := errors.AsType[*vidu.APIError](err)
 	require.True(t, ok)
 	assert.Len(t, failure.Body, vidu.MaxErrorReply)
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 }
 
 // TestReplyCutAfterTheID shows that a paid task is not lost for the rest of its reply.
 func TestReplyCutAfterTheID(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-		resp, err := reply(r, 200, `{"task_id":"885482446060003328","type":"img2v`)
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, 200, `{"task_id":"885482446060003328","type":"img2v`)
 		resp.ContentLength = 700
-		resp.Body = io.NopCloser(io.MultiReader(resp.Body, failing{io.ErrUnexpectedEOF}))
+		resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
 		return resp, err
 	}))
 	task, err := client.Reference2Video(t.Context(), smallRequest())
@@ -605,7 +584,3 @@ func TestReplyCutAfterTheID(t *testing.T) {
 	assert.Equal(t, "885482446060003328", task.ID)
 	assert.Contains(t, strings.Join(task.Warnings, " "), "cannot be used")
 }
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }

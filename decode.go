@@ -2,13 +2,11 @@ package vidu
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
@@ -239,105 +237,6 @@ func (d *taskDecoder) whyNoTask(body []byte) error {
 	return errNoTask
 }
 
-// envelope is what the known shapes of an error body have in common.
-type envelope struct {
-	reason   string
-	code     string // in words, or a number, which some servers write as a string
-	kind     string // the nested error's "type"
-	message  string
-	traceID  string
-	metadata json.RawMessage
-	nested   lenientjson.Value // "error" where it is an object
-	failed   bool              // the body says in so many words that it is an error
-}
-
-// parseEnvelope reads the beginning of an error body of any shape; what is not a JSON object gives the zero envelope.
-func parseEnvelope(body []byte) envelope {
-	var e envelope
-	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
-	e.read(lenientjson.Value(body[:min(len(body), maxErrorReply)]))
-	if nested := e.nested; nested != nil { // only one deep: every level is read once more
-		e.kind = nested.Member("type").Str()
-		e.read(nested)
-	}
-	return e
-}
-
-func (e *envelope) read(object lenientjson.Value) {
-	for it := object.Items(); it.Next(); {
-		v := it.Value
-		switch string(it.Key) {
-		case "reason":
-			e.reason = cmp.Or(v.Str(), e.reason)
-		case "code":
-			e.code = cmp.Or(v.Text(), e.code)
-		case "message", "msg":
-			e.message = cmp.Or(v.Text(), e.message)
-		case "success":
-			e.failed = e.failed || string(v) == "false"
-		case "error":
-			e.failed = e.failed || !v.IsEmpty()
-			e.message = cmp.Or(e.message, v.Str())
-			if v.IsObject() {
-				e.nested = v
-			}
-		case "metadata":
-			if v.IsObject() && json.Valid(v) {
-				e.metadata = json.RawMessage(v)
-				e.traceID = v.Member("trace_id").Text()
-			}
-		}
-	}
-}
-
-// saysError tells an error envelope with status 200 from a reply that lacks a task for another reason.
-func (e *envelope) saysError() bool {
-	number, word := e.splitCode()
-	return e.failed || e.reason != "" || number >= 400 ||
-		(word != "" && !strings.EqualFold(word, "success") && !strings.EqualFold(word, "ok"))
-}
-
-func (e *envelope) splitCode() (number int, word string) {
-	if number, err := strconv.Atoi(e.code); err == nil {
-		return number, ""
-	}
-	return 0, e.code
-}
-
-// errorCode classifies by reason, then by a code in words, then by a numeric code, then by the status. The nested
-// error's type is the last resort, except for money: some servers say 429 and insufficient_quota.
-func (e *envelope) errorCode(status int) ErrorCode {
-	number, _ := e.splitCode()
-	kind := ErrorCode(e.kind)
-	switch word := e.word(); {
-	case word != "":
-		return word
-	case kind.outOfMoney():
-		return kind
-	}
-	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
-}
-
-// word is the code that the body itself gives in words.
-func (e *envelope) word() ErrorCode {
-	_, word := e.splitCode()
-	return ErrorCode(cmp.Or(e.reason, word))
-}
-
-func (e *envelope) apiError(status int) *APIError {
-	return &APIError{
-		StatusCode: status, Code: e.errorCode(status), Message: e.message,
-		TraceID: cmp.Or(e.traceID, traceIDIn(e.message)), Metadata: e.metadata,
-	}
-}
-
-// traceIDIn finds the id in a message such as "no such model (request id: 20260801…)".
-func traceIDIn(message string) string {
-	_, after, _ := strings.Cut(message, "request id: ")
-	id, _, _ := strings.Cut(after, " ")
-	return strings.TrimRight(id, ").,")
-}
-
 // The readers below report whether they could read the value, as those of lenientjson do.
 
 func readText[S ~string](v lenientjson.Value, to *S) bool {
@@ -414,4 +313,42 @@ func readVideo(v lenientjson.Value) VideoInfo {
 	size.Member("width").ReadInt(&info.Width)
 	size.Member("height").ReadInt(&info.Height)
 	return info
+}
+
+// checkReply refuses what is not a JSON object, or is one that says it is an error.
+func checkReply(reply []byte) error {
+	if !json.Valid(reply) {
+		return syntaxError(reply)
+	}
+	if e := parseEnvelope(reply); e.saysError() {
+		return e.apiError(http.StatusOK)
+	}
+	if !lenientjson.Value(lenientjson.TrimLeft(reply)).IsObject() {
+		return fmt.Errorf("%w: it is no JSON object", errBadReply)
+	}
+	return nil
+}
+
+// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
+// null changes nothing, and what is missing is zero.
+func (t *Task) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
+		return errors.New("vidu: a task must be a JSON object")
+	}
+	d := readTask(bytes.Clone(data))
+	if d.twoIDs {
+		return fmt.Errorf("vidu: %w", errTwoIDs)
+	}
+	*t = *d.task
+	return nil
+}
+
+// maskTask masks the key in the texts of a task that become errors.
+func maskTask(task *Task, mask func(string) string) {
+	task.State = State(mask(string(task.State)))
+	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
+	task.ErrMessage = mask(task.ErrMessage)
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
-	"net/http"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,40 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-// answered is a client whose every call gets the same answer.
-func answered(tb testing.TB, status int, body string) *vidu.Client {
-	tb.Helper()
-	client, err := vidu.NewClient("https://gateway.example.com", testKey, vidu.WithMaxAttempts(1),
-		through(func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }))
-	require.NoError(tb, err)
-	return client
-}
-
-// created is what Reference2Video makes of a reply.
-func created(tb testing.TB, body string) (*vidu.Task, error) {
-	tb.Helper()
-	return answered(tb, http.StatusOK, body).Reference2Video(tb.Context(), smallRequest())
-}
-
-// queried is what GetTask makes of a reply for the task "1".
-func queried(tb testing.TB, body string) (*vidu.Task, error) {
-	tb.Helper()
-	return answered(tb, http.StatusOK, body).GetTask(tb.Context(), "1")
-}
-
-func seedResponse(tb testing.TB) []byte {
-	tb.Helper()
-	body, err := os.ReadFile("testdata/seed-response.json")
-	require.NoError(tb, err)
-	return bytes.TrimSpace(body)
-}
 
 func TestCreateReply_Seed(t *testing.T) {
 	t.Parallel()
-	body := seedResponse(t)
-	got, err := created(t, string(body))
+	body := contractReply(t)
+	got, err := createFrom(t, string(body))
 	require.NoError(t, err)
 	assert.Equal(t, string(body), string(got.RawJSON()))
 
@@ -76,7 +47,7 @@ func TestCreateReply_Seed(t *testing.T) {
 
 func TestQueryReply(t *testing.T) {
 	t.Parallel()
-	got, err := queried(t, `{
+	got, err := queryFrom(t, `{
 		"id": "1", "state": "success", "err_code": "", "err_msg": "", "credits": 55, "payload": "job-42", "bgm": true, "off_peak": true,
 		"progress": 100, "type": "character2video", "model": "viduq2-pro", "videos": ["https://h/v.mp4"], "audio": true,
 		"audio_type": "all", "is_rec": true, "watermark": true, "wm_url": "https://h/wm.png", "meta_data": "{}", "cus_priority": 2,
@@ -90,15 +61,8 @@ func TestQueryReply(t *testing.T) {
 		"is_rec": true, "watermark": true, "wm_url": "https://h/wm.png", "meta_data": "{}", "cus_priority": 2,
 		"client_request_id": "c", "aspect_ratio": "16:9", "creations": [{
 			"id": "93", "url": "https://h/x.mp4?a=%253A;b", "cover_url": "https://h/x.png", "watermarked_url": "https://h/w.mp4",
-			"moderation_url": ["https://h/m"], "video": {"duration": 5.04, "fps": 24, "width": 1280, "height": 720}}]}`, toJSON(t, got))
+			"moderation_url": ["https://h/m"], "video": {"duration": 5.04, "fps": 24, "width": 1280, "height": 720}}]}`, testkit.JSON(t, got))
 	assert.Empty(t, got.Warnings)
-}
-
-func toJSON(tb testing.TB, v any) string {
-	tb.Helper()
-	text, err := json.Marshal(v)
-	require.NoError(tb, err)
-	return string(text)
 }
 
 func TestCreateReply_ID(t *testing.T) {
@@ -142,7 +106,7 @@ func TestCreateReply_ID(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := created(t, tt.body)
+			task, err := createFrom(t, tt.body)
 			require.NoError(t, err)
 			assert.Equal(t, tt.id, task.ID)
 			assert.False(t, task.Done())
@@ -190,10 +154,10 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := created(t, body)
+			task, err := createFrom(t, body)
 			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
 			assert.Nil(t, task)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err)
 			require.True(t, ok)
 			assert.Equal(t, body, string(unknown.Body))
@@ -205,7 +169,7 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 func TestCreateReply_CutAnywhere(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string][]byte{
-		"seed":    seedResponse(t),
+		"seed":    contractReply(t),
 		"wrapped": []byte(`{"code":"success","data":{"images":["https://h/1.png"],"task_id":885482446060003328,"state":"created"}}`),
 		"number":  []byte(`{"task_id":885482446060003328,"credits":5}`),
 	} {
@@ -214,7 +178,7 @@ func TestCreateReply_CutAnywhere(t *testing.T) {
 			const id = "885482446060003328"
 			complete := bytes.Index(body, []byte(id)) + len(id) + 1 // with the quote or comma that ends it
 			for n := range body {
-				task, err := created(t, string(body[:n]))
+				task, err := createFrom(t, string(body[:n]))
 				if n < complete {
 					require.ErrorIs(t, err, vidu.ErrMaybeCreated, "%d bytes", n)
 					continue
@@ -222,7 +186,7 @@ func TestCreateReply_CutAnywhere(t *testing.T) {
 				require.NoError(t, err, "%d bytes", n)
 				require.Equal(t, id, task.ID, "%d bytes", n)
 				require.NotEmpty(t, task.Warnings, "%d bytes", n)
-				_, err = queried(t, string(body[:n]))
+				_, err = queryFrom(t, string(body[:n]))
 				require.Error(t, err, "a query can be repeated: %d bytes", n)
 			}
 		})
@@ -244,9 +208,9 @@ func TestQueryReply_CannotBeUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := queried(t, tt.body)
+			task, err := queryFrom(t, tt.body)
 			require.ErrorContains(t, err, tt.says)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Nil(t, task)
 		})
 	}
@@ -340,7 +304,7 @@ func TestReply_Drift(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := created(t, `{"task_id":"1",`+tt.members+`}`)
+			task, err := createFrom(t, `{"task_id":"1",`+tt.members+`}`)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, tt.got(task))
 			assert.Equal(t, "1", task.ID)
@@ -349,7 +313,7 @@ func TestReply_Drift(t *testing.T) {
 			} else {
 				assert.Equal(t, []string{tt.warns + " cannot be read"}, task.Warnings)
 			}
-			toJSON(t, task)
+			testkit.JSON(t, task)
 		})
 	}
 }
@@ -390,11 +354,11 @@ func TestReply_CreatedAt(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := created(t, `{"task_id":"1","created_at":`+tt.text+`}`)
+			task, err := createFrom(t, `{"task_id":"1","created_at":`+tt.text+`}`)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, task.CreatedAt)
 			assert.Equal(t, tt.warn, len(task.Warnings) == 1, task.Warnings)
-			toJSON(t, task)
+			testkit.JSON(t, task)
 		})
 	}
 }
@@ -402,7 +366,7 @@ func TestReply_CreatedAt(t *testing.T) {
 // Short texts can make long lists of large values. What no task has is counted and left.
 func TestReply_ListsAreBounded(t *testing.T) {
 	t.Parallel()
-	task, err := created(t, `{"task_id":"1","creations":[`+strings.Repeat(`{},`, 1e5)+`{}]`+strings.Repeat(`,"seed":{}`, 1e5)+`}`)
+	task, err := createFrom(t, `{"task_id":"1","creations":[`+strings.Repeat(`{},`, 1e5)+`{}]`+strings.Repeat(`,"seed":{}`, 1e5)+`}`)
 	require.NoError(t, err)
 	assert.Len(t, task.Creations, 100)
 	assert.Equal(t, "creations cannot be read", task.Warnings[0])

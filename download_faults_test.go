@@ -7,7 +7,6 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc64"
@@ -34,14 +33,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-// rawAnswer is what one connection gets, to the byte; then it is closed.
-type rawAnswer func(r *http.Request) string
 
 // rawStore is a storage of raw answers, one a request, the last one for ever. It is also the API that renews links.
 type rawStore struct {
-	*wire
+	*testkit.Server
 
 	mu      sync.Mutex
 	links   []*http.Request // for files
@@ -49,10 +46,10 @@ type rawStore struct {
 	renewal string          // raw; "": the task with a fresh link
 }
 
-func newRawStore(t *testing.T, answers ...rawAnswer) *rawStore {
+func newRawStore(t *testing.T, answers ...testkit.RawReply) *rawStore {
 	t.Helper()
 	s := &rawStore{}
-	s.wire = newWire(t, nil, func(_ *wire, conn net.Conn) {
+	s.Server = testkit.Serve(t, nil, func(_ *testkit.Server, conn net.Conn) {
 		if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 			io.WriteString(conn, s.answer(r, answers))
 		}
@@ -67,7 +64,7 @@ func (s *rawStore) seen() []*http.Request {
 	return slices.Clone(s.links)
 }
 
-func (s *rawStore) answer(r *http.Request, answers []rawAnswer) string {
+func (s *rawStore) answer(r *http.Request, answers []testkit.RawReply) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !strings.HasPrefix(r.URL.Path, "/vidu/v2/tasks/") {
@@ -78,7 +75,7 @@ func (s *rawStore) answer(r *http.Request, answers []rawAnswer) string {
 	if s.renewal != "" {
 		return s.renewal
 	}
-	return wholeFile(`{"state":"success","creations":[{"url":"http://` + r.Host + `/fresh?sig=secret2"}]}`)
+	return testkit.RawFile(`{"state":"success","creations":[{"url":"http://` + r.Host + `/fresh?sig=secret2"}]}`)
 }
 
 // fetch downloads into a fresh directory in which nothing but the file may be left, and checks what holds for every
@@ -86,154 +83,19 @@ func (s *rawStore) answer(r *http.Request, answers []rawAnswer) string {
 func (s *rawStore) fetch(t *testing.T, opts ...vidu.DownloadOption) (string, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "v.mp4")
-	log := &lockedBuffer{}
+	log := &testkit.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	n, err := dial(t, s.URL, vidu.WithLogger(logger)).DownloadFile(t.Context(), finished(s.URL+"/v?sig=secret1"), path, opts...)
+	n, err := newClient(t, s.URL, vidu.WithLogger(logger)).DownloadFile(t.Context(), finishedTask(s.URL+"/v?sig=secret1"), path, opts...)
 	got, _ := os.ReadFile(path)
 	assert.Len(t, got, int(n))
 	if err != nil {
 		assertSecretFree(t, err)
-		assertEmpty(t, filepath.Dir(path))
+		testkit.AssertDirEmpty(t, filepath.Dir(path))
 	}
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 	assert.NotContains(t, log.String(), "secret")
-	assert.NotContains(t, log.String(), testKey)
+	assert.NotContains(t, log.String(), testkit.Key)
 	return string(got), err
-}
-
-// lockedBuffer is a log that several goroutines may write.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-// assertSecretFree looks into the whole tree of errors for the queries of signed links.
-func assertSecretFree(t *testing.T, err error) {
-	t.Helper()
-	assertHarmless(t, err)
-	for queue := []error{err}; len(queue) > 0; queue = queue[1:] {
-		assert.NotContains(t, queue[0].Error(), "secret")
-		switch e := queue[0].(type) { //nolint:errorlint // it walks the tree itself
-		case interface{ Unwrap() error }:
-			if inner := e.Unwrap(); inner != nil {
-				queue = append(queue, inner)
-			}
-		case interface{ Unwrap() []error }:
-			queue = append(queue, e.Unwrap()...)
-		}
-	}
-}
-
-// assertOnly makes sure that dir holds nothing but the named file, if that.
-func assertOnly(t *testing.T, dir string, name string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	for _, entry := range entries {
-		assert.Equal(t, name, entry.Name())
-	}
-}
-
-// rawHTTP is an answer with the given status line, header lines and body.
-func rawHTTP(status, body string, header ...string) string {
-	return "HTTP/1.1 " + status + "\r\n" + strings.Join(append(header, "Connection: close"), "\r\n") + "\r\n\r\n" + body
-}
-
-func wholeFile(body string, header ...string) string {
-	return rawHTTP("200 OK", body, append(header, "Content-Length: "+strconv.Itoa(len(body)))...)
-}
-
-// restOf is a good 206.
-func restOf(body string, from int, header ...string) string {
-	return rawHTTP("206 Partial Content", body[from:], append(header, "Content-Length: "+strconv.Itoa(len(body)-from),
-		fmt.Sprintf("Content-Range: bytes %d-%d/%d", from, len(body)-1, len(body)))...)
-}
-
-// inChunks is body in chunks, with or without the last one.
-func inChunks(body string, ended bool, header ...string) string {
-	text := fmt.Sprintf("%x\r\n%s\r\n", len(body), body)
-	if ended {
-		text += "0\r\n\r\n"
-	}
-	return rawHTTP("200 OK", text, append(header, "Transfer-Encoding: chunked")...)
-}
-
-// cutAfter leaves n bytes of the body.
-func cutAfter(answer string, n int) string { return answer[:strings.Index(answer, "\r\n\r\n")+4+n] }
-
-// always is a rawAnswer that is always the same.
-func always(answer string) rawAnswer { return func(*http.Request) string { return answer } }
-
-// offsetOf is where the wanted range begins; 0 when everything is wanted.
-func offsetOf(r *http.Request) int {
-	text := strings.TrimSuffix(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-")
-	from, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return from
-}
-
-// writeOld makes a file where a download is going to be.
-func writeOld(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Error(err)
-	}
-}
-
-// wantsRest is a rawAnswer that checks what a resumption asks for.
-func wantsRest(t *testing.T, from int, validator, answer string) rawAnswer {
-	t.Helper()
-	return func(r *http.Request) string {
-		assert.Equal(t, fmt.Sprintf("bytes=%d-", from), r.Header.Get("Range"))
-		assert.Equal(t, validator, r.Header.Get("If-Range"))
-		assert.Equal(t, "identity", r.Header.Get("Accept-Encoding"))
-		return answer
-	}
-}
-
-// wantsWhole is a rawAnswer that checks that everything is asked for.
-func wantsWhole(t *testing.T, answer string) rawAnswer {
-	t.Helper()
-	return func(r *http.Request) string {
-		assert.Empty(t, r.Header.Get("Range"))
-		assert.Empty(t, r.Header.Get("If-Range"))
-		return answer
-	}
-}
-
-const (
-	etagHeader     = `ETag: "one"`
-	modifiedHeader = "Last-Modified: Sat, 21 Nov 2026 10:00:00 GMT"
-	modifiedDate   = "Sat, 21 Nov 2026 10:00:00 GMT"
-)
-
-// plainFile is a file that is no MP4, mp4File one that is: ftyp, moov, mdat.
-var (
-	plainFile = strings.Repeat("0123456789abcdef", 1<<10)
-	mp4File   = mp4Box("ftyp", "isom0000") + mp4Box("moov", strings.Repeat("m", 500)) + mp4Box("free", "") + mp4Box("mdat", plainFile)
-)
-
-func mp4Box(name, content string) string {
-	return string(binary.BigEndian.AppendUint32(nil, uint32(8+len(content)))) + name + content
-}
-
-func mp4BigBox(name, content string) string {
-	size := binary.BigEndian.AppendUint64(nil, uint64(16+len(content)))
-	return "\x00\x00\x00\x01" + name + string(size) + content
 }
 
 func TestD01_ExpiredLinkIsRenewedOnce(t *testing.T) {
@@ -241,14 +103,14 @@ func TestD01_ExpiredLinkIsRenewedOnce(t *testing.T) {
 	for _, status := range []string{"403 Forbidden", "404 Not Found", "410 Gone", "400 Bad Request"} {
 		t.Run(status, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(rawHTTP(status, "<Error>secret</Error>")), always(wholeFile(plainFile)))
+			store := newRawStore(t, testkit.Always(testkit.RawHTTP(status, "<Error>secret</Error>")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 			assert.Equal(t, 1, store.asked)
 			assert.Equal(t, "/fresh?sig=secret2", store.seen()[1].RequestURI)
 
-			never := newRawStore(t, always(rawHTTP(status, "")))
+			never := newRawStore(t, testkit.Always(testkit.RawHTTP(status, "")))
 			_, err = never.fetch(t)
 			require.ErrorContains(t, err, "the link has expired and so has the new one")
 			require.ErrorContains(t, err, "HTTP "+status[:3])
@@ -261,13 +123,13 @@ func TestD01_ExpiredLinkIsRenewedOnce(t *testing.T) {
 func TestD01_LinkThatCannotBeRenewed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ renewal, says string }{
-		"task is gone":     {rawHTTP("404 Not Found", `{"code":404,"reason":"TaskNotFound"}`), "HTTP 404 TaskNotFound"},
-		"no link any more": {wholeFile(`{"state":"success","creations":[]}`), "no link to a video"},
-		"link is not safe": {wholeFile(`{"state":"success","creations":[{"url":"ftp://h/v?sig=secret3"}]}`), "not an https link"},
+		"task is gone":     {testkit.RawHTTP("404 Not Found", `{"code":404,"reason":"TaskNotFound"}`), "HTTP 404 TaskNotFound"},
+		"no link any more": {testkit.RawFile(`{"state":"success","creations":[]}`), "no link to a video"},
+		"link is not safe": {testkit.RawFile(`{"state":"success","creations":[{"url":"ftp://h/v?sig=secret3"}]}`), "not an https link"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(rawHTTP("403 Forbidden", "")))
+			store := newRawStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
 			store.renewal = tt.renewal
 			_, err := store.fetch(t)
 			require.ErrorContains(t, err, "the link has expired")
@@ -297,17 +159,17 @@ func TestD01_KnownExpiry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(wholeFile(plainFile)))
-			client := dial(t, store.URL)
-			_, err := client.Download(t.Context(), finished(store.URL+"/v?"+tt.query), io.Discard)
+			store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			client := newClient(t, store.URL)
+			_, err := client.Download(t.Context(), finishedTask(store.URL+"/v?"+tt.query), io.Discard)
 			require.NoError(t, err)
 			want := map[bool]string{true: "/fresh?sig=secret2", false: "/v?" + tt.query}[tt.expired]
 			require.Len(t, store.seen(), 1)
 			assert.Equal(t, want, store.seen()[0].RequestURI)
 
-			offline := newRawStore(t, always(wholeFile(plainFile)))
-			offline.renewal = rawHTTP("404 Not Found", "")
-			_, err = dial(t, offline.URL).Download(t.Context(), finished(offline.URL+"/v?"+tt.query), io.Discard)
+			offline := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			offline.renewal = testkit.RawHTTP("404 Not Found", "")
+			_, err = newClient(t, offline.URL).Download(t.Context(), finishedTask(offline.URL+"/v?"+tt.query), io.Discard)
 			require.NoError(t, err, "our clock may be wrong, so the old link gets its chance")
 		})
 	}
@@ -317,19 +179,19 @@ func TestD01_KnownExpiry(t *testing.T) {
 func TestD01_ExpiryMidway(t *testing.T) {
 	t.Parallel()
 	store := newRawStore(t,
-		always(cutAfter(wholeFile(plainFile, etagHeader), 1000)),
-		wantsRest(t, 1000, `"one"`, rawHTTP("403 Forbidden", "")),
-		wantsRest(t, 1000, `"one"`, restOf(plainFile, 1000, etagHeader)))
+		testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)),
+		testkit.WantRest(t, 1000, `"one"`, testkit.RawHTTP("403 Forbidden", "")),
+		testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
 	got, err := store.fetch(t)
 	require.NoError(t, err)
-	assert.Equal(t, plainFile, got)
+	assert.Equal(t, testkit.PlainFile, got)
 	assert.Equal(t, 1, store.asked)
 }
 
 func TestD02_NothingOfOursIsSent(t *testing.T) {
 	t.Parallel()
 	heads := make(chan string, 1)
-	server := newWire(t, nil, func(_ *wire, conn net.Conn) {
+	server := testkit.Serve(t, nil, func(_ *testkit.Server, conn net.Conn) {
 		var head strings.Builder
 		for r := bufio.NewReader(conn); !strings.HasSuffix(head.String(), "\r\n\r\n"); {
 			line, err := r.ReadString('\n')
@@ -339,16 +201,16 @@ func TestD02_NothingOfOursIsSent(t *testing.T) {
 			head.WriteString(line)
 		}
 		heads <- head.String()
-		io.WriteString(conn, wholeFile(plainFile, "Set-Cookie: a=b"))
+		io.WriteString(conn, testkit.RawFile(testkit.PlainFile, "Set-Cookie: a=b"))
 	})
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	jar.SetCookies(u, []*http.Cookie{{Name: "session", Value: "secret"}})
-	client := dial(t, server.URL, vidu.WithHTTPClient(&http.Client{Jar: jar}))
+	client := newClient(t, server.URL, vidu.WithHTTPClient(&http.Client{Jar: jar}))
 	const link = "/a%2Fb//c+d/%C3%A9;e/v%20(1).mp4?X-Sig=a%253Ab%2f%2F;c=d&e=+&&f?g"
-	_, err = client.Download(t.Context(), finished(server.URL+link), io.Discard)
+	_, err = client.Download(t.Context(), finishedTask(server.URL+link), io.Discard)
 	require.NoError(t, err)
 	head := <-heads
 	line, fields, _ := strings.Cut(head, "\r\n")
@@ -357,7 +219,7 @@ func TestD02_NothingOfOursIsSent(t *testing.T) {
 		name, _, _ := strings.Cut(field, ":")
 		assert.Contains(t, []string{"Host", "User-Agent", "Accept-Encoding"}, name)
 	}
-	assert.NotContains(t, head, testKey)
+	assert.NotContains(t, head, testkit.Key)
 	assert.Len(t, jar.Cookies(u), 1, "no cookie is kept either")
 }
 
@@ -373,9 +235,9 @@ func TestD03_Redirects(t *testing.T) {
 				hop := 0
 				store := newRawStore(t, func(r *http.Request) string {
 					if hop++; hop > tt.hops {
-						return wholeFile(plainFile)
+						return testkit.RawFile(testkit.PlainFile)
 					}
-					return rawHTTP(status, "<html>", fmt.Sprintf("Location: /hop?sig=secret%%253A;%d", hop), "Set-Cookie: a=secret")
+					return testkit.RawHTTP(status, "<html>", fmt.Sprintf("Location: /hop?sig=secret%%253A;%d", hop), "Set-Cookie: a=secret")
 				})
 				_, err := store.fetch(t)
 				if tt.says != "" {
@@ -402,7 +264,7 @@ func TestD03_RedirectsThatAreNotFollowed(t *testing.T) {
 		"https://%zz/v?sig=a secret": "failed to parse Location",
 		"/v?sig=a secret":            "redirects to nowhere",
 	} {
-		store := newRawStore(t, func(*http.Request) string { return rawHTTP("302 Found", "", "Location: "+location) })
+		store := newRawStore(t, func(*http.Request) string { return testkit.RawHTTP("302 Found", "", "Location: "+location) })
 		_, err := store.fetch(t)
 		require.ErrorContains(t, err, says)
 	}
@@ -410,14 +272,14 @@ func TestD03_RedirectsThatAreNotFollowed(t *testing.T) {
 
 func TestD03_RedirectFromHTTPSToHTTP(t *testing.T) {
 	t.Parallel()
-	plain := newRawStore(t, always(wholeFile(plainFile)))
+	plain := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", plain.URL+"/v?sig=secret")
 		w.WriteHeader(http.StatusFound)
 	}))
 	t.Cleanup(secure.Close)
-	client := dial(t, plain.URL, vidu.WithHTTPClient(secure.Client())) // which may use plain http itself
-	_, err := client.Download(t.Context(), finished(secure.URL+"/v?sig=secret"), io.Discard)
+	client := newClient(t, plain.URL, vidu.WithHTTPClient(secure.Client())) // which may use plain http itself
+	_, err := client.Download(t.Context(), finishedTask(secure.URL+"/v?sig=secret"), io.Discard)
 	require.ErrorContains(t, err, "which is not an https link")
 	assertSecretFree(t, err)
 	assert.Empty(t, plain.seen())
@@ -429,22 +291,24 @@ func TestD03_RedirectBetweenHTTPSHosts(t *testing.T) {
 	second := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen = r.Header
 		w.Header().Set("Content-Type", "video/mp4")
-		io.WriteString(w, plainFile)
+		io.WriteString(w, testkit.PlainFile)
 	}))
 	t.Cleanup(second.Close)
 	first := httptest.NewTLSServer(http.RedirectHandler(second.URL+"/v?sig=2", http.StatusTemporaryRedirect))
 	t.Cleanup(first.Close)
-	client := dial(t, "https://gateway.example.com", vidu.WithHTTPClient(first.Client()))
-	n, err := client.Download(t.Context(), finished(first.URL+"/v?sig=1"), io.Discard)
+	client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(first.Client()))
+	n, err := client.Download(t.Context(), finishedTask(first.URL+"/v?sig=1"), io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, int64(len(plainFile)), n)
+	assert.Equal(t, int64(len(testkit.PlainFile)), n)
 	assert.Len(t, seen, 2, "%v", seen)
 }
 
 // cuts are the ways in which a transfer breaks that everybody notices.
 var cuts = map[string]func(header ...string) string{
-	"D05, length":  func(header ...string) string { return cutAfter(wholeFile(plainFile, header...), 1000) },
-	"D06, chunked": func(header ...string) string { return inChunks(plainFile[:1000], false, header...) },
+	"D05, length": func(header ...string) string {
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)
+	},
+	"D06, chunked": func(header ...string) string { return testkit.RawChunks(testkit.PlainFile[:1000], false, header...) },
 }
 
 func TestD05_D06_CutIsResumed(t *testing.T) {
@@ -452,18 +316,18 @@ func TestD05_D06_CutIsResumed(t *testing.T) {
 	for name, broken := range cuts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(broken(etagHeader)), wantsRest(t, 1000, `"one"`, restOf(plainFile, 1000, etagHeader)))
+			store := newRawStore(t, testkit.Always(broken(testkit.ETagHeader)), testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 
 			// A writer is resumed just so.
 			var out bytes.Buffer
-			again := newRawStore(t, always(broken(etagHeader)), wantsRest(t, 1000, `"one"`, restOf(plainFile, 1000, etagHeader)))
-			n, err := dial(t, again.URL).Download(t.Context(), finished(again.URL+"/v?a"), &out)
+			again := newRawStore(t, testkit.Always(broken(testkit.ETagHeader)), testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
+			n, err := newClient(t, again.URL).Download(t.Context(), finishedTask(again.URL+"/v?a"), &out)
 			require.NoError(t, err)
-			assert.Equal(t, int64(len(plainFile)), n)
-			assert.Equal(t, plainFile, out.String())
+			assert.Equal(t, int64(len(testkit.PlainFile)), n)
+			assert.Equal(t, testkit.PlainFile, out.String())
 		})
 	}
 }
@@ -473,25 +337,25 @@ func TestD05_D06_CutForEver(t *testing.T) {
 	for name, broken := range cuts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			resumable := newRawStore(t, always(broken(etagHeader)), always(""))
+			resumable := newRawStore(t, testkit.Always(broken(testkit.ETagHeader)), testkit.Always(""))
 			_, err := resumable.fetch(t)
 			require.ErrorIs(t, err, io.EOF)
 			assert.Len(t, resumable.seen(), 6, "one try that brought something, five that did not")
 
-			fresh := newRawStore(t, always(broken()))
+			fresh := newRawStore(t, testkit.Always(broken()))
 			_, err = fresh.fetch(t)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			assert.Len(t, fresh.seen(), 6, "starting over to the same place is no progress")
 
 			var out bytes.Buffer
-			writer := newRawStore(t, always(broken()))
-			n, err := dial(t, writer.URL).Download(t.Context(), finished(writer.URL+"/v?sig=secret"), &out)
+			writer := newRawStore(t, testkit.Always(broken()))
+			n, err := newClient(t, writer.URL).Download(t.Context(), finishedTask(writer.URL+"/v?sig=secret"), &out)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			require.ErrorContains(t, err, "after 1000 bytes: ")
 			require.ErrorContains(t, err, "a writer cannot be started over")
 			assertSecretFree(t, err)
 			assert.Equal(t, int64(1000), n)
-			assert.Equal(t, plainFile[:1000], out.String(), "nothing is appended blindly")
+			assert.Equal(t, testkit.PlainFile[:1000], out.String(), "nothing is appended blindly")
 			assert.Len(t, writer.seen(), 1)
 		})
 	}
@@ -504,9 +368,9 @@ func TestD05_StartingOverIsNoProgress(t *testing.T) {
 	store := newRawStore(t, func(*http.Request) string {
 		tries++
 		if tries == 1 {
-			return cutAfter(wholeFile(plainFile), 1000)
+			return testkit.CutBody(testkit.RawFile(testkit.PlainFile), 1000)
 		}
-		return cutAfter(wholeFile(plainFile), 100*tries)
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile), 100*tries)
 	})
 	_, err := store.fetch(t)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -517,45 +381,47 @@ func TestD05_StartingOverIsNoProgress(t *testing.T) {
 func TestD05_ProgressCounts(t *testing.T) {
 	t.Parallel()
 	store := newRawStore(t, func(r *http.Request) string {
-		from := offsetOf(r)
+		from := testkit.RangeStart(r)
 		if from == 0 {
-			return cutAfter(wholeFile(plainFile, etagHeader), 512)
+			return testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 512)
 		}
-		return cutAfter(restOf(plainFile, from, etagHeader), min(512, len(plainFile)-from))
+		return testkit.CutBody(testkit.RawRest(testkit.PlainFile, from, testkit.ETagHeader), min(512, len(testkit.PlainFile)-from))
 	})
 	got, err := store.fetch(t)
 	require.NoError(t, err)
-	assert.Equal(t, plainFile, got)
-	assert.Len(t, store.seen(), len(plainFile)/512)
+	assert.Equal(t, testkit.PlainFile, got)
+	assert.Len(t, store.seen(), len(testkit.PlainFile)/512)
 }
 
 func TestD07_SilentlyShortMP4(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(body string, header ...string) string{
-		"chunks that end":   func(body string, header ...string) string { return inChunks(body, true, header...) },
-		"until the FIN":     func(body string, header ...string) string { return rawHTTP("200 OK", body, header...) },
-		"nothing at all":    func(_ string, header ...string) string { return inChunks("", true, header...) },
-		"in a box's header": func(_ string, header ...string) string { return inChunks(mp4File[:20], true, header...) },
+		"chunks that end": func(body string, header ...string) string { return testkit.RawChunks(body, true, header...) },
+		"until the FIN":   func(body string, header ...string) string { return testkit.RawHTTP("200 OK", body, header...) },
+		"nothing at all":  func(_ string, header ...string) string { return testkit.RawChunks("", true, header...) },
+		"in a box's header": func(_ string, header ...string) string {
+			return testkit.RawChunks(testkit.MP4File[:20], true, header...)
+		},
 		"before the mdat": func(_ string, header ...string) string {
-			return inChunks(mp4File[:len(mp4File)-len(plainFile)-4], true, header...)
+			return testkit.RawChunks(testkit.MP4File[:len(testkit.MP4File)-len(testkit.PlainFile)-4], true, header...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, n := range []int{1, 7, 8, 600, len(mp4File) - 1} {
-				store := newRawStore(t, always(answer(mp4File[:n], etagHeader)), func(r *http.Request) string {
-					from := offsetOf(r)
+			for _, n := range []int{1, 7, 8, 600, len(testkit.MP4File) - 1} {
+				store := newRawStore(t, testkit.Always(answer(testkit.MP4File[:n], testkit.ETagHeader)), func(r *http.Request) string {
+					from := testkit.RangeStart(r)
 					if from == 0 {
 						assert.Equal(t, "nothing at all", name)
-						return wholeFile(mp4File, etagHeader)
+						return testkit.RawFile(testkit.MP4File, testkit.ETagHeader)
 					}
-					return restOf(mp4File, from, etagHeader)
+					return testkit.RawRest(testkit.MP4File, from, testkit.ETagHeader)
 				})
 				got, err := store.fetch(t)
 				require.NoError(t, err)
-				assert.Equal(t, mp4File, got, "resumed")
+				assert.Equal(t, testkit.MP4File, got, "resumed")
 
-				never := newRawStore(t, always(answer(mp4File[:n])))
+				never := newRawStore(t, testkit.Always(answer(testkit.MP4File[:n])))
 				_, err = never.fetch(t)
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			}
@@ -566,8 +432,8 @@ func TestD07_SilentlyShortMP4(t *testing.T) {
 // TestD07_BetweenTwoBoxes: an MP4 without its index or its media has not ended.
 func TestD07_BetweenTwoBoxes(t *testing.T) {
 	t.Parallel()
-	for _, content := range []string{mp4Box("ftyp", "") + mp4Box("mdat", plainFile), mp4Box("ftyp", "") + mp4Box("moov", "m")} {
-		_, err := newRawStore(t, always(inChunks(content, true))).fetch(t)
+	for _, content := range []string{testkit.MP4Box("ftyp", "") + testkit.MP4Box("mdat", testkit.PlainFile), testkit.MP4Box("ftyp", "") + testkit.MP4Box("moov", "m")} {
+		_, err := newRawStore(t, testkit.Always(testkit.RawChunks(content, true))).fetch(t)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	}
 }
@@ -575,20 +441,20 @@ func TestD07_BetweenTwoBoxes(t *testing.T) {
 func TestD07_UnknownLengthIsAccepted(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
-		"MP4":                  mp4File,
-		"moov behind mdat":     mp4Box("ftyp", "") + mp4Box("mdat", plainFile) + mp4Box("moov", "m"),
-		"64-bit sizes":         mp4BigBox("ftyp", "isom") + mp4BigBox("mdat", plainFile) + mp4BigBox("moov", "m"),
-		"last box to the end":  mp4Box("ftyp", "") + mp4Box("moov", "m") + "\x00\x00\x00\x00mdat" + plainFile,
-		"fragments":            mp4Box("ftyp", "") + mp4Box("moov", "m") + mp4Box("moof", "x") + mp4Box("mdat", "y") + mp4Box("moof", "x") + mp4Box("mdat", "y"),
-		"bytes behind the end": mp4File + "\x00\x00\x00\x02junkjunk",
-		"zeros behind the end": mp4File + strings.Repeat("\x00", 9),
-		"no MP4":               plainFile,
+		"MP4":                  testkit.MP4File,
+		"moov behind mdat":     testkit.MP4Box("ftyp", "") + testkit.MP4Box("mdat", testkit.PlainFile) + testkit.MP4Box("moov", "m"),
+		"64-bit sizes":         testkit.MP4LargeBox("ftyp", "isom") + testkit.MP4LargeBox("mdat", testkit.PlainFile) + testkit.MP4LargeBox("moov", "m"),
+		"last box to the end":  testkit.MP4Box("ftyp", "") + testkit.MP4Box("moov", "m") + "\x00\x00\x00\x00mdat" + testkit.PlainFile,
+		"fragments":            testkit.MP4Box("ftyp", "") + testkit.MP4Box("moov", "m") + testkit.MP4Box("moof", "x") + testkit.MP4Box("mdat", "y") + testkit.MP4Box("moof", "x") + testkit.MP4Box("mdat", "y"),
+		"bytes behind the end": testkit.MP4File + "\x00\x00\x00\x02junkjunk",
+		"zeros behind the end": testkit.MP4File + strings.Repeat("\x00", 9),
+		"no MP4":               testkit.PlainFile,
 		"short, no MP4":        "twelve bytes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, answer := range []string{inChunks(content, true), rawHTTP("200 OK", content), wholeFile(content)} {
-				got, err := newRawStore(t, always(answer)).fetch(t)
+			for _, answer := range []string{testkit.RawChunks(content, true), testkit.RawHTTP("200 OK", content), testkit.RawFile(content)} {
+				got, err := newRawStore(t, testkit.Always(answer)).fetch(t)
 				require.NoError(t, err)
 				assert.Equal(t, content, got)
 			}
@@ -599,21 +465,23 @@ func TestD07_UnknownLengthIsAccepted(t *testing.T) {
 // TestD07_CoverIsNoVideo: AVIF and HEIC begin like an MP4 and have no moov.
 func TestD07_CoverIsNoVideo(t *testing.T) {
 	t.Parallel()
-	avif := mp4Box("ftyp", "avif") + mp4Box("meta", "m") + mp4Box("mdat", plainFile)
-	got, err := newRawStore(t, always(inChunks(avif, true))).fetch(t, vidu.WithCover())
+	avif := testkit.MP4Box("ftyp", "avif") + testkit.MP4Box("meta", "m") + testkit.MP4Box("mdat", testkit.PlainFile)
+	got, err := newRawStore(t, testkit.Always(testkit.RawChunks(avif, true))).fetch(t, vidu.WithCover())
 	require.NoError(t, err)
 	assert.Equal(t, avif, got)
 }
 
 func TestD08_LengthSmallerThanTheFile(t *testing.T) {
 	t.Parallel()
-	short := func(body string, n int) string { return rawHTTP("200 OK", body, "Content-Length: "+strconv.Itoa(n)) }
-	got, err := newRawStore(t, always(short(plainFile, 1000))).fetch(t)
+	short := func(body string, n int) string {
+		return testkit.RawHTTP("200 OK", body, "Content-Length: "+strconv.Itoa(n))
+	}
+	got, err := newRawStore(t, testkit.Always(short(testkit.PlainFile, 1000))).fetch(t)
 	require.NoError(t, err)
-	assert.Equal(t, plainFile[:1000], got, "exactly what was announced")
+	assert.Equal(t, testkit.PlainFile[:1000], got, "exactly what was announced")
 
-	for _, n := range []int{8, 100, 600, len(mp4File) - 1} {
-		store := newRawStore(t, always(short(mp4File, n)))
+	for _, n := range []int{8, 100, 600, len(testkit.MP4File) - 1} {
+		store := newRawStore(t, testkit.Always(short(testkit.MP4File, n)))
 		_, err = store.fetch(t)
 		require.ErrorContains(t, err, "incomplete MP4")
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -622,30 +490,30 @@ func TestD08_LengthSmallerThanTheFile(t *testing.T) {
 }
 
 // otherFile has another content and the same length as plainFile.
-var otherFile = strings.ToUpper(plainFile)
+var otherFile = strings.ToUpper(testkit.PlainFile)
 
 func TestD09_ObjectChanged(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), wantsRest(t, 1000, `"one"`, wholeFile(otherFile, `ETag: "two"`)))
+	store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.WantRest(t, 1000, `"one"`, testkit.RawFile(otherFile, `ETag: "two"`)))
 	got, err := store.fetch(t)
 	require.NoError(t, err)
 	assert.Equal(t, otherFile, got, "started over")
 
-	short := newRawStore(t, always(cutAfter(wholeFile(mp4File, etagHeader), 1000)), always(wholeFile(mp4File[:len(mp4File)-len(plainFile)-8]+mp4Box("mdat", "x"), `ETag: "two"`)))
+	short := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.MP4File, testkit.ETagHeader), 1000)), testkit.Always(testkit.RawFile(testkit.MP4File[:len(testkit.MP4File)-len(testkit.PlainFile)-8]+testkit.MP4Box("mdat", "x"), `ETag: "two"`)))
 	got, err = short.fetch(t)
 	require.NoError(t, err)
 	assert.Less(t, len(got), 1000, "nothing of the longer file is left")
 
 	// A broken server answers 206 although the object changed.
 	for _, header := range [][]string{{`ETag: "two"`}, {`ETag: W/"one"`}, {}} {
-		lying := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), always(restOf(otherFile, 1000, header...)), wantsWhole(t, wholeFile(otherFile, header...)))
+		lying := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.Always(testkit.RawRest(otherFile, 1000, header...)), testkit.WantWhole(t, testkit.RawFile(otherFile, header...)))
 		got, err = lying.fetch(t)
 		require.NoError(t, err)
 		assert.Equal(t, otherFile, got)
 		assert.Len(t, lying.seen(), 3)
 	}
-	dated := newRawStore(t, always(cutAfter(wholeFile(plainFile, modifiedHeader), 1000)),
-		wantsRest(t, 1000, modifiedDate, restOf(otherFile, 1000, "Last-Modified: Sun, 22 Nov 2026 10:00:00 GMT")), wantsWhole(t, wholeFile(otherFile)))
+	dated := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ModifiedHeader), 1000)),
+		testkit.WantRest(t, 1000, testkit.ModifiedDate, testkit.RawRest(otherFile, 1000, "Last-Modified: Sun, 22 Nov 2026 10:00:00 GMT")), testkit.WantWhole(t, testkit.RawFile(otherFile)))
 	got, err = dated.fetch(t)
 	require.NoError(t, err)
 	assert.Equal(t, otherFile, got)
@@ -653,29 +521,29 @@ func TestD09_ObjectChanged(t *testing.T) {
 
 func TestD10_RangeIsIgnored(t *testing.T) {
 	t.Parallel()
-	answers := []rawAnswer{always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), wantsRest(t, 1000, `"one"`, wholeFile(plainFile, etagHeader))}
+	answers := []testkit.RawReply{testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.WantRest(t, 1000, `"one"`, testkit.RawFile(testkit.PlainFile, testkit.ETagHeader))}
 	store := newRawStore(t, answers...)
 	var reports []int64
 	got, err := store.fetch(t, vidu.WithProgressBytes(func(done, _ int64) { reports = append(reports, done) }))
 	require.NoError(t, err)
-	assert.Equal(t, plainFile, got)
+	assert.Equal(t, testkit.PlainFile, got)
 	assert.Equal(t, int64(1000), reports[0])
-	assert.Equal(t, int64(len(plainFile)), reports[len(reports)-1])
+	assert.Equal(t, int64(len(testkit.PlainFile)), reports[len(reports)-1])
 
 	var out bytes.Buffer
 	writer := newRawStore(t, answers...)
-	_, err = dial(t, writer.URL).Download(t.Context(), finished(writer.URL+"/v?a"), &out)
+	_, err = newClient(t, writer.URL).Download(t.Context(), finishedTask(writer.URL+"/v?a"), &out)
 	require.ErrorContains(t, err, "the server cannot resume")
-	assert.Equal(t, plainFile[:1000], out.String())
-	assertHarmless(t, err)
+	assert.Equal(t, testkit.PlainFile[:1000], out.String())
+	testkit.AssertHarmless(t, err)
 }
 
 func TestD11_WrongRangeIsRefused(t *testing.T) {
 	t.Parallel()
 	part := func(contentRange string, header ...string) string {
-		return rawHTTP("206 Partial Content", otherFile[1000:], append(header, etagHeader, "Content-Range: "+contentRange, fmt.Sprintf("Content-Length: %d", len(plainFile)-1000))...)
+		return testkit.RawHTTP("206 Partial Content", otherFile[1000:], append(header, testkit.ETagHeader, "Content-Range: "+contentRange, fmt.Sprintf("Content-Length: %d", len(testkit.PlainFile)-1000))...)
 	}
-	size := len(plainFile)
+	size := len(testkit.PlainFile)
 	for name, answer := range map[string]string{
 		"offset too low":  part(fmt.Sprintf("bytes 999-%d/%d", size-1, size)),
 		"offset too high": part(fmt.Sprintf("bytes 1001-%d/%d", size-1, size)),
@@ -686,20 +554,20 @@ func TestD11_WrongRangeIsRefused(t *testing.T) {
 		"backwards":       part(fmt.Sprintf("bytes 1000-900/%d", size)),
 		"other unit":      part(fmt.Sprintf("lines 1000-%d/%d", size-1, size)),
 		"nonsense":        part("bytes"),
-		"no range":        rawHTTP("206 Partial Content", plainFile, etagHeader),
-		"multipart":       rawHTTP("206 Partial Content", "--x\r\n\r\n"+plainFile, etagHeader, "Content-Type: multipart/byteranges; boundary=x"),
+		"no range":        testkit.RawHTTP("206 Partial Content", testkit.PlainFile, testkit.ETagHeader),
+		"multipart":       testkit.RawHTTP("206 Partial Content", "--x\r\n\r\n"+testkit.PlainFile, testkit.ETagHeader, "Content-Type: multipart/byteranges; boundary=x"),
 		"encoded":         part(fmt.Sprintf("bytes 1000-%d/%d", size-1, size), "Content-Encoding: gzip"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), wantsRest(t, 1000, `"one"`, answer), wantsWhole(t, wholeFile(plainFile, etagHeader)))
+			store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.WantRest(t, 1000, `"one"`, answer), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile, testkit.ETagHeader)))
 			got, err := store.fetch(t)
 			if name == "encoded" {
 				require.ErrorContains(t, err, "encoded as gzip")
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 			assert.Len(t, store.seen(), 3)
 		})
 	}
@@ -707,60 +575,60 @@ func TestD11_WrongRangeIsRefused(t *testing.T) {
 
 func TestD11_UnaskedRange(t *testing.T) {
 	t.Parallel()
-	_, err := newRawStore(t, always(restOf(plainFile, 0))).fetch(t)
+	_, err := newRawStore(t, testkit.Always(testkit.RawRest(testkit.PlainFile, 0))).fetch(t)
 	assert.ErrorContains(t, err, "HTTP 206")
 }
 
 // TestD11_ShorterRange: a server may send less than was asked for; the rest is then asked for again.
 func TestD11_ShorterRange(t *testing.T) {
 	t.Parallel()
-	piece := rawHTTP("206 Partial Content", plainFile[1000:3000], etagHeader, fmt.Sprintf("Content-Range: bytes 1000-1999/%d", len(plainFile)))
-	store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), always(piece), wantsRest(t, 2000, `"one"`, restOf(plainFile, 2000, etagHeader)))
+	piece := testkit.RawHTTP("206 Partial Content", testkit.PlainFile[1000:3000], testkit.ETagHeader, fmt.Sprintf("Content-Range: bytes 1000-1999/%d", len(testkit.PlainFile)))
+	store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.Always(piece), testkit.WantRest(t, 2000, `"one"`, testkit.RawRest(testkit.PlainFile, 2000, testkit.ETagHeader)))
 	got, err := store.fetch(t)
 	require.NoError(t, err)
-	assert.Equal(t, plainFile, got)
+	assert.Equal(t, testkit.PlainFile, got)
 }
 
 func TestD12_RangeNotSatisfiable(t *testing.T) {
 	t.Parallel()
 	beyond := func(size string) string {
-		return rawHTTP("416 Range Not Satisfiable", "<Error/>", "Content-Range: bytes */"+size)
+		return testkit.RawHTTP("416 Range Not Satisfiable", "<Error/>", "Content-Range: bytes */"+size)
 	}
-	size := strconv.Itoa(len(plainFile))
+	size := strconv.Itoa(len(testkit.PlainFile))
 	t.Run("the file was whole", func(t *testing.T) {
 		t.Parallel()
-		store := newRawStore(t, always(inChunks(plainFile, false, etagHeader)), wantsRest(t, len(plainFile), `"one"`, beyond(size)))
+		store := newRawStore(t, testkit.Always(testkit.RawChunks(testkit.PlainFile, false, testkit.ETagHeader)), testkit.WantRest(t, len(testkit.PlainFile), `"one"`, beyond(size)))
 		got, err := store.fetch(t)
 		require.NoError(t, err)
-		assert.Equal(t, plainFile, got)
+		assert.Equal(t, testkit.PlainFile, got)
 	})
 	t.Run("the server says so, the MP4 does not", func(t *testing.T) {
 		t.Parallel()
-		_, err := newRawStore(t, always(inChunks(mp4File[:600], false, etagHeader)), always(beyond("600"))).fetch(t)
+		_, err := newRawStore(t, testkit.Always(testkit.RawChunks(testkit.MP4File[:600], false, testkit.ETagHeader)), testkit.Always(beyond("600"))).fetch(t)
 		require.ErrorContains(t, err, "incomplete MP4")
 	})
 	t.Run("a length that nobody stated before", func(t *testing.T) {
 		t.Parallel()
 		for _, size := range []string{"999", "1001"} {
-			store := newRawStore(t, always(inChunks(plainFile[:1000], false, etagHeader)), always(beyond(size)), wantsWhole(t, wholeFile(plainFile, etagHeader)))
+			store := newRawStore(t, testkit.Always(testkit.RawChunks(testkit.PlainFile[:1000], false, testkit.ETagHeader)), testkit.Always(beyond(size)), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile, testkit.ETagHeader)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 			assert.Len(t, store.seen(), 3)
 		}
 	})
 	for name, answer := range map[string]string{
-		"shorter": beyond("10"), "longer": beyond(size + "0"), "unknown": beyond("*"), "not said": rawHTTP("416 Range Not Satisfiable", ""),
+		"shorter": beyond("10"), "longer": beyond(size + "0"), "unknown": beyond("*"), "not said": testkit.RawHTTP("416 Range Not Satisfiable", ""),
 		"as long as what came, not as announced": beyond("1000"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), always(answer), wantsWhole(t, wholeFile(plainFile, etagHeader)))
+			store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.Always(answer), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile, testkit.ETagHeader)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 
-			never := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), always(answer), always(cutAfter(wholeFile(plainFile, etagHeader), 1001)), always(answer))
+			never := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.Always(answer), testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1001)), testkit.Always(answer))
 			_, err = never.fetch(t)
 			require.ErrorContains(t, err, "the file changed on the server")
 			assert.Len(t, never.seen(), 4, "started over once")
@@ -775,24 +643,24 @@ func TestD13_NoResumptionWithoutAStrongValidator(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(cutAfter(wholeFile(plainFile, header...), 1000)), wantsWhole(t, wholeFile(plainFile, header...)))
+			store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile, header...)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 		})
 	}
 	t.Run("a date without a length", func(t *testing.T) {
 		t.Parallel()
-		got, err := newRawStore(t, always(inChunks(plainFile[:1000], false, modifiedHeader)), wantsWhole(t, wholeFile(plainFile))).fetch(t)
+		got, err := newRawStore(t, testkit.Always(testkit.RawChunks(testkit.PlainFile[:1000], false, testkit.ModifiedHeader)), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile))).fetch(t)
 		require.NoError(t, err)
-		assert.Equal(t, plainFile, got)
+		assert.Equal(t, testkit.PlainFile, got)
 	})
 	t.Run("a date with a length", func(t *testing.T) {
 		t.Parallel()
-		for _, header := range [][]string{{modifiedHeader}, {modifiedHeader, `ETag: W/"one"`}} {
-			got, err := newRawStore(t, always(cutAfter(wholeFile(plainFile, header...), 1000)), wantsRest(t, 1000, modifiedDate, restOf(plainFile, 1000))).fetch(t)
+		for _, header := range [][]string{{testkit.ModifiedHeader}, {testkit.ModifiedHeader, `ETag: W/"one"`}} {
+			got, err := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)), testkit.WantRest(t, 1000, testkit.ModifiedDate, testkit.RawRest(testkit.PlainFile, 1000))).fetch(t)
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 		}
 	})
 }
@@ -800,13 +668,13 @@ func TestD13_NoResumptionWithoutAStrongValidator(t *testing.T) {
 func TestD14_Encoded(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"gzip", "br", "aws-chunked"} {
-		store := newRawStore(t, always(wholeFile(plainFile, "Content-Encoding: "+encoding)))
+		store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile, "Content-Encoding: "+encoding)))
 		_, err := store.fetch(t)
 		require.ErrorContains(t, err, "which was not asked for")
 		assert.Equal(t, "identity", store.seen()[0].Header.Get("Accept-Encoding"))
 		assert.Len(t, store.seen(), 1)
 	}
-	_, err := newRawStore(t, always(wholeFile(plainFile, "Content-Encoding: identity"))).fetch(t)
+	_, err := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile, "Content-Encoding: identity"))).fetch(t)
 	require.NoError(t, err)
 }
 
@@ -821,7 +689,7 @@ func TestD14_MessageIsNoFile(t *testing.T) {
 	} {
 		t.Run(header, func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(wholeFile(`{"error":"maintenance"}`, "Content-Type: "+header)))
+			store := newRawStore(t, testkit.Always(testkit.RawFile(`{"error":"maintenance"}`, "Content-Type: "+header)))
 			got, err := store.fetch(t)
 			if says == "" {
 				require.NoError(t, err)
@@ -836,34 +704,34 @@ func TestD14_MessageIsNoFile(t *testing.T) {
 
 func TestD15_SizeLimit(t *testing.T) {
 	t.Parallel()
-	size := int64(len(plainFile))
+	size := int64(len(testkit.PlainFile))
 	for name, tt := range map[string]struct {
 		answer string
 		limit  int64
 		says   string
 	}{
-		"announced":              {wholeFile(plainFile), size - 1, "more than the limit of 16383"},
-		"announced, just right":  {wholeFile(plainFile), size, ""},
-		"chunked":                {inChunks(plainFile, true), size - 1, "more than 16383 bytes"},
-		"chunked, just right":    {inChunks(plainFile, true), size, ""},
-		"not a limit":            {wholeFile(plainFile), 0, ""},
-		"10 GB":                  {rawHTTP("200 OK", plainFile, "Content-Length: 10000000000"), 0, "more than the limit of 2147483648"},
-		"a length that is a lie": {rawHTTP("200 OK", plainFile, "Content-Length: 99999999999999999999"), 0, "bad Content-Length"},
+		"announced":              {testkit.RawFile(testkit.PlainFile), size - 1, "more than the limit of 16383"},
+		"announced, just right":  {testkit.RawFile(testkit.PlainFile), size, ""},
+		"chunked":                {testkit.RawChunks(testkit.PlainFile, true), size - 1, "more than 16383 bytes"},
+		"chunked, just right":    {testkit.RawChunks(testkit.PlainFile, true), size, ""},
+		"not a limit":            {testkit.RawFile(testkit.PlainFile), 0, ""},
+		"10 GB":                  {testkit.RawHTTP("200 OK", testkit.PlainFile, "Content-Length: 10000000000"), 0, "more than the limit of 2147483648"},
+		"a length that is a lie": {testkit.RawHTTP("200 OK", testkit.PlainFile, "Content-Length: 99999999999999999999"), 0, "bad Content-Length"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := newRawStore(t, always(tt.answer)).fetch(t, vidu.WithMaxBytes(tt.limit))
+			got, err := newRawStore(t, testkit.Always(tt.answer)).fetch(t, vidu.WithMaxBytes(tt.limit))
 			if tt.says != "" {
 				require.ErrorContains(t, err, tt.says)
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, plainFile, got)
+			assert.Equal(t, testkit.PlainFile, got)
 		})
 	}
 	t.Run("grown meanwhile", func(t *testing.T) {
 		t.Parallel()
-		store := newRawStore(t, always(inChunks(plainFile[:1000], false, etagHeader)), always(restOf(plainFile, 1000, etagHeader)))
+		store := newRawStore(t, testkit.Always(testkit.RawChunks(testkit.PlainFile[:1000], false, testkit.ETagHeader)), testkit.Always(testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
 		_, err := store.fetch(t, vidu.WithMaxBytes(2000))
 		require.ErrorContains(t, err, "more than the limit of 2000")
 	})
@@ -871,7 +739,7 @@ func TestD15_SizeLimit(t *testing.T) {
 		t.Parallel()
 		server, _ := fileServer(t, endlessly)
 		var out bytes.Buffer
-		n, err := dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), &out, vidu.WithMaxBytes(1<<20))
+		n, err := newClient(t, server.URL).Download(t.Context(), finishedTask(server.URL+"/v?a"), &out, vidu.WithMaxBytes(1<<20))
 		require.ErrorContains(t, err, "more than 1048576 bytes")
 		assert.Equal(t, int64(out.Len()), n)
 		assert.LessOrEqual(t, n, int64(1<<20))
@@ -908,23 +776,23 @@ func TestD16_StallIsResumed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			tries++
 			switch tries {
 			case 1:
-				return inMemory(r, cutAfter(wholeFile(plainFile, etagHeader), 1000), true)
+				return inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), true)
 			case 2: // not even headers
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
 			assert.Equal(t, "bytes=1000-", r.Header.Get("Range"))
-			return inMemory(r, restOf(plainFile, 1000, etagHeader), false)
+			return inMemory(r, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader), false)
 		}))
 		began := time.Now()
 		var out bytes.Buffer
-		_, err := client.Download(t.Context(), finished("https://h/v?a"), &out)
+		_, err := client.Download(t.Context(), finishedTask("https://h/v?a"), &out)
 		require.NoError(t, err)
-		assert.Equal(t, plainFile, out.String())
+		assert.Equal(t, testkit.PlainFile, out.String())
 		assert.Equal(t, time.Minute, time.Since(began))
 	})
 }
@@ -933,12 +801,12 @@ func TestD16_StallsForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			tries++
-			return inMemory(r, cutAfter(wholeFile(plainFile, etagHeader), 0), true)
+			return inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 0), true)
 		}))
 		began := time.Now()
-		_, err := client.Download(t.Context(), finished("https://h/v?sig=secret"), io.Discard)
+		_, err := client.Download(t.Context(), finishedTask("https://h/v?sig=secret"), io.Discard)
 		require.ErrorContains(t, err, "no byte came for 30s")
 		require.NotErrorIs(t, err, context.Canceled, "nobody cancelled")
 		assertSecretFree(t, err)
@@ -954,7 +822,7 @@ type slowly struct {
 }
 
 func (s slowly) Read(p []byte) (int, error) {
-	passTime(29 * time.Second)
+	testkit.Pass(29 * time.Second)
 	if s.ctx.Err() != nil {
 		return 0, s.ctx.Err()
 	}
@@ -962,26 +830,24 @@ func (s slowly) Read(p []byte) (int, error) {
 }
 
 func (s slowly) Write(p []byte) (int, error) {
-	passTime(time.Hour)
+	testkit.Pass(time.Hour)
 	return len(p), nil
 }
-
-func passTime(d time.Duration) { <-time.After(d) }
 
 // TestD16_SlowIsNoStall: neither a slow server nor a slow writer is cut off, however long it takes.
 func TestD16_SlowIsNoStall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			tries++
-			resp, err := inMemory(r, wholeFile(plainFile), false)
+			resp, err := inMemory(r, testkit.RawFile(testkit.PlainFile), false)
 			resp.Body = io.NopCloser(slowly{r.Context(), resp.Body})
 			return resp, err
 		}))
-		n, err := client.Download(t.Context(), finished("https://h/v?a"), slowly{})
+		n, err := client.Download(t.Context(), finishedTask("https://h/v?a"), slowly{})
 		require.NoError(t, err)
-		assert.Equal(t, int64(len(plainFile)), n)
+		assert.Equal(t, int64(len(testkit.PlainFile)), n)
 		assert.Equal(t, 1, tries)
 	})
 }
@@ -991,34 +857,34 @@ func TestD16_Pauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		answers := []string{
-			rawHTTP("503 Slow Down", "", "Retry-After: 7"),                 // 7 s
-			rawHTTP("429 Too Many Requests", ""),                           // 2 s
-			cutAfter(wholeFile(plainFile, etagHeader), 1000),               // progress: 1 s
-			rawHTTP("500 Internal Server Error", "", "Retry-After: 86400"), // capped: 60 s
-			restOf(plainFile, 1000, etagHeader),
+			testkit.RawHTTP("503 Slow Down", "", "Retry-After: 7"),                        // 7 s
+			testkit.RawHTTP("429 Too Many Requests", ""),                                  // 2 s
+			testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), // progress: 1 s
+			testkit.RawHTTP("500 Internal Server Error", "", "Retry-After: 86400"),        // capped: 60 s
+			testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader),
 		}
 		tries := 0
-		client := dial(t, "https://gateway.example.com", vidu.WithBackoff(func(retry int) time.Duration { return time.Duration(retry) * time.Second }),
-			through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", vidu.WithBackoff(func(retry int) time.Duration { return time.Duration(retry) * time.Second }),
+			withTransport(func(r *http.Request) (*http.Response, error) {
 				tries++
 				return inMemory(r, answers[tries-1], false)
 			}))
 		began := time.Now()
-		_, err := client.Download(t.Context(), finished("https://h/v?a"), io.Discard)
+		_, err := client.Download(t.Context(), finishedTask("https://h/v?a"), io.Discard)
 		require.NoError(t, err)
 		assert.Equal(t, 70*time.Second, time.Since(began))
 
 		tries = 0
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_, err = client.Download(ctx, finished("https://h/v?a"), io.Discard)
+		_, err = client.Download(ctx, finishedTask("https://h/v?a"), io.Discard)
 		require.ErrorContains(t, err, "HTTP 503")
 		assert.Equal(t, 1, tries, "no time is left for the pause")
 
 		tries = 0
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, stop)
-		_, err = client.Download(ctx, finished("https://h/v?a"), io.Discard)
+		_, err = client.Download(ctx, finishedTask("https://h/v?a"), io.Discard)
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, "HTTP 503")
 	})
@@ -1031,7 +897,7 @@ func TestD16_Statuses(t *testing.T) {
 	} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
-			store := newRawStore(t, always(rawHTTP(strconv.Itoa(status)+" x", "")))
+			store := newRawStore(t, testkit.Always(testkit.RawHTTP(strconv.Itoa(status)+" x", "")))
 			_, err := store.fetch(t)
 			require.ErrorContains(t, err, fmt.Sprintf("%s/v answered HTTP %d", store.URL, status))
 			assert.Len(t, store.seen(), tries)
@@ -1053,11 +919,11 @@ func TestD16_TransportFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tries := 0
-			client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(*http.Request) (*http.Response, error) {
 				tries++
 				return nil, tt.err
 			}))
-			_, err := client.Download(t.Context(), finished("https://h/v?sig=secret"), io.Discard)
+			_, err := client.Download(t.Context(), finishedTask("https://h/v?sig=secret"), io.Discard)
 			assertSecretFree(t, err)
 			assert.Equal(t, tt.tries, tries)
 		})
@@ -1066,26 +932,26 @@ func TestD16_TransportFailures(t *testing.T) {
 
 func TestD18_TargetExists(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client := dial(t, store.URL)
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client := newClient(t, store.URL)
 	path := filepath.Join(t.TempDir(), "v.mp4")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path)
+	_, err := client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path)
 	require.ErrorIs(t, err, fs.ErrExist)
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 	assert.Empty(t, store.seen(), "found out before the download")
-	assertFile(t, path, []byte("old"))
+	testkit.AssertFile(t, path, []byte("old"))
 
-	_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path, vidu.WithOverwrite())
+	_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path, vidu.WithOverwrite())
 	require.NoError(t, err)
-	assertFile(t, path, []byte(plainFile))
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertFile(t, path, []byte(testkit.PlainFile))
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 
-	failing := newRawStore(t, always(cutAfter(wholeFile(otherFile), 1000)))
-	_, err = dial(t, failing.URL).DownloadFile(t.Context(), finished(failing.URL+"/v?a"), path, vidu.WithOverwrite())
+	failing := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(otherFile), 1000)))
+	_, err = newClient(t, failing.URL).DownloadFile(t.Context(), finishedTask(failing.URL+"/v?a"), path, vidu.WithOverwrite())
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	assertFile(t, path, []byte(plainFile))
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertFile(t, path, []byte(testkit.PlainFile))
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 }
 
 // TestD18_BeatenToTheName is the race that looking first cannot win.
@@ -1093,20 +959,20 @@ func TestD18_BeatenToTheName(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "v.mp4")
 	store := newRawStore(t, func(*http.Request) string {
-		writeOld(t, path, "theirs")
-		return wholeFile(plainFile)
+		testkit.WriteOldFile(t, path, "theirs")
+		return testkit.RawFile(testkit.PlainFile)
 	})
-	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), path)
+	_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path)
 	require.ErrorIs(t, err, fs.ErrExist)
-	assertHarmless(t, err)
-	assertFile(t, path, []byte("theirs"))
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertHarmless(t, err)
+	testkit.AssertFile(t, path, []byte("theirs"))
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 }
 
 func TestD19_SymlinkIsReplaced(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client := dial(t, store.URL)
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client := newClient(t, store.URL)
 	for _, exists := range []bool{true, false} {
 		dir := t.TempDir()
 		target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
@@ -1115,17 +981,17 @@ func TestD19_SymlinkIsReplaced(t *testing.T) {
 		}
 		require.NoError(t, os.Symlink(target, link))
 		before := len(store.seen())
-		_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), link)
+		_, err := client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), link)
 		require.ErrorIs(t, err, fs.ErrExist, "a dangling link exists, too")
 		assert.Len(t, store.seen(), before)
-		_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), link, vidu.WithOverwrite())
+		_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), link, vidu.WithOverwrite())
 		require.NoError(t, err)
-		assertFile(t, link, []byte(plainFile))
+		testkit.AssertFile(t, link, []byte(testkit.PlainFile))
 		info, err := os.Lstat(link)
 		require.NoError(t, err)
 		assert.True(t, info.Mode().IsRegular())
 		if exists {
-			assertFile(t, target, []byte("old"))
+			testkit.AssertFile(t, target, []byte("old"))
 		} else {
 			require.NoFileExists(t, target)
 		}
@@ -1134,25 +1000,25 @@ func TestD19_SymlinkIsReplaced(t *testing.T) {
 
 func TestD19_SymlinkToADirectoryIsReplaced(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
 	require.NoError(t, os.Mkdir(target, 0o700))
 	require.NoError(t, os.Symlink(target, link))
-	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), link, vidu.WithOverwrite())
+	_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), link, vidu.WithOverwrite())
 	require.NoError(t, err)
-	assertFile(t, link, []byte(plainFile))
-	assertOnly(t, target, "")
+	testkit.AssertFile(t, link, []byte(testkit.PlainFile))
+	testkit.AssertDirOnly(t, target, "")
 }
 
 func TestD19_DirectoryAndDevice(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client := dial(t, store.URL)
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client := newClient(t, store.URL)
 	for _, path := range []string{t.TempDir(), ".", "..", os.DevNull} {
-		_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path)
+		_, err := client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path)
 		require.Error(t, err, path)
-		_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path, vidu.WithOverwrite())
+		_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path, vidu.WithOverwrite())
 		require.ErrorContains(t, err, "not a regular file", path)
 	}
 	assert.Empty(t, store.seen())
@@ -1161,29 +1027,29 @@ func TestD19_DirectoryAndDevice(t *testing.T) {
 // TestD20_NamesAreTheCallers: nothing that a server says becomes part of a name.
 func TestD20_NamesAreTheCallers(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile, `Content-Disposition: attachment; filename="../../evil.mp4"`)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile, `Content-Disposition: attachment; filename="../../evil.mp4"`)))
 	dir := t.TempDir()
-	task := finished(store.URL + "/..%2f..%2fevil.mp4?a")
+	task := finishedTask(store.URL + "/..%2f..%2fevil.mp4?a")
 	task.ID = "../../evil\x00\n"
 	path := filepath.Join(dir, "a", "b", "v.mp4")
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-	client := dial(t, store.URL)
+	client := newClient(t, store.URL)
 	_, err := client.DownloadFile(t.Context(), task, path)
 	require.NoError(t, err)
-	assertFile(t, path, []byte(plainFile))
-	assertOnly(t, dir, "a")
-	assertOnly(t, filepath.Join(dir, "a"), "b")
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertFile(t, path, []byte(testkit.PlainFile))
+	testkit.AssertDirOnly(t, dir, "a")
+	testkit.AssertDirOnly(t, filepath.Join(dir, "a"), "b")
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 
 	before := len(store.seen())
 	for _, name := range []string{"", filepath.Join(dir, "x") + "/", "/", filepath.Join(dir, "NUL\x00.mp4"), filepath.Join(path, "below-a-file")} {
-		_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), name)
+		_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), name)
 		require.Error(t, err, "%q", name)
 	}
 	assert.Len(t, store.seen(), before, "found out before the download")
-	refused := newRawStore(t, always(rawHTTP("403 Forbidden", "")))
-	task.Creations = finished(refused.URL + "/v?sig=secret").Creations
-	_, err = dial(t, refused.URL).Download(t.Context(), task, io.Discard)
+	refused := newRawStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
+	task.Creations = finishedTask(refused.URL + "/v?sig=secret").Creations
+	_, err = newClient(t, refused.URL).Download(t.Context(), task, io.Discard)
 	require.ErrorContains(t, err, "is not a task id")
 	assertSecretFree(t, err)
 	assert.Zero(t, refused.asked)
@@ -1194,7 +1060,7 @@ func TestD21_CancelledMidway(t *testing.T) {
 	server, _ := fileServer(t, endlessly)
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	_, err := dial(t, server.URL).DownloadFile(ctx, finished(server.URL+"/v?sig=secret"), filepath.Join(dir, "v.mp4"),
+	_, err := newClient(t, server.URL).DownloadFile(ctx, finishedTask(server.URL+"/v?sig=secret"), filepath.Join(dir, "v.mp4"),
 		vidu.WithProgressBytes(func(int64, int64) {
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
@@ -1207,24 +1073,24 @@ func TestD21_CancelledMidway(t *testing.T) {
 		}))
 	require.ErrorIs(t, err, context.Canceled)
 	assertSecretFree(t, err)
-	assertOnly(t, dir, "")
+	testkit.AssertDirOnly(t, dir, "")
 }
 
 func TestD21_ProgressPanics(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	dir := t.TempDir()
 	assert.PanicsWithValue(t, "stop", func() {
-		dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"), //nolint:errcheck // it panics
+		newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"), //nolint:errcheck // it panics
 			vidu.WithProgressBytes(func(int64, int64) { panic("stop") })) //nolint:forbidigo // that is the point
 	})
-	assertOnly(t, dir, "")
+	testkit.AssertDirOnly(t, dir, "")
 }
 
 // TestD21_PartsOfTheDead: what a killed process left goes away a day later, and nothing else does.
 func TestD21_PartsOfTheDead(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	dir := t.TempDir()
 	for name, age := range map[string]time.Duration{
 		".vidu-123.part": 25 * time.Hour, ".vidu-124.part": 23 * time.Hour, "x.vidu-123.part": 25 * time.Hour,
@@ -1236,7 +1102,7 @@ func TestD21_PartsOfTheDead(t *testing.T) {
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(dir, ".vidu-125.part"), 0o700))
 	require.NoError(t, os.Chtimes(filepath.Join(dir, ".vidu-125.part"), time.Unix(1, 0), time.Unix(1, 0)))
-	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"))
+	_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"))
 	require.NoError(t, err)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -1249,15 +1115,15 @@ func TestD21_PartsOfTheDead(t *testing.T) {
 
 func TestD22_ManyForOneTarget(t *testing.T) {
 	t.Parallel()
-	contents := []string{plainFile, otherFile}
+	contents := []string{testkit.PlainFile, otherFile}
 	var n int
 	store := newRawStore(t, func(*http.Request) string {
 		n++
-		return wholeFile(contents[n%2])
+		return testkit.RawFile(contents[n%2])
 	})
 	for _, overwrite := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), "v.mp4")
-		client := dial(t, store.URL)
+		client := newClient(t, store.URL)
 		errs := make([]error, 8)
 		var running sync.WaitGroup
 		for i := range errs {
@@ -1266,7 +1132,7 @@ func TestD22_ManyForOneTarget(t *testing.T) {
 				if overwrite {
 					opts = append(opts, vidu.WithOverwrite())
 				}
-				_, errs[i] = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path, opts...)
+				_, errs[i] = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path, opts...)
 			})
 		}
 		running.Wait()
@@ -1282,22 +1148,22 @@ func TestD22_ManyForOneTarget(t *testing.T) {
 		got, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.Contains(t, contents, string(got), "whole")
-		assertOnly(t, filepath.Dir(path), "v.mp4")
+		testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 	}
 }
 
 // TestD23_SignedQueryIsNeverTold: fetch looks for it in every error and log of these tests; here are the rest.
 func TestD23_SignedQueryIsNeverTold(t *testing.T) {
 	t.Parallel()
-	dead := newRawStore(t, always(""))
+	dead := newRawStore(t, testkit.Always(""))
 	for name, link := range map[string]string{
 		"nothing answers": dead.URL + "/v?sig=secret", "not a URL": "https://h/v?sig=secret\x7f", "space": "https://h/v?sig=secret x",
 		"refused": "http://127.0.0.1:1/v?sig=secret", "unknown host": "https://host.invalid/v?sig=secret#secret",
-		"key, not https": "ftp://h/" + testKey, "user": "https://secret:secret@h/v", "not https": "ftp://h/v?secret", "the key": dead.URL + "/" + testKey + "?sig=secret",
+		"key, not https": "ftp://h/" + testkit.Key, "user": "https://secret:secret@h/v", "not https": "ftp://h/v?secret", "the key": dead.URL + "/" + testkit.Key + "?sig=secret",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := dial(t, dead.URL).Download(t.Context(), finished(link), io.Discard)
+			_, err := newClient(t, dead.URL).Download(t.Context(), finishedTask(link), io.Discard)
 			require.Error(t, err)
 			assertSecretFree(t, err)
 			assert.NotContains(t, fmt.Sprintf("%+v %#v", err, err), "secret")
@@ -1307,31 +1173,31 @@ func TestD23_SignedQueryIsNeverTold(t *testing.T) {
 
 func TestD23_EchoedKeyIsMasked(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
-		return nil, errors.New("proxy says " + testKey)
+	client := newClient(t, "https://gateway.example.com", withTransport(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("proxy says " + testkit.Key)
 	}))
-	_, err := client.Download(t.Context(), finished("https://h/v?a"), io.Discard)
+	_, err := client.Download(t.Context(), finishedTask("https://h/v?a"), io.Discard)
 	assertSecretFree(t, err)
 	require.ErrorContains(t, err, "[redacted]")
 	for ; err != nil; err = errors.Unwrap(err) {
-		assert.NotContains(t, err.Error(), testKey)
+		assert.NotContains(t, err.Error(), testkit.Key)
 	}
 }
 
 func TestD24_NameTooLong(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client, dir := dial(t, store.URL), t.TempDir()
-	_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, strings.Repeat("n", 256)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client, dir := newClient(t, store.URL), t.TempDir()
+	_, err := client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, strings.Repeat("n", 256)))
 	require.Error(t, err)
 	assert.LessOrEqual(t, len(err.Error()), 600)
-	_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, "none", "v.mp4"))
+	_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, "none", "v.mp4"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	assert.Empty(t, store.seen(), "found out before the download")
 	longest := filepath.Join(dir, strings.Repeat("n", 255))
-	_, err = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), longest)
+	_, err = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), longest)
 	require.NoError(t, err, "the temporary name is no longer than the real one")
-	assertFile(t, longest, []byte(plainFile))
+	testkit.AssertFile(t, longest, []byte(testkit.PlainFile))
 }
 
 func in64(sum [sha256.Size]byte) string { return base64.StdEncoding.EncodeToString(sum[:]) }
@@ -1351,9 +1217,9 @@ func TestDownloadChecksums(t *testing.T) {
 		return "Repr-Digest: sha-512=:AA==:, sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 	}
 	for name, tt := range map[string]struct{ header, says string }{
-		"OSS":              {crc(plainFile), ""},
+		"OSS":              {crc(testkit.PlainFile), ""},
 		"OSS, wrong":       {crc(otherFile), "x-oss-hash-crc64ecma"},
-		"digest":           {digest(plainFile), ""},
+		"digest":           {digest(testkit.PlainFile), ""},
 		"digest, wrong":    {digest(otherFile), "Repr-Digest"},
 		"digest, unknown":  {"Repr-Digest: sha-512=:AA==:", ""},
 		"digest, nonsense": {"Repr-Digest: sha-256=:!!:, sha-256", ""},
@@ -1361,24 +1227,24 @@ func TestDownloadChecksums(t *testing.T) {
 		"COS, wrong":       {strings.Replace(crc(otherFile), "oss", "cos", 1), "x-cos-hash-crc64ecma"},
 		"TOS, wrong":       {strings.Replace(crc(otherFile), "oss", "tos", 1), "x-tos-hash-crc64ecma"},
 		"S3, wrong":        {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(otherFile))), "x-amz-checksum-sha256"},
-		"S3":               {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(plainFile))), ""},
+		"S3":               {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(testkit.PlainFile))), ""},
 		"S3, of parts":     {"x-amz-checksum-sha256: " + in64(sha256.Sum256([]byte(otherFile))) + "-2", ""},
-		"content":          {strings.Replace(digest(plainFile), "Repr", "Content", 1), ""},
+		"content":          {strings.Replace(digest(testkit.PlainFile), "Repr", "Content", 1), ""},
 		"content, wrong":   {strings.Replace(digest(otherFile), "Repr", "Content", 1), "Content-Digest"},
-		"MD5":              {"Content-MD5: " + base64.StdEncoding.EncodeToString(md5Of(plainFile)), ""},
+		"MD5":              {"Content-MD5: " + base64.StdEncoding.EncodeToString(md5Of(testkit.PlainFile)), ""},
 		"MD5, wrong":       {"Content-MD5: " + base64.StdEncoding.EncodeToString(md5Of(otherFile)), "Content-MD5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// Over a cut, and over one after which everything starts over.
-			for _, resumed := range []string{restOf(plainFile, 1000, etagHeader), wholeFile(plainFile, etagHeader, tt.header)} {
-				got, err := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader, tt.header), 1000)), always(resumed)).fetch(t)
+			for _, resumed := range []string{testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader), testkit.RawFile(testkit.PlainFile, testkit.ETagHeader, tt.header)} {
+				got, err := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader, tt.header), 1000)), testkit.Always(resumed)).fetch(t)
 				if tt.says != "" {
 					require.ErrorContains(t, err, "does not match the server's checksum, "+tt.says)
 					continue
 				}
 				require.NoError(t, err)
-				assert.Equal(t, plainFile, got)
+				assert.Equal(t, testkit.PlainFile, got)
 			}
 		})
 	}
@@ -1439,36 +1305,36 @@ func cutAtRandom(t *testing.T, random *rand.Rand) (cuts int, ok bool) {
 		body, header := string(versions[version]), fmt.Sprintf(validator, version)
 		from := 0
 		if _, value, _ := strings.Cut(header, ": "); !noRange && r.Header.Get("If-Range") == value {
-			from = offsetOf(r)
+			from = testkit.RangeStart(r)
 		}
 		var answer string
 		left := body[min(from, len(body)):]
 		switch {
 		case from > 0 && from >= len(body):
-			return rawHTTP("416 Range Not Satisfiable", "", fmt.Sprintf("Content-Range: bytes */%d", len(body)))
+			return testkit.RawHTTP("416 Range Not Satisfiable", "", fmt.Sprintf("Content-Range: bytes */%d", len(body)))
 		case from > 0:
-			answer = restOf(body, from, header)
+			answer = testkit.RawRest(body, from, header)
 		case chunks:
-			answer, left = inChunks(body, true, header), fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+			answer, left = testkit.RawChunks(body, true, header), fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 		default:
-			answer = rawHTTP("200 OK", body, header, "Content-Length: "+strconv.Itoa(len(body)))
+			answer = testkit.RawHTTP("200 OK", body, header, "Content-Length: "+strconv.Itoa(len(body)))
 		}
 		if cuts >= most {
 			return answer
 		}
 		cuts++
-		return cutAfter(answer, random.IntN(len(left)))
+		return testkit.CutBody(answer, random.IntN(len(left)))
 	})
 	path := filepath.Join(t.TempDir(), "v.mp4")
 	var old []byte
 	var opts []vidu.DownloadOption
 	if random.IntN(2) == 0 {
 		old, opts = []byte("old"), []vidu.DownloadOption{vidu.WithOverwrite()}
-		writeOld(t, path, "old")
+		testkit.WriteOldFile(t, path, "old")
 	}
-	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?sig=secret"), path, opts...)
+	_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?sig=secret"), path, opts...)
 	got, readErr := os.ReadFile(path)
-	assertOnly(t, filepath.Dir(path), "v.mp4")
+	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 	if err != nil {
 		assertSecretFree(t, err)
 		assert.Equal(t, old == nil, errors.Is(readErr, fs.ErrNotExist))
@@ -1493,19 +1359,19 @@ func FuzzDownloadHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status1 int, header1 string, status2 int, header2 string, length uint8) {
 		synctest.Test(t, func(t *testing.T) { // pauses cost no time
 			tries := 0
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 				if r.URL.Host == "gateway.example.com" {
-					return reply(r, 200, `{"state":"success","creations":[{"url":"https://h/fresh?sig=secret"}]}`)
+					return testkit.Reply(r, 200, `{"state":"success","creations":[{"url":"https://h/fresh?sig=secret"}]}`)
 				}
 				status, header := status1, header1
 				if tries++; tries > 1 {
 					status, header = status2, header2
 				}
-				return inMemory(r, rawHTTP(fmt.Sprintf("%03d x", status%1000), mp4File[:min(int(length), len(mp4File))], header), false)
+				return inMemory(r, testkit.RawHTTP(fmt.Sprintf("%03d x", status%1000), testkit.MP4File[:min(int(length), len(testkit.MP4File))], header), false)
 			}))
 			var out bytes.Buffer
 			began := time.Now()
-			n, err := client.Download(t.Context(), finished("https://h/v?sig=secret"), &out)
+			n, err := client.Download(t.Context(), finishedTask("https://h/v?sig=secret"), &out)
 			require.Equal(t, int64(out.Len()), n)
 			require.LessOrEqual(t, tries, 50)
 			require.LessOrEqual(t, time.Since(began), 6*time.Minute)

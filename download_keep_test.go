@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // noLinks is a file system without hard links, on which something may happen when that is found out.
@@ -26,31 +27,31 @@ func noLinks(meanwhile func(from, to string)) vidu.DownloadOption {
 
 func TestD18_NoHardLinks(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	t.Run("alone", func(t *testing.T) {
 		t.Parallel()
 		got, err := store.fetch(t, noLinks(nil))
 		require.NoError(t, err)
-		assert.Equal(t, plainFile, got)
+		assert.Equal(t, testkit.PlainFile, got)
 	})
 	t.Run("beaten to the name", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "v.mp4")
-		_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), path,
-			noLinks(func(_, to string) { writeOld(t, to, "theirs") }))
+		_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path,
+			noLinks(func(_, to string) { testkit.WriteOldFile(t, to, "theirs") }))
 		require.ErrorIs(t, err, fs.ErrExist)
-		assertHarmless(t, err)
-		assertFile(t, path, []byte("theirs"))
-		assertOnly(t, filepath.Dir(path), "v.mp4")
+		testkit.AssertHarmless(t, err)
+		testkit.AssertFile(t, path, []byte("theirs"))
+		testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 	})
 	t.Run("swept away", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"),
+		_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"),
 			noLinks(func(from, _ string) { assert.NoError(t, os.Remove(from)) }))
 		require.ErrorIs(t, err, fs.ErrNotExist)
-		assertHarmless(t, err)
-		assertOnly(t, dir, "") // not even the empty file that held the place
+		testkit.AssertHarmless(t, err)
+		testkit.AssertDirOnly(t, dir, "") // not even the empty file that held the place
 	})
 }
 
@@ -58,8 +59,8 @@ func TestD18_NoHardLinks(t *testing.T) {
 func TestD22_ManyWithoutHardLinks(t *testing.T) {
 	t.Parallel()
 	const players = 8
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client := dial(t, store.URL)
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client := newClient(t, store.URL)
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "v.mp4")
 		var running, ready sync.WaitGroup
@@ -67,7 +68,7 @@ func TestD22_ManyWithoutHardLinks(t *testing.T) {
 		errs := make([]error, players)
 		for i := range errs {
 			running.Go(func() {
-				_, errs[i] = client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), path, noLinks(func(_, _ string) {
+				_, errs[i] = client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path, noLinks(func(_, _ string) {
 					ready.Done()
 					ready.Wait()
 				}))
@@ -83,15 +84,15 @@ func TestD22_ManyWithoutHardLinks(t *testing.T) {
 			require.ErrorIs(t, err, fs.ErrExist)
 		}
 		require.Equal(t, 1, won)
-		assertFile(t, path, []byte(plainFile))
-		assertOnly(t, filepath.Dir(path), "v.mp4")
+		testkit.AssertFile(t, path, []byte(testkit.PlainFile))
+		testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
 	}
 }
 
 // TestDownloadFileIsSynced: the bytes before the file has its name, and then the name.
 func TestDownloadFileIsSynced(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	broken := errors.New("broken disk")
 	for name, tt := range map[string]struct {
 		fails int // the sync that does; 0: none
@@ -107,11 +108,11 @@ func TestDownloadFileIsSynced(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "v.mp4")
 			synced := 0
-			_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?a"), path, append(tt.opts, vidu.WithSync(func(f *os.File) error {
+			_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), path, append(tt.opts, vidu.WithSync(func(f *os.File) error {
 				info, err := f.Stat()
 				require.NoError(t, err)
 				if synced++; synced == 1 {
-					assert.Equal(t, int64(len(plainFile)), info.Size(), "the whole file")
+					assert.Equal(t, int64(len(testkit.PlainFile)), info.Size(), "the whole file")
 					assert.NoFileExists(t, path)
 				} else {
 					assert.Equal(t, dir, f.Name())
@@ -125,12 +126,12 @@ func TestDownloadFileIsSynced(t *testing.T) {
 			if tt.fails == 1 {
 				require.ErrorIs(t, err, broken)
 				assert.Equal(t, 1, synced)
-				assertOnly(t, dir, "")
+				testkit.AssertDirOnly(t, dir, "")
 				return
 			}
 			require.NoError(t, err, "a directory that cannot be synced is no failure")
 			assert.Equal(t, 2, synced)
-			assertOnly(t, dir, "v.mp4")
+			testkit.AssertDirOnly(t, dir, "v.mp4")
 		})
 	}
 }

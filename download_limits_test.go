@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // downloadsFrom lets every download of client end in memory, at serve.
@@ -47,7 +48,7 @@ func downloadsFrom(t *testing.T, client *vidu.Client, serve func(conn net.Conn))
 func TestDownloadsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "http://127.0.0.1")
+		client := newClient(t, "http://127.0.0.1")
 		_, reads, _ := client.Transports()
 		bound := reads.Transport.(*http.Transport).MaxConnsPerHost
 		require.Positive(t, bound)
@@ -61,14 +62,14 @@ func TestDownloadsDoNotWaitForEachOther(t *testing.T) {
 				close(all)
 			}
 			<-all
-			io.WriteString(conn, wholeFile(plainFile))
+			io.WriteString(conn, testkit.RawFile(testkit.PlainFile))
 		})
 		assert.Positive(t, transport.MaxIdleConnsPerHost, "what is kept stays bounded")
 		began := time.Now()
 		var running sync.WaitGroup
 		for range bound + 1 {
 			running.Go(func() {
-				_, err := client.Download(t.Context(), finished("http://127.0.0.1/v?a"), io.Discard)
+				_, err := client.Download(t.Context(), finishedTask("http://127.0.0.1/v?a"), io.Discard)
 				assert.NoError(t, err)
 			})
 		}
@@ -81,27 +82,27 @@ func TestDownloadsDoNotWaitForEachOther(t *testing.T) {
 // TestN20_HTTP2DownloadsAbandonedForEver: without the guard net/http would repeat each try eight times or for ever.
 func TestN20_HTTP2DownloadsAbandonedForEver(t *testing.T) {
 	t.Parallel()
-	for name, do := range refusals2 {
+	for name, do := range testkit.H2Refusals {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { // net/http pauses for seconds between its repetitions
-				config, pool := identity(t, inThisCentury, "cdn.example.com")
+				config, pool := testkit.Certificate(t, testkit.FarFuture, "cdn.example.com")
 				config.NextProtos = []string{"h2"}
-				w := &wire{}
+				w := &testkit.Server{}
 				tries := 0
-				client := dial(t, someHost, vidu.WithBackoff(func(int) time.Duration { tries++; return 0 }))
+				client := newClient(t, someHost, vidu.WithBackoff(func(int) time.Duration { tries++; return 0 }))
 				transport := downloadsFrom(t, client, func(conn net.Conn) {
-					out := newOutbox(conn)
+					out := testkit.NewBufferedConn(conn)
 					defer out.Close()
-					serve2(w, tls.Server(out, config), do)
+					testkit.ServeH2(w, tls.Server(out, config), do)
 				})
 				transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, NextProtos: []string{"h2"}}
-				_, err := client.Download(t.Context(), finished("https://cdn.example.com/v?sig=secret"), io.Discard)
+				_, err := client.Download(t.Context(), finishedTask("https://cdn.example.com/v?sig=secret"), io.Discard)
 				require.Error(t, err)
 				assertSecretFree(t, err)
 				assert.Equal(t, 4, tries, "pauses between five tries")
-				assert.LessOrEqual(t, w.requests.Load(), int64(5*4))
-				assert.GreaterOrEqual(t, w.requests.Load(), int64(5))
+				assert.LessOrEqual(t, w.Requests.Load(), int64(5*4))
+				assert.GreaterOrEqual(t, w.Requests.Load(), int64(5))
 				synctest.Wait() // until the connection is idle, for only then it can be closed
 				transport.CloseIdleConnections()
 			})
@@ -113,19 +114,19 @@ func TestN20_HTTP2DownloadsAbandonedForEver(t *testing.T) {
 // free.
 func TestDownloadMaxAttempts(t *testing.T) {
 	t.Parallel()
-	failures := map[string]rawAnswer{
-		"503": always(rawHTTP("503 Slow Down", "")),
-		"cut": always(cutAfter(wholeFile(plainFile, etagHeader), 1000)),
+	failures := map[string]testkit.RawReply{
+		"503": testkit.Always(testkit.RawHTTP("503 Slow Down", "")),
+		"cut": testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)),
 	}
 	for name, failure := range failures {
 		for attempts, want := range map[int]int{1: 1, 2: 5, 10: 5} {
 			t.Run(fmt.Sprint(name, attempts), func(t *testing.T) {
 				t.Parallel()
-				store := newRawStore(t, failure, always(rawHTTP("503 Slow Down", "")))
+				store := newRawStore(t, failure, testkit.Always(testkit.RawHTTP("503 Slow Down", "")))
 				if name == "cut" && attempts > 1 {
 					want++ // the first brought something
 				}
-				_, err := dial(t, store.URL, vidu.WithMaxAttempts(attempts)).Download(t.Context(), finished(store.URL+"/v?a"), io.Discard)
+				_, err := newClient(t, store.URL, vidu.WithMaxAttempts(attempts)).Download(t.Context(), finishedTask(store.URL+"/v?a"), io.Discard)
 				require.Error(t, err)
 				assert.Len(t, store.seen(), want)
 			})
@@ -133,8 +134,8 @@ func TestDownloadMaxAttempts(t *testing.T) {
 	}
 	t.Run("a new link is no further try", func(t *testing.T) {
 		t.Parallel()
-		store := newRawStore(t, always(rawHTTP("403 Forbidden", "")), always(wholeFile(plainFile)))
-		_, err := dial(t, store.URL, vidu.WithMaxAttempts(1)).Download(t.Context(), finished(store.URL+"/v?a"), io.Discard)
+		store := newRawStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
+		_, err := newClient(t, store.URL, vidu.WithMaxAttempts(1)).Download(t.Context(), finishedTask(store.URL+"/v?a"), io.Discard)
 		require.NoError(t, err)
 		assert.Len(t, store.seen(), 2)
 	})
@@ -143,12 +144,12 @@ func TestDownloadMaxAttempts(t *testing.T) {
 // TestD09_ProgressOfAnotherObject: what was written of the old object does not count against the new one.
 func TestD09_ProgressOfAnotherObject(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 15_000)), func(r *http.Request) string {
-		from := offsetOf(r)
+	store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 15_000)), func(r *http.Request) string {
+		from := testkit.RangeStart(r)
 		if r.Header.Get("If-Range") != `"two"` {
-			return cutAfter(wholeFile(otherFile, `ETag: "two"`), 2000)
+			return testkit.CutBody(testkit.RawFile(otherFile, `ETag: "two"`), 2000)
 		}
-		return cutAfter(restOf(otherFile, from, `ETag: "two"`), min(2000, len(otherFile)-from))
+		return testkit.CutBody(testkit.RawRest(otherFile, from, `ETag: "two"`), min(2000, len(otherFile)-from))
 	})
 	got, err := store.fetch(t)
 	require.NoError(t, err)
@@ -163,13 +164,13 @@ func TestD09_ChangesForEver(t *testing.T) {
 	store := newRawStore(t, func(r *http.Request) string {
 		requests++
 		etag := fmt.Sprintf(`ETag: "%d"`, (requests+1)/2)
-		switch from := offsetOf(r); {
+		switch from := testkit.RangeStart(r); {
 		case requests > 100: // it would go on for ever
-			return wholeFile(plainFile)
+			return testkit.RawFile(testkit.PlainFile)
 		case from == 1000 && requests%2 == 0:
-			return cutAfter(restOf(plainFile, from, etag), 1000)
+			return testkit.CutBody(testkit.RawRest(testkit.PlainFile, from, etag), 1000)
 		}
-		return cutAfter(wholeFile(plainFile, etag), 1000)
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, etag), 1000)
 	})
 	_, err := store.fetch(t)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -179,7 +180,7 @@ func TestD09_ChangesForEver(t *testing.T) {
 	requests = 0
 	same := newRawStore(t, func(*http.Request) string {
 		requests++
-		return cutAfter(wholeFile(plainFile, etagHeader), []int{3000, 1000, 2000}[min(requests-1, 1+requests%2)])
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), []int{3000, 1000, 2000}[min(requests-1, 1+requests%2)])
 	})
 	_, err = same.fetch(t)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
@@ -199,7 +200,7 @@ func TestDownloadEmptyReads(t *testing.T) {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
 			var asked, tries int
-			client := dial(t, someHost, through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 				tries++
 				return &http.Response{StatusCode: status, Header: http.Header{}, ContentLength: 1000, Body: reads(func([]byte) (int, error) {
 					if asked++; asked > 10_000 { // it would go on for ever
@@ -208,7 +209,7 @@ func TestDownloadEmptyReads(t *testing.T) {
 					return 0, nil
 				})}, nil
 			}))
-			_, err := client.Download(t.Context(), finished("https://h/v?a"), io.Discard)
+			_, err := client.Download(t.Context(), finishedTask("https://h/v?a"), io.Discard)
 			require.Error(t, err)
 			if status == 200 {
 				require.ErrorIs(t, err, io.ErrNoProgress)
@@ -220,7 +221,7 @@ func TestDownloadEmptyReads(t *testing.T) {
 	t.Run("few of them are no fault", func(t *testing.T) {
 		t.Parallel()
 		asked := 0
-		client := dial(t, someHost, through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: 20, Body: reads(func(p []byte) (int, error) {
 				if asked++; asked%50 > 0 {
 					return 0, nil
@@ -228,7 +229,7 @@ func TestDownloadEmptyReads(t *testing.T) {
 				return copy(p, "x"), nil
 			})}, nil
 		}))
-		n, err := client.Download(t.Context(), finished("https://h/v?a"), io.Discard)
+		n, err := client.Download(t.Context(), finishedTask("https://h/v?a"), io.Discard)
 		require.NoError(t, err)
 		assert.Equal(t, int64(20), n)
 	})
@@ -238,7 +239,7 @@ func TestDownloadEmptyReads(t *testing.T) {
 func TestDownloadLooksAtItsContext(t *testing.T) {
 	t.Parallel()
 	asked := 0
-	client := dial(t, someHost, through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: 1 << 30, Body: reads(func(p []byte) (int, error) {
 			asked++
 			return 1, nil
@@ -246,7 +247,7 @@ func TestDownloadLooksAtItsContext(t *testing.T) {
 	}))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	n, err := client.Download(ctx, finished("https://h/v?a"), io.Discard, vidu.WithMaxBytes(1<<31), vidu.WithProgressBytes(func(done, _ int64) {
+	n, err := client.Download(ctx, finishedTask("https://h/v?a"), io.Discard, vidu.WithMaxBytes(1<<31), vidu.WithProgressBytes(func(done, _ int64) {
 		if done == 10 {
 			cancel()
 		}
@@ -260,33 +261,33 @@ func TestDownloadLooksAtItsContext(t *testing.T) {
 // TestC09_DownloadLoggerPanics: it costs no download.
 func TestC09_DownloadLoggerPanics(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(cutAfter(wholeFile(plainFile, etagHeader), 1000)), always(restOf(plainFile, 1000, etagHeader)))
+	store := newRawStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.Always(testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
 	logged := 0
-	logger := slog.New(hookedLog{func() {
+	logger := slog.New(testkit.LogHook{Hook: func() {
 		logged++
 		panic("boom") //nolint:forbidigo // the point
 	}})
-	n, err := dial(t, store.URL, vidu.WithLogger(logger)).Download(t.Context(), finished(store.URL+"/v?a"), io.Discard)
+	n, err := newClient(t, store.URL, vidu.WithLogger(logger)).Download(t.Context(), finishedTask(store.URL+"/v?a"), io.Discard)
 	require.NoError(t, err)
-	assert.Equal(t, int64(len(plainFile)), n)
+	assert.Equal(t, int64(len(testkit.PlainFile)), n)
 	assert.Equal(t, 2, logged)
 }
 
 // endings are answers after which a download has come to an end, or tries again, with a part of the body unread.
 var endings = map[string]string{
-	"whole":            wholeFile(plainFile),
-	"whole, in chunks": inChunks(plainFile, true),
-	"cut":              cutAfter(wholeFile(plainFile), 1000),
-	"too large":        wholeFile(strings.Repeat(plainFile, 10)),
-	"endless":          inChunks(strings.Repeat(plainFile, 10), true),
-	"encoded":          wholeFile(plainFile, "Content-Encoding: gzip"),
-	"a message":        wholeFile("<html>", "Content-Type: text/html"),
-	"unasked range":    restOf(plainFile, 0),
-	"refused":          rawHTTP("403 Forbidden", "<Error/>"),
-	"busy":             rawHTTP("503 Slow Down", "<Error/>"),
-	"redirect":         rawHTTP("302 Found", "<html>", "Location: /again"),
-	"bad redirect":     rawHTTP("302 Found", "<html>", "Location: ftp://h/"),
-	"incomplete MP4":   wholeFile(mp4File[:600]),
+	"whole":            testkit.RawFile(testkit.PlainFile),
+	"whole, in chunks": testkit.RawChunks(testkit.PlainFile, true),
+	"cut":              testkit.CutBody(testkit.RawFile(testkit.PlainFile), 1000),
+	"too large":        testkit.RawFile(strings.Repeat(testkit.PlainFile, 10)),
+	"endless":          testkit.RawChunks(strings.Repeat(testkit.PlainFile, 10), true),
+	"encoded":          testkit.RawFile(testkit.PlainFile, "Content-Encoding: gzip"),
+	"a message":        testkit.RawFile("<html>", "Content-Type: text/html"),
+	"unasked range":    testkit.RawRest(testkit.PlainFile, 0),
+	"refused":          testkit.RawHTTP("403 Forbidden", "<Error/>"),
+	"busy":             testkit.RawHTTP("503 Slow Down", "<Error/>"),
+	"redirect":         testkit.RawHTTP("302 Found", "<html>", "Location: /again"),
+	"bad redirect":     testkit.RawHTTP("302 Found", "<html>", "Location: ftp://h/"),
+	"incomplete MP4":   testkit.RawFile(testkit.MP4File[:600]),
 }
 
 func TestDownloadClosesBodies(t *testing.T) {
@@ -294,10 +295,10 @@ func TestDownloadClosesBodies(t *testing.T) {
 	for name, answer := range endings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, someHost, through(func(req *http.Request) (*http.Response, error) { return inMemory(req, answer, false) }))
+			r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) { return inMemory(req, answer, false) }))
 			_, _, downloads := r.Transports()
 			r.tap(downloads) // and at the end no body may be open
-			_, err := r.DownloadFile(t.Context(), finished("https://h/v?a"), filepath.Join(t.TempDir(), "v.mp4"), vidu.WithMaxBytes(int64(len(plainFile))))
+			_, err := r.DownloadFile(t.Context(), finishedTask("https://h/v?a"), filepath.Join(t.TempDir(), "v.mp4"), vidu.WithMaxBytes(int64(len(testkit.PlainFile))))
 			assert.Equal(t, strings.HasPrefix(name, "whole"), err == nil, "%v", err)
 		})
 	}
@@ -321,15 +322,15 @@ func TestDownloadReusesConnections(t *testing.T) {
 			w.Header().Set("ETag", `"one"`)
 			w.Header().Set("Content-Type", "video/mp4")
 			w.(http.Flusher).Flush() // no length
-			io.WriteString(w, mp4File[:600])
+			io.WriteString(w, testkit.MP4File[:600])
 		case 4: // there is nothing more
 			w.Header().Set("Content-Range", "bytes */9999")
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 			io.WriteString(w, message)
 		case 0:
-			w.Header().Set("Content-Length", strconv.Itoa(len(plainFile)))
+			w.Header().Set("Content-Length", strconv.Itoa(len(testkit.PlainFile)))
 			w.Header().Set("Content-Type", "video/mp4")
-			io.WriteString(w, plainFile)
+			io.WriteString(w, testkit.PlainFile)
 		}
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -339,9 +340,9 @@ func TestDownloadReusesConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	client := dial(t, server.URL)
+	client := newClient(t, server.URL)
 	for range 10 {
-		_, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), filepath.Join(t.TempDir(), "v.mp4"))
+		_, err := client.DownloadFile(t.Context(), finishedTask(server.URL+"/v?a"), filepath.Join(t.TempDir(), "v.mp4"))
 		require.NoError(t, err)
 	}
 	assert.Equal(t, int64(50), requests.Load())

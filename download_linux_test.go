@@ -14,17 +14,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 func TestD17_WriterIsFull(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	require.NoError(t, err)
 	defer full.Close()
-	_, err = dial(t, store.URL).Download(t.Context(), finished(store.URL+"/v?a"), full)
+	_, err = newClient(t, store.URL).Download(t.Context(), finishedTask(store.URL+"/v?a"), full)
 	require.ErrorIs(t, err, syscall.ENOSPC)
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 	assert.Len(t, store.seen(), 1, "a full disk does not pass")
 }
 
@@ -57,34 +58,34 @@ func TestD17_Helper(t *testing.T) { //nolint:paralleltest // alone in its proces
 	}
 	path := filepath.Join(dir, "v.mp4")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	big := strings.Repeat(plainFile, 8) // 128 KiB
-	store := newRawStore(t, always(wholeFile(big)))
-	_, err := dial(t, store.URL).DownloadFile(t.Context(), finished(store.URL+"/v?sig=secret"), path, vidu.WithOverwrite())
+	big := strings.Repeat(testkit.PlainFile, 8) // 128 KiB
+	store := newRawStore(t, testkit.Always(testkit.RawFile(big)))
+	_, err := newClient(t, store.URL).DownloadFile(t.Context(), finishedTask(store.URL+"/v?sig=secret"), path, vidu.WithOverwrite())
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	assertSecretFree(t, err)
-	assertFile(t, path, []byte("old"))
-	assertOnly(t, dir, "v.mp4")
+	testkit.AssertFile(t, path, []byte("old"))
+	testkit.AssertDirOnly(t, dir, "v.mp4")
 	assert.Len(t, store.seen(), 1)
 
-	small := newRawStore(t, always(wholeFile(plainFile)))
-	_, err = dial(t, small.URL).DownloadFile(t.Context(), finished(small.URL+"/v?a"), path, vidu.WithOverwrite())
+	small := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	_, err = newClient(t, small.URL).DownloadFile(t.Context(), finishedTask(small.URL+"/v?a"), path, vidu.WithOverwrite())
 	require.NoError(t, err, "the part is gone, so there is space again")
 }
 
 // TestD24_DirectoryMayNotBeWritten takes /proc, in which not even root can make files.
 func TestD24_DirectoryMayNotBeWritten(t *testing.T) {
 	t.Parallel()
-	store := newRawStore(t, always(wholeFile(plainFile)))
-	client := dial(t, store.URL)
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	client := newClient(t, store.URL)
 	dirs := []string{"/proc"}
 	if os.Geteuid() != 0 {
 		dirs = append(dirs, t.TempDir())
 		require.NoError(t, os.Chmod(dirs[1], 0o500))
 	}
 	for _, dir := range dirs {
-		_, err := client.DownloadFile(t.Context(), finished(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"))
+		_, err := client.DownloadFile(t.Context(), finishedTask(store.URL+"/v?a"), filepath.Join(dir, "v.mp4"))
 		require.Error(t, err)
-		assertHarmless(t, err)
+		testkit.AssertHarmless(t, err)
 	}
 	assert.Empty(t, store.seen(), "found out before the download")
 }
@@ -95,21 +96,21 @@ func TestD21_Killed(t *testing.T) {
 	t.Parallel()
 	if path := os.Getenv("VIDU_TEST_KILLED"); path != "" {
 		serverURL := os.Getenv("VIDU_TEST_SERVER")
-		dial(t, serverURL).DownloadFile(context.Background(), finished(serverURL+"/v?a"), path, vidu.WithOverwrite(), //nolint:errcheck,usetesting // it is killed
+		newClient(t, serverURL).DownloadFile(context.Background(), finishedTask(serverURL+"/v?a"), path, vidu.WithOverwrite(), //nolint:errcheck,usetesting // it is killed
 			vidu.WithProgressBytes(func(int64, int64) {
 				fmt.Fprintln(os.Stdout, "started")
 				syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // it is dead then
 			}))
 		t.FailNow()
 	}
-	store := newRawStore(t, always(wholeFile(plainFile)))
+	store := newRawStore(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
 	path := filepath.Join(t.TempDir(), "v.mp4")
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestD21_Killed$")
 	child.Env = append(os.Environ(), "VIDU_TEST_KILLED="+path, "VIDU_TEST_SERVER="+store.URL)
 	require.Error(t, child.Run())
 	require.Len(t, store.seen(), 1)
-	assertFile(t, path, []byte("old"))
+	testkit.AssertFile(t, path, []byte("old"))
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	require.Len(t, entries, 2)

@@ -10,24 +10,17 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // clip is what the download tests fetch.
 var clip = bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
-
-// finished is a task whose video is at link.
-func finished(link string) *vidu.Task {
-	return &vidu.Task{ID: "42", State: vidu.StateSuccess, Creations: []vidu.Creation{{
-		URL: link, CoverURL: link + "&cover", WatermarkedURL: link + "&watermarked",
-	}}}
-}
 
 // fileServer serves clip and keeps the requests that it saw.
 func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*http.Request) {
@@ -50,10 +43,10 @@ func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*h
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	server, seen := fileServer(t, nil)
-	client := dial(t, server.URL)
+	client := newClient(t, server.URL)
 	var out bytes.Buffer
 	var reports []int64
-	n, err := client.Download(t.Context(), finished(server.URL+"/v%20.mp4?sig=a%253Ab;c=d"), &out,
+	n, err := client.Download(t.Context(), finishedTask(server.URL+"/v%20.mp4?sig=a%253Ab;c=d"), &out,
 		vidu.WithProgressBytes(func(done, total int64) {
 			assert.Equal(t, int64(len(clip)), total)
 			reports = append(reports, done)
@@ -75,9 +68,9 @@ func TestDownload(t *testing.T) {
 func TestDownloadChoosesTheLink(t *testing.T) {
 	t.Parallel()
 	server, seen := fileServer(t, nil)
-	client := dial(t, server.URL)
+	client := newClient(t, server.URL)
 	for want, opt := range map[string]vidu.DownloadOption{"/v?a&cover": vidu.WithCover(), "/v?a&watermarked": vidu.WithWatermarked()} {
-		_, err := client.Download(t.Context(), finished(server.URL+"/v?a"), io.Discard, opt)
+		_, err := client.Download(t.Context(), finishedTask(server.URL+"/v?a"), io.Discard, opt)
 		require.NoError(t, err)
 		assert.Equal(t, want, (*seen)[len(*seen)-1].RequestURI)
 	}
@@ -85,7 +78,7 @@ func TestDownloadChoosesTheLink(t *testing.T) {
 
 func TestDownloadRefusesTheTask(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com")
+	client := newClient(t, "https://gateway.example.com")
 	for name, tt := range map[string]struct {
 		task *vidu.Task
 		says string
@@ -93,12 +86,12 @@ func TestDownloadRefusesTheTask(t *testing.T) {
 		"still running":          {&vidu.Task{ID: "42", State: vidu.StateProcessing}, "task 42 is processing, not finished"},
 		"failed":                 {&vidu.Task{ID: "42", State: vidu.StateFailed, ErrCode: vidu.ErrAuditFailed}, "task 42 failed: AuditFailed"},
 		"no link":                {&vidu.Task{ID: "42", State: vidu.StateSuccess}, "no link to a video"},
-		"plain http":             {finished("http://cdn.example.com/v.mp4"), "not an https link"},
-		"loopback, from outside": {finished("http://127.0.0.1/v.mp4"), "not an https link"},
-		"javascript":             {finished("javascript:alert(1)"), "not an https link"},
-		"file":                   {finished("file:///etc/passwd"), "not an https link"},
-		"user name":              {finished("https://user:hunter2@cdn.example.com/v.mp4"), "not an https link"},
-		"not a URL":              {finished("https://%zz?signature=hunter2"), "not a URL"},
+		"plain http":             {finishedTask("http://cdn.example.com/v.mp4"), "not an https link"},
+		"loopback, from outside": {finishedTask("http://127.0.0.1/v.mp4"), "not an https link"},
+		"javascript":             {finishedTask("javascript:alert(1)"), "not an https link"},
+		"file":                   {finishedTask("file:///etc/passwd"), "not an https link"},
+		"user name":              {finishedTask("https://user:hunter2@cdn.example.com/v.mp4"), "not an https link"},
+		"not a URL":              {finishedTask("https://%zz?signature=hunter2"), "not a URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,8 +99,8 @@ func TestDownloadRefusesTheTask(t *testing.T) {
 			_, err := client.DownloadFile(t.Context(), tt.task, path)
 			require.ErrorContains(t, err, tt.says)
 			assert.NotContains(t, err.Error(), "hunter2")
-			assertHarmless(t, err)
-			assertEmpty(t, filepath.Dir(path))
+			testkit.AssertHarmless(t, err)
+			testkit.AssertDirEmpty(t, filepath.Dir(path))
 		})
 	}
 }
@@ -134,14 +127,14 @@ func TestDownloadFailures(t *testing.T) {
 			t.Parallel()
 			server, seen := fileServer(t, tt.handler)
 			dir := t.TempDir()
-			_, err := dial(t, server.URL).DownloadFile(t.Context(), finished(server.URL+"/v?sig=secret"), filepath.Join(dir, "v.mp4"), tt.opts...)
+			_, err := newClient(t, server.URL).DownloadFile(t.Context(), finishedTask(server.URL+"/v?sig=secret"), filepath.Join(dir, "v.mp4"), tt.opts...)
 			require.ErrorContains(t, err, tt.says)
 			if tt.is != nil {
 				require.ErrorIs(t, err, tt.is)
 			}
 			assert.NotContains(t, err.Error(), "secret")
-			assertHarmless(t, err)
-			assertEmpty(t, dir)
+			testkit.AssertHarmless(t, err)
+			testkit.AssertDirEmpty(t, dir)
 			for _, r := range *seen {
 				assert.Empty(t, r.Header.Get("Referer"), "it would carry the signed query")
 			}
@@ -165,12 +158,12 @@ func endlessly(w http.ResponseWriter, r *http.Request) {
 func TestDownloadFile(t *testing.T) {
 	t.Parallel()
 	server, _ := fileServer(t, nil)
-	client := dial(t, server.URL)
+	client := newClient(t, server.URL)
 	path := filepath.Join(t.TempDir(), "v.mp4")
-	n, err := client.DownloadFile(t.Context(), finished(server.URL+"/v?a"), path)
+	n, err := client.DownloadFile(t.Context(), finishedTask(server.URL+"/v?a"), path)
 	require.NoError(t, err)
 	assert.Equal(t, int64(len(clip)), n)
-	assertFile(t, path, clip)
+	testkit.AssertFile(t, path, clip)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	assert.Equal(t, fs.FileMode(0o600), info.Mode())
@@ -183,11 +176,11 @@ func TestDownloadWriterFails(t *testing.T) {
 	t.Parallel()
 	server, _ := fileServer(t, nil)
 	full := errors.New("no space left")
-	_, err := dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), failingWriter{full})
+	_, err := newClient(t, server.URL).Download(t.Context(), finishedTask(server.URL+"/v?a"), failingWriter{full})
 	require.ErrorIs(t, err, full)
-	_, err = dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), shortWriter{})
+	_, err = newClient(t, server.URL).Download(t.Context(), finishedTask(server.URL+"/v?a"), shortWriter{})
 	require.ErrorIs(t, err, io.ErrShortWrite)
-	_, err = dial(t, server.URL).Download(t.Context(), finished(server.URL+"/v?a"), nil, nil)
+	_, err = newClient(t, server.URL).Download(t.Context(), finishedTask(server.URL+"/v?a"), nil, nil)
 	require.ErrorContains(t, err, "the writer is nil")
 }
 
@@ -199,19 +192,3 @@ func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 type failingWriter struct{ err error }
 
 func (f failingWriter) Write([]byte) (int, error) { return 0, f.err }
-
-func assertEmpty(t *testing.T, dir string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	for _, entry := range entries {
-		assert.False(t, strings.HasSuffix(entry.Name(), ".part") || strings.HasSuffix(entry.Name(), ".mp4"), entry.Name())
-	}
-}
-
-func assertFile(t *testing.T, path string, want []byte) {
-	t.Helper()
-	got, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.True(t, bytes.Equal(want, got), "%s holds %d bytes", path, len(got))
-}

@@ -1,19 +1,13 @@
 package vidu
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -21,112 +15,6 @@ import (
 // failed [Client.Reference2Video]: if errors.Is(err, ErrMaybeCreated) is false, nothing was created. The error that
 // carries it is a [*MaybeCreatedError].
 var ErrMaybeCreated = errors.New("vidu: a task may have been created")
-
-// ErrorCode is the API's own word for a failure. It is itself an error, so that one line matches a refused call and a
-// failed task alike:
-//
-//	if errors.Is(err, vidu.ErrCreditInsufficient) { … }
-//
-// The set is open: codes that this package does not know pass through as they came. Source: the error codes page of
-// platform.vidu.com.
-type ErrorCode string //nolint:errname // "code" is the field's own term; the type is an error the way syscall.Errno is one
-
-// Codes of a request that was refused for what it says. Sending it again as it is changes nothing.
-const (
-	ErrBadRequest               ErrorCode = "BadRequest"               // 400, the request as a whole; also a cancel that came too late
-	ErrFieldLacking             ErrorCode = "FieldLacking"             // 400, a required field is missing
-	ErrFieldUnwanted            ErrorCode = "FieldUnwanted"            // 400, a field that the model does not take
-	ErrFieldItemCountOutOfRange ErrorCode = "FieldItemCountOutOfRange" // 400, too few or too many images, videos or subjects
-	ErrFieldInvalid             ErrorCode = "FieldInvalid"             // 400, a value that the model does not take
-	ErrPageSizeOutOfRange       ErrorCode = "PageSizeOutOfRange"       // 400, of a list; at most 100
-	ErrModelUnavailable         ErrorCode = "ModelUnavailable"         // 400, no such model, or not for this account
-)
-
-// Codes of media that cannot be used. The download failures usually come as the code of a failed task.
-const (
-	ErrImageFormatInvalid   ErrorCode = "ImageFormatInvalid"   // 400, not png, jpeg or webp
-	ErrImageSizeInvalid     ErrorCode = "ImageSizeInvalid"     // 400, too large, too small or out of ratio
-	ErrImageDownloadFailure ErrorCode = "ImageDownloadFailure" // 400, the server could not fetch a link
-	ErrVideoFormatInvalid   ErrorCode = "VideoFormatInvalid"   // 400, not mp4, avi or mov
-	ErrVideoDownloadFailure ErrorCode = "VideoDownloadFailure" // 400, the server could not fetch a link
-)
-
-// Codes of the content moderation.
-const (
-	ErrTaskPromptPolicyViolation ErrorCode = "TaskPromptPolicyViolation" // 400, the prompt
-	ErrAuditSubmitIllegal        ErrorCode = "AuditSubmitIllegal"        // 400, what was sent
-	ErrCreationPolicyViolation   ErrorCode = "CreationPolicyViolation"   // 400, the result
-	ErrPhotoAuditNotPass         ErrorCode = "PhotoAuditNotPass"         // 400, an image
-	ErrAuditFailed               ErrorCode = "AuditFailed"               // 400, of a failed task as a rule
-)
-
-// Codes of the account, the key and its limits. ErrCreditInsufficient also matches the words that gateways use for an
-// empty balance, such as insufficient_quota.
-const (
-	ErrUnauthorized       ErrorCode = "Unauthorized"       // 401, the key is wrong or its scheme is, see [WithAuthScheme]
-	ErrForbidden          ErrorCode = "Forbidden"          // 403, the key may not do this
-	ErrCreditInsufficient ErrorCode = "CreditInsufficient" // 400 or 402, the balance is too low
-	ErrQuotaExceeded      ErrorCode = "QuotaExceeded"      // 429, too many tasks at once; may pass
-	ErrTooManyRequests    ErrorCode = "TooManyRequests"    // 429, too many requests; may pass
-	ErrSystemThrottling   ErrorCode = "SystemThrottling"   // 429, the server is busy; may pass
-)
-
-// Codes of the state of a task or of the server.
-const (
-	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet
-	ErrCreationNotFound       ErrorCode = "CreationNotFound"       // 404, no such result
-	ErrNotFound               ErrorCode = "NotFound"               // 404; also of [Client.FindTask], where it means: not seen
-	ErrOperationInProcess     ErrorCode = "OperationInProcess"     // 400, please wait; after a create a task may exist
-	ErrConflict               ErrorCode = "Conflict"               // 409, a twin may exist
-	ErrUserCancelled          ErrorCode = "UserCancelled"          // of a task that was cancelled
-	ErrCanceled               ErrorCode = "Canceled"               // 499, the request was given up midway; after a create a task may exist
-	ErrInternalServiceFailure ErrorCode = "InternalServiceFailure" // 500, may pass; after a create a task may exist
-)
-
-// Error returns the code as the API spells it.
-func (c ErrorCode) Error() string { return scrub.OneLine(string(c), 80) }
-
-// Is makes [ErrCreditInsufficient] match every spelling of "out of money".
-func (c ErrorCode) Is(target error) bool {
-	return target == ErrCreditInsufficient && c.outOfMoney()
-}
-
-// outOfMoney tells the codes that no waiting cures. Gateways say insufficient_quota, insufficient_user_quota,
-// insufficient_balance and the like, some of them with status 429; insufficient_permissions is something else.
-func (c ErrorCode) outOfMoney() bool {
-	lower := strings.ToLower(string(c))
-	return strings.Contains(lower, "insufficient") &&
-		slices.ContainsFunc([]string{"credit", "quota", "balance", "fund"}, func(money string) bool { return strings.Contains(lower, money) })
-}
-
-// statusClientClosed is nginx's "client closed request", which the API documents as Canceled.
-const statusClientClosed = 499
-
-// codeOfStatus is the code that an answer stands for when its body names none.
-func codeOfStatus(status int) ErrorCode {
-	switch status {
-	case http.StatusBadRequest:
-		return ErrBadRequest
-	case http.StatusUnauthorized:
-		return ErrUnauthorized
-	case http.StatusPaymentRequired:
-		return ErrCreditInsufficient
-	case http.StatusForbidden:
-		return ErrForbidden
-	case http.StatusNotFound:
-		return ErrNotFound
-	case http.StatusConflict:
-		return ErrConflict
-	case http.StatusTooManyRequests:
-		return ErrTooManyRequests
-	case statusClientClosed:
-		return ErrCanceled
-	case http.StatusInternalServerError:
-		return ErrInternalServiceFailure
-	default:
-		return ""
-	}
-}
 
 // APIError is an answer of the server that says no: any status outside 2xx, or a 2xx that carries an error envelope.
 // Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
@@ -184,14 +72,6 @@ func (e *APIError) traceNote() string {
 
 // Unwrap returns the code, so that errors.Is(err, [ErrQuotaExceeded]) holds.
 func (e *APIError) Unwrap() error { return e.Code.orNil() }
-
-// orNil keeps an absent code out of error chains.
-func (c ErrorCode) orNil() error {
-	if c == "" {
-		return nil
-	}
-	return c
-}
 
 // TaskError is the failure of a task that had been accepted: it ended as failed or was cancelled. The API does not
 // charge for it.
@@ -292,102 +172,18 @@ func (e *MaybeCreatedError) Is(target error) bool { return target == ErrMaybeCre
 // Unwrap returns the cause.
 func (e *MaybeCreatedError) Unwrap() error { return e.Err }
 
-// refusal makes the error of an answer outside 2xx.
-func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
-	if rq.signed != nil { // what a storage says may quote the signed link, in any spelling
-		a.body = nil
-	}
-	e := parseEnvelope(a.body)
-	failure := e.apiError(a.status)
-	failure.RetryAfter = backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if location := resp.Header.Get("Location"); a.status/100 == 3 && rq.signed == nil {
-		failure.Message = "redirect to " + cmp.Or(scrub.URL(c.redact(location)), "nowhere") + " not followed"
-	}
-	return c.finish(rq, a, failure)
+// ErrNotSupported says that the server lacks the endpoint. Listing, cancelling, credits and uploads are part of the
+// official API; most gateways have none of them.
+var ErrNotSupported = errors.New("vidu: the server does not offer this")
+
+// DuplicateTasksError comes with the oldest of several tasks that have the same payload: a gateway sent one request
+// on more than once, or the payload was not unique.
+type DuplicateTasksError struct {
+	Payload string
+	IDs     []string // of all of them, the oldest first
 }
 
-// finish adds what every APIError has and masks the key in what the server wrote.
-func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
-	failure.op = c.op(rq)
-	failure.Message = c.redact(failure.Message)
-	failure.Code = ErrorCode(c.redact(string(failure.Code)))
-	failure.Body = c.excerpt(a)
-	if failure.Metadata != nil {
-		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
-	}
-	if failure.TraceID == "" {
-		failure.TraceID = c.traceIDOf(a.header)
-	}
-	failure.TraceID = c.redact(failure.TraceID)
-	return failure
-}
-
-// excerpt is what errors keep of an answer; nil when there was none.
-func (c *Client) excerpt(a *attempt) []byte {
-	if len(a.body) == 0 {
-		return nil
-	}
-	return []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
-}
-
-func (c *Client) op(rq *request) string { return scrub.OneLine(rq.method+" "+c.target(rq).Path, 160) }
-
-// callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
-type callError struct {
-	text string
-	err  error
-}
-
-func (e *callError) Error() string { return e.text }
-func (e *callError) Unwrap() error { return e.err }
-
-// wrap says which call failed.
-func (c *Client) wrap(rq *request, err error) error {
-	text := c.redact(err.Error())
-	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
-		text = scrub.Queries(text)
-	}
-	if rq.signed != nil && rq.signed.url.RawQuery != "" {
-		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
-	}
-	if text != err.Error() { // a cause that quotes a secret must not be found by unwrapping
-		switch {
-		case errors.Is(err, context.Canceled):
-			err = context.Canceled
-		case errors.Is(err, context.DeadlineExceeded):
-			err = context.DeadlineExceeded
-		default:
-			err = nil
-		}
-	}
-	return &callError{text: "vidu: " + c.op(rq) + ": " + scrub.OneLine(text, 300), err: err}
-}
-
-// maskTask masks the key in the texts of a task that become errors.
-func (c *Client) maskTask(task *Task) {
-	task.State = State(c.redact(string(task.State)))
-	task.ErrCode = ErrorCode(c.redact(string(task.ErrCode)))
-	task.ErrMessage = c.redact(task.ErrMessage)
-}
-
-// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of
-// the context can be told even where it was given a cause of its own.
-func transportError(ctx context.Context, err error) error {
-	if outer, ok := errors.AsType[*url.Error](err); ok {
-		err = outer.Err
-	}
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
-		return fmt.Errorf("%w: %w", ended, err)
-	}
-	return err
-}
-
-// traceIDOf finds the request id in the headers that the API and its gateways use.
-func (c *Client) traceIDOf(header http.Header) string {
-	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
-		if values := header[name]; len(values) > 0 {
-			return scrub.OneLine(c.redact(values[0]), 80)
-		}
-	}
-	return ""
+// Error is one line with the ids.
+func (e *DuplicateTasksError) Error() string {
+	return fmt.Sprintf("vidu: %d tasks have the payload %q: %s", len(e.IDs), scrub.OneLine(e.Payload, 64), scrub.OneLine(fmt.Sprint(e.IDs), 200))
 }

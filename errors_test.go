@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 func TestAPIError_Envelopes(t *testing.T) {
@@ -91,13 +92,13 @@ func TestAPIError_Envelopes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := answered(t, tt.status, tt.body).GetTask(t.Context(), "1")
+			_, err := clientWithReply(t, tt.status, tt.body).GetTask(t.Context(), "1")
 			failure, ok := errors.AsType[*vidu.APIError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, tt.status, failure.StatusCode)
 			assert.Equal(t, tt.want, want{failure.Code, failure.Message, failure.TraceID, string(failure.Metadata), tt.want.says})
 			assert.Equal(t, tt.body, string(failure.Body))
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Equal(t, "vidu: GET /vidu/v2/tasks/1/creations: HTTP ", err.Error()[:43])
 			assert.True(t, strings.HasSuffix(err.Error(), tt.want.says), err.Error())
 		})
@@ -107,7 +108,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 func TestAPIError_200WithoutError(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`} {
-		_, err := answered(t, http.StatusOK, body).GetTask(t.Context(), "1")
+		_, err := clientWithReply(t, http.StatusOK, body).GetTask(t.Context(), "1")
 		_, ok := errors.AsType[*vidu.APIError](err)
 		assert.False(t, ok, body)
 		require.ErrorContains(t, err, "names no task", body)
@@ -127,8 +128,8 @@ func TestAPIError_TraceIDFromHeader(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-				resp, err := reply(r, http.StatusBadRequest, tt.body)
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+				resp, err := testkit.Reply(r, http.StatusBadRequest, tt.body)
 				resp.Header.Set(tt.header, "from-header")
 				return resp, err
 			}))
@@ -163,20 +164,20 @@ func TestAPIError_LargeBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, status := range []int{http.StatusOK, http.StatusBadGateway} {
-				client := dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), through(func(r *http.Request) (*http.Response, error) {
-					resp, err := reply(r, status, "")
+				client := newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+					resp, err := testkit.Reply(r, status, "")
 					resp.Body, resp.ContentLength = io.NopCloser(large(tt.head, tt.text, tt.tail)), -1
 					return resp, err
 				}))
 				_, err := client.GetTask(t.Context(), strings.Repeat("a", 128))
-				assertHarmless(t, err)
+				testkit.AssertHarmless(t, err)
 				if failure, ok := errors.AsType[*vidu.APIError](err); ok {
 					assert.LessOrEqual(t, len(failure.Body), 64<<10)
 					assert.LessOrEqual(t, len(failure.Message), 64<<10)
 				}
 				_, err = client.Reference2Video(t.Context(), smallRequest())
 				require.ErrorIs(t, err, vidu.ErrMaybeCreated)
-				assertHarmless(t, err)
+				testkit.AssertHarmless(t, err)
 			}
 		})
 	}
@@ -191,8 +192,8 @@ func TestErrors_AreOneShortLine(t *testing.T) {
 	for i := range problems {
 		problems[i] = vidu.FieldProblem{Field: long, Reason: long}
 	}
-	answer := toJSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
-	_, apiError := answered(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
+	answer := testkit.JSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
+	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
 	for name, err := range map[string]error{
 		"APIError":                 apiError,
 		"TaskError":                &vidu.TaskError{Task: task},
@@ -202,7 +203,7 @@ func TestErrors_AreOneShortLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Greater(t, len(err.Error()), 200)
 		})
 	}
@@ -215,16 +216,16 @@ func TestErrors_AreOneShortLine(t *testing.T) {
 
 func TestErrors_KeyIsMasked(t *testing.T) {
 	t.Parallel()
-	body := `{"reason":"R-` + testKey + `","message":"no such key: ` + testKey + ` (request id: ` + testKey + `)","metadata":{"key":"` + testKey + `"}}`
+	body := `{"reason":"R-` + testkit.Key + `","message":"no such key: ` + testkit.Key + ` (request id: ` + testkit.Key + `)","metadata":{"key":"` + testkit.Key + `"}}`
 	for _, status := range []int{http.StatusOK, http.StatusUnauthorized, http.StatusInternalServerError} {
-		client := answered(t, status, body)
+		client := clientWithReply(t, status, body)
 		_, queryErr := client.GetTask(t.Context(), "1")
 		_, createErr := client.Reference2Video(t.Context(), smallRequest())
-		_, waitErr := client.Wait(ended(t), "1")
+		_, waitErr := client.Wait(canceledContext(t), "1")
 		for _, err := range []error{queryErr, createErr, waitErr} {
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			if failure, ok := errors.AsType[*vidu.APIError](err); ok {
-				assert.NotContains(t, toJSON(t, failure)+fmt.Sprintf("%+v", *failure), testKey)
+				assert.NotContains(t, testkit.JSON(t, failure)+fmt.Sprintf("%+v", *failure), testkit.Key)
 				assert.Contains(t, string(failure.Body), "[redacted]")
 			}
 		}
@@ -235,7 +236,7 @@ func TestErrors_KeyIsMasked(t *testing.T) {
 func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
 	t.Parallel()
 	for key, echo := range map[string]string{
-		testKey: testKey, "sk/0123+56789": `sk\/0123+56789`, `sk"01234\56789"`: `sk\"01234\\56789\"`, "sk/012345678": "sk/012345678", "sk+012345678": `sk\u002b012345678`, "sk+01234567": `sk\u002B01234567`,
+		testkit.Key: testkit.Key, "sk/0123+56789": `sk\/0123+56789`, `sk"01234\56789"`: `sk\"01234\\56789\"`, "sk/012345678": "sk/012345678", "sk+012345678": `sk\u002b012345678`, "sk+01234567": `sk\u002B01234567`,
 	} {
 		for _, body := range []string{
 			`{"id":"1","state":"failed","err_code":"K-` + echo + `","err_msg":"no such key: ` + echo + `"}`,
@@ -244,7 +245,7 @@ func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
 			`{"code":401,"message":"` + echo + `"}`,
 		} {
 			client, err := vidu.NewClient("https://gateway.example.com", key, vidu.WithMaxAttempts(1),
-				through(func(r *http.Request) (*http.Response, error) { return reply(r, 200, body) }))
+				withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, 200, body) }))
 			require.NoError(t, err)
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			_, err = client.Wait(ctx, "1")
@@ -267,14 +268,14 @@ func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
 // A redirect quotes no part of the key either, where the Location is cut.
 func TestErrors_KeyInALocationIsMasked(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-		resp, err := reply(r, 302, "")
-		resp.Header.Set("Location", "https://example.com/"+strings.Repeat("x", 85)+"/"+testKey)
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, 302, "")
+		resp.Header.Set("Location", "https://example.com/"+strings.Repeat("x", 85)+"/"+testkit.Key)
 		return resp, err
 	}))
 	_, err := client.GetTask(t.Context(), "1")
 	require.ErrorContains(t, err, "redirect to https://example.com/")
-	assert.NotContains(t, err.Error(), testKey[:8])
+	assert.NotContains(t, err.Error(), testkit.Key[:8])
 }
 
 // A question mark is no secret: the cause stays what it is, for callers and for the policy.
@@ -282,7 +283,7 @@ func TestErrors_QuestionMarks(t *testing.T) {
 	t.Parallel()
 	errVault := errors.New("vault is locked")
 	sent := 0
-	client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", withTransport(func(*http.Request) (*http.Response, error) {
 		sent++
 		return nil, fmt.Errorf("cannot get a token (is the vault open?): %w", errVault)
 	}), vidu.WithMaxAttempts(1))
@@ -292,10 +293,10 @@ func TestErrors_QuestionMarks(t *testing.T) {
 
 	req := smallRequest()
 	name := filepath.Join(t.TempDir(), "what?.png")
-	require.NoError(t, os.WriteFile(name, bigPNG(t, 1000), 0o600))
+	require.NoError(t, os.WriteFile(name, testkit.BigPNG(t, 1000), 0o600))
 	req.Images = []vidu.Media{vidu.File(name)}
 	sent = 0
-	client = dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+	client = newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		sent++
 		if err := os.Remove(name); err != nil {
 			return nil, err
@@ -322,7 +323,7 @@ func TestErrors_QueriesAreMasked(t *testing.T) {
 		`redirect ?sig=x`:                                     `redirect ?…`,
 		`GET /v?sig=x and https://c/d?e=f failed`:             `GET /v?… and https://c/d?… failed`,
 	} {
-		client := dial(t, "https://gateway.example.com", through(func(*http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(*http.Request) (*http.Response, error) {
 			return nil, errors.New(text)
 		}), vidu.WithMaxAttempts(1))
 		_, err := client.GetTask(t.Context(), "1")
@@ -416,7 +417,7 @@ func TestValidationError_CountsTheRest(t *testing.T) {
 func TestMaybeCreatedError_NeverInvitesRetry(t *testing.T) {
 	t.Parallel()
 	answer := `{"code":400,"reason":"OperationInProcess","message":"operation in process, please retry later","metadata":{"trace_id":"0af7"}}`
-	_, err := answered(t, http.StatusBadRequest, answer).Reference2Video(t.Context(), smallRequest())
+	_, err := clientWithReply(t, http.StatusBadRequest, answer).Reference2Video(t.Context(), smallRequest())
 	require.EqualError(t, err, `vidu: a task may have been created and billed: POST /vidu/v2/reference2video: HTTP 400 OperationInProcess (trace id 0af7) (payload "job-42")`)
 	failure, ok := errors.AsType[*vidu.APIError](err)
 	require.True(t, ok)
@@ -437,7 +438,7 @@ func TestMaybeCreatedError_NeverInvitesRetry(t *testing.T) {
 func TestAPIError_Marshals(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", `{"message":"m"}`, `{"message":"m","metadata":{"a":1}}`, `{"metadata":{"a"`} {
-		_, err := answered(t, http.StatusBadRequest, body).GetTask(t.Context(), "1")
+		_, err := clientWithReply(t, http.StatusBadRequest, body).GetTask(t.Context(), "1")
 		_, marshalErr := json.Marshal(err)
 		assert.NoError(t, marshalErr, body)
 	}

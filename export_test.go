@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/lenientjson"
@@ -12,8 +13,8 @@ import (
 type Verdict = verdict
 
 const (
-	Refused   = refused
-	Again     = again
+	Fail      = fail
+	Retry     = retry
 	Ambiguous = ambiguous
 )
 
@@ -29,7 +30,12 @@ type CreateRule struct {
 func CreateRules() []CreateRule {
 	rules := make([]CreateRule, len(createRules))
 	for i, r := range createRules {
-		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Codes: r.codes, Verdict: r.verdict}
+		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Verdict: r.verdict}
+		for _, row := range codeRows {
+			if slices.Contains(r.codes, row.verdict) {
+				rules[i].Codes = append(rules[i].Codes, row.code)
+			}
+		}
 	}
 	return rules
 }
@@ -46,7 +52,7 @@ const MaxErrorReply = maxErrorReply
 
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
-	return c.creates, c.reads, c.downloads
+	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
 // Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
@@ -60,3 +66,15 @@ func Walk(text []byte) (keys []string, values [][]byte) {
 
 // SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.
 func (c *Client) SetJitter(random func() float64) { c.pacer = schedule.NewPacer(random) }
+
+// CodeRows lists the codes that have a row.
+func CodeRows() []ErrorCode {
+	codes := make([]ErrorCode, len(codeRows))
+	for i := range codeRows {
+		codes[i] = codeRows[i].code
+	}
+	return codes
+}
+
+// CodeOfStatus is the code that a status stands for.
+var CodeOfStatus = codeOfStatus

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // hostileReplies are the starting points of every target: what was seen, and what is likely to break a reader.
@@ -40,13 +41,13 @@ func assertTask(t *testing.T, task *vidu.Task) {
 	require.NoError(t, err)
 	var again vidu.Task
 	require.NoError(t, json.Unmarshal(text, &again))
-	require.JSONEq(t, string(text), toJSON(t, &again))
+	require.JSONEq(t, string(text), testkit.JSON(t, &again))
 	require.Equal(t, task.Done(), again.Done())
 	require.LessOrEqual(t, len(task.Warnings), 22)
 }
 
 func FuzzCreateReply(f *testing.F) {
-	f.Add(200, string(seedResponse(f)))
+	f.Add(200, string(contractReply(f)))
 	for _, body := range hostileReplies {
 		f.Add(200, body)
 	}
@@ -56,7 +57,7 @@ func FuzzCreateReply(f *testing.F) {
 		if status < 200 || status > 599 || len(body) > vidu.MaxErrorReply {
 			return
 		}
-		task, err := answered(t, status, body).Reference2Video(t.Context(), smallRequest())
+		task, err := clientWithReply(t, status, body).Reference2Video(t.Context(), smallRequest())
 		if err == nil {
 			require.Less(t, status, 300)
 			assertTask(t, task)
@@ -64,7 +65,7 @@ func FuzzCreateReply(f *testing.F) {
 			return
 		}
 		require.Nil(t, task)
-		assertHarmless(t, err)
+		testkit.AssertHarmless(t, err)
 		require.True(t, utf8.ValidString(err.Error()))
 		_, answered := errors.AsType[*vidu.APIError](err)
 		require.True(t, answered || errors.Is(err, vidu.ErrMaybeCreated), "%v", err)
@@ -78,15 +79,15 @@ func FuzzCreateReply(f *testing.F) {
 }
 
 func FuzzTaskReply(f *testing.F) {
-	f.Add(string(seedResponse(f)))
+	f.Add(string(contractReply(f)))
 	for _, body := range hostileReplies {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		task, err := answered(t, http.StatusOK, body).GetTask(t.Context(), "1")
+		task, err := clientWithReply(t, http.StatusOK, body).GetTask(t.Context(), "1")
 		if err != nil {
 			require.Nil(t, task)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			return
 		}
 		require.True(t, json.Valid(task.RawJSON()))
@@ -109,13 +110,13 @@ func FuzzErrorBody(f *testing.F) {
 		if status < 300 || status > 599 || len(body) > vidu.MaxErrorReply {
 			return
 		}
-		_, err := answered(t, status, body).GetTask(t.Context(), strings.Repeat("a", 128))
+		_, err := clientWithReply(t, status, body).GetTask(t.Context(), strings.Repeat("a", 128))
 		failure, ok := err.(*vidu.APIError) //nolint:errorlint // on its own, not wrapped
 		require.True(t, ok, "%v", err)
 		require.Equal(t, status, failure.StatusCode)
 		require.Equal(t, body, string(failure.Body))
 		require.True(t, utf8.ValidString(err.Error()))
-		assertHarmless(t, err)
+		testkit.AssertHarmless(t, err)
 	})
 }
 
@@ -126,9 +127,9 @@ func FuzzListPage(f *testing.F) {
 	}
 	f.Add(`{"code":0,"data":{"tasks":[{"id":"7"},{"id":"../x"},{"id":"8","images":["data:"]}],"total":3}}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		page, err := answered(t, http.StatusOK, body).ListTasks(t.Context(), nil)
+		page, err := clientWithReply(t, http.StatusOK, body).ListTasks(t.Context(), nil)
 		if err != nil {
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			return
 		}
 		for _, task := range page.Tasks {

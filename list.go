@@ -3,22 +3,15 @@ package vidu
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 )
-
-// ErrNotSupported says that the server lacks the endpoint. Listing, cancelling, credits and uploads are part of the
-// official API; most gateways have none of them.
-var ErrNotSupported = errors.New("vidu: the server does not offer this")
 
 const (
 	maxListReply = 64 << 20
@@ -65,7 +58,7 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 		return nil, unsupported(err)
 	}
 	for _, task := range page.Tasks {
-		c.maskTask(task)
+		maskTask(task, c.redact)
 	}
 	return page, nil
 }
@@ -176,37 +169,4 @@ func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[
 		}
 		yield(nil, errTooManyPages)
 	}
-}
-
-// unsupported tells "the server has no such endpoint" from other refusals.
-func unsupported(err error) error {
-	failure, ok := errors.AsType[*APIError](err)
-	if !ok || failure.Code == ErrTaskNotFound {
-		return err
-	}
-	switch failure.StatusCode {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-		text := ErrNotSupported.Error() + ": " + strings.TrimPrefix(err.Error(), "vidu: ")
-		return &callError{text: text, err: ErrNotSupported} // not err: its code would match ErrNotFound
-	}
-	return err
-}
-
-// checkReply refuses what is not a JSON object, or is one that says it is an error.
-func checkReply(reply []byte) error {
-	if !json.Valid(reply) {
-		return syntaxError(reply)
-	}
-	if e := parseEnvelope(reply); e.saysError() {
-		return e.apiError(http.StatusOK)
-	}
-	if !lenientjson.Value(lenientjson.TrimLeft(reply)).IsObject() {
-		return fmt.Errorf("%w: it is no JSON object", errBadReply)
-	}
-	return nil
-}
-
-func isStatus(err error, status int) bool {
-	failure, ok := errors.AsType[*APIError](err)
-	return ok && failure.StatusCode == status
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -15,53 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// recorder is a transport that keeps what was asked and answers each request with what answer says, "" for 404.
-type recorder struct {
-	asked  []string // method, path and, decoded, query
-	answer func(req *http.Request) (status int, body string)
-}
-
-func (rec *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
-	query, err := url.QueryUnescape(req.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	rec.asked = append(rec.asked, strings.TrimSuffix(req.Method+" "+req.URL.Path+"?"+query, "?"))
-	status, body := rec.answer(req)
-	return reply(req, status, body)
-}
-
-// recorded is a client of the official API that talks to a recorder. It does not retry.
-func recorded(t *testing.T, answer func(req *http.Request) (int, string), opts ...vidu.Option) (*vidu.Client, *recorder) {
-	t.Helper()
-	rec := &recorder{answer: answer}
-	opts = append([]vidu.Option{vidu.WithOfficialAPI(), vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: rec})}, opts...)
-	return newRig(t, someHost, opts...).Client, rec
-}
-
-// steadily gives every request the same answer.
-func steadily(status int, body string) func(*http.Request) (int, string) {
-	return func(*http.Request) (int, string) { return status, body }
-}
-
-// official is a fake of the official API in memory and a client for it.
-func official(t *testing.T, server []vidutest.Option, opts ...vidu.Option) (*vidutest.Server, *rig) {
-	t.Helper()
-	fake := vidutest.NewServer(append([]vidutest.Option{
-		vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithAPIKey(testKey), vidutest.WithTiming(0, 0),
-	}, server...)...)
-	t.Cleanup(fake.Close)
-	return fake, newRig(t, fake.URL, append([]vidu.Option{vidu.WithOfficialAPI(), vidu.WithHTTPClient(fake.Client())}, opts...)...)
-}
-
-// all gathers what AllTasks yields.
-func all(ctx context.Context, client *vidu.Client, req *vidu.ListTasksRequest) (ids []string, err error) {
+// collectTasks gathers what AllTasks yields.
+func collectTasks(ctx context.Context, client *vidu.Client, req *vidu.ListTasksRequest) (ids []string, err error) {
 	for task, err := range client.AllTasks(ctx, req) {
 		if err != nil {
 			return ids, err
@@ -89,7 +47,7 @@ func TestListTasks_Query(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, rec := recorded(t, steadily(200, `{"tasks":[]}`))
+			client, rec := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[]}`))
 			page, err := client.ListTasks(t.Context(), tt.req)
 			require.NoError(t, err)
 			assert.Empty(t, page.Tasks)
@@ -116,7 +74,7 @@ func TestListTasks_Reply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, _ := recorded(t, steadily(200, tt.body))
+			client, _ := recordedClient(t, testkit.AlwaysStatus(200, tt.body))
 			page, err := client.ListTasks(t.Context(), nil)
 			require.NoError(t, err)
 			ids := []string{}
@@ -143,7 +101,7 @@ func TestListTasks_CannotBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, _ := recorded(t, steadily(200, tt.body))
+			client, _ := recordedClient(t, testkit.AlwaysStatus(200, tt.body))
 			page, err := client.ListTasks(t.Context(), nil)
 			assertNotCreated(t, err)
 			require.ErrorContains(t, err, tt.says)
@@ -161,7 +119,10 @@ func TestErrNotSupported(t *testing.T) {
 	t.Parallel()
 	calls := map[string]func(ctx context.Context, client *vidu.Client) error{
 		"ListTasks": func(ctx context.Context, client *vidu.Client) error { _, err := client.ListTasks(ctx, nil); return err },
-		"AllTasks":  func(ctx context.Context, client *vidu.Client) error { _, err := all(ctx, client, nil); return err },
+		"AllTasks": func(ctx context.Context, client *vidu.Client) error {
+			_, err := collectTasks(ctx, client, nil)
+			return err
+		},
 		"FindTask": func(ctx context.Context, client *vidu.Client) error {
 			_, err := client.FindTask(ctx, "job-42", time.Now())
 			return err
@@ -188,7 +149,7 @@ func TestErrNotSupported(t *testing.T) {
 		} {
 			t.Run(method+" "+name, func(t *testing.T) {
 				t.Parallel()
-				client, rec := recorded(t, steadily(tt.status, tt.body))
+				client, rec := recordedClient(t, testkit.AlwaysStatus(tt.status, tt.body))
 				err := call(t.Context(), client)
 				assertNotCreated(t, err)
 				assert.Equal(t, tt.want, errors.Is(err, vidu.ErrNotSupported), "%v", err)
@@ -203,7 +164,7 @@ func TestErrNotSupported(t *testing.T) {
 
 func TestAllTasks_GoesThroughThePages(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, nil)
+	fake, r := officialServer(t, nil)
 	var want []string
 	for range 25 {
 		task, err := r.create(t)
@@ -212,7 +173,7 @@ func TestAllTasks_GoesThroughThePages(t *testing.T) {
 	}
 	before := len(fake.Requests())
 	for size, requests := range map[int]int{0: 1, 10: 3, 25: 1, 1: 25} {
-		got, err := all(t.Context(), r.Client, &vidu.ListTasksRequest{PageSize: size})
+		got, err := collectTasks(t.Context(), r.Client, &vidu.ListTasksRequest{PageSize: size})
 		require.NoError(t, err)
 		assert.ElementsMatch(t, want, got)
 		assert.Len(t, fake.Requests(), before+requests, "page size %d", size)
@@ -223,7 +184,7 @@ func TestAllTasks_GoesThroughThePages(t *testing.T) {
 
 func TestAllTasks_Pages(t *testing.T) {
 	t.Parallel()
-	client, rec := recorded(t, func(req *http.Request) (int, string) {
+	client, rec := recordedClient(t, func(req *http.Request) (int, string) {
 		switch req.URL.Query().Get("pager.page_token") {
 		case "":
 			return 200, `{"tasks":[{"id":"1"},{"id":"2"}],"next_page_token":"a"}`
@@ -262,13 +223,13 @@ func TestAllTasks_Pages(t *testing.T) {
 
 func TestAllTasks_ErrorOnALaterPage(t *testing.T) {
 	t.Parallel()
-	client, rec := recorded(t, func(req *http.Request) (int, string) {
+	client, rec := recordedClient(t, func(req *http.Request) (int, string) {
 		if req.URL.Query().Has("pager.page_token") {
 			return 500, ""
 		}
 		return 200, `{"tasks":[{"id":"1"}],"next_page_token":"a"}`
 	})
-	ids, err := all(t.Context(), client, nil)
+	ids, err := collectTasks(t.Context(), client, nil)
 	assertNotCreated(t, err)
 	require.ErrorIs(t, err, vidu.ErrInternalServiceFailure)
 	assert.Equal(t, []string{"1"}, ids)
@@ -281,7 +242,7 @@ func TestAllTasks_ContextIsOver(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	client, rec := recorded(t, func(*http.Request) (int, string) {
+	client, rec := recordedClient(t, func(*http.Request) (int, string) {
 		return 200, `{"tasks":[{"id":"1"}],"next_page_token":"` + rand.Text() + `"}`
 	})
 	for _, err := range client.AllTasks(ctx, nil) {
@@ -298,7 +259,7 @@ func TestAllTasks_ContextIsOver(t *testing.T) {
 // A page token goes back as it came, and nothing of the list's query shows in an error.
 func TestListTasks_ErrorsDoNotQuoteTheQuery(t *testing.T) {
 	t.Parallel()
-	client, _ := recorded(t, steadily(500, ""))
+	client, _ := recordedClient(t, testkit.AlwaysStatus(500, ""))
 	_, err := client.ListTasks(t.Context(), &vidu.ListTasksRequest{PageToken: "private"})
 	assertNotCreated(t, err)
 	assert.NotContains(t, err.Error(), "private")
@@ -306,7 +267,7 @@ func TestListTasks_ErrorsDoNotQuoteTheQuery(t *testing.T) {
 
 func TestListTasks_Retries(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, nil)
+	fake, r := officialServer(t, nil)
 	fake.FailNext(503, "")
 	fake.FailNext(429, "")
 	_, err := r.ListTasks(t.Context(), nil)
@@ -316,7 +277,7 @@ func TestListTasks_Retries(t *testing.T) {
 
 func TestCancelTask(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
+	fake, r := officialServer(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
 	task, err := r.create(t)
 	require.NoError(t, err)
 	require.NoError(t, r.CancelTask(t.Context(), task.ID))
@@ -343,7 +304,7 @@ func TestCancelTask_Replies(t *testing.T) {
 		"": true, " \n": true, "null": true, "{}": true, `{"id":"1","state":"failed"}`: true, `{"code":0,"message":"success"}`: true,
 		"<html>Sign in</html>": false, `{"success":false,"message":"no"}`: false, `{"reason":"BadRequest"}`: false, "[]": false, `"x"`: false,
 	} {
-		client, rec := recorded(t, steadily(200, body))
+		client, rec := recordedClient(t, testkit.AlwaysStatus(200, body))
 		err := client.CancelTask(t.Context(), "1")
 		assert.Equal(t, ok, err == nil, "%s: %v", body, err)
 		assert.Equal(t, []string{"POST /ent/v2/tasks/1/cancel"}, rec.asked)
@@ -353,7 +314,7 @@ func TestCancelTask_Replies(t *testing.T) {
 // A cancel may be sent again: it costs nothing, and a second one changes nothing.
 func TestCancelTask_IsRetried(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
+	fake, r := officialServer(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
 	task, err := r.create(t)
 	require.NoError(t, err)
 	fake.FailNext(502, "<html>")
@@ -363,7 +324,7 @@ func TestCancelTask_IsRetried(t *testing.T) {
 
 func TestGetCredits(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
+	fake, r := officialServer(t, []vidutest.Option{vidutest.WithTiming(time.Hour, time.Hour)})
 	before, err := r.GetCredits(t.Context())
 	require.NoError(t, err)
 	task, err := r.create(t)
@@ -398,7 +359,7 @@ func TestGetCredits_Replies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, rec := recorded(t, steadily(200, tt.body))
+			client, rec := recordedClient(t, testkit.AlwaysStatus(200, tt.body))
 			credits, err := client.GetCredits(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, credits.Remains)
@@ -409,7 +370,7 @@ func TestGetCredits_Replies(t *testing.T) {
 		"", "<html>", "[]", `{"success":false}`, "null", `{"message":"hello"}`, `{"remains":7}`, `{"remains":"x"}`, `{"remaining_credits":500}`,
 		`{"remains":[7]}`, `{"remains":[{"credit_remain":{}}]}`, `{"remains":[{"credit_remain":"1,234"}]}`,
 	} {
-		client, _ := recorded(t, steadily(200, body))
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, body))
 		credits, err := client.GetCredits(t.Context())
 		assertNotCreated(t, err)
 		assert.Nil(t, credits)

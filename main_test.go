@@ -1,8 +1,6 @@
 package vidu_test
 
 import (
-	"io"
-	"log"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +17,3 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
-
-// quiet is the log of servers that are meant to see errors.
-func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

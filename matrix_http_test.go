@@ -2,7 +2,6 @@ package vidu_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -21,19 +20,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
 // envelope is an error of the API whose message and trace id quote the key, as careless servers do.
 func envelope(status int, reason vidu.ErrorCode) string {
-	return fmt.Sprintf(`{"code":%d,"reason":%q,"message":"no, %s","metadata":{"trace_id":"4bf92f35"}}`, status, reason, testKey)
+	return fmt.Sprintf(`{"code":%d,"reason":%q,"message":"no, %s","metadata":{"trace_id":"4bf92f35"}}`, status, reason, testkit.Key)
 }
 
 // refusesForGood is P: one request, a typed error, and no task.
 func refusesForGood(t *testing.T, status int, reasons ...vidu.ErrorCode) {
 	t.Helper()
 	for _, reason := range reasons {
-		w := answering(t, status, envelope(status, reason))
+		w := testkit.ServeReply(t, status, envelope(status, reason))
 		r := newRig(t, w.URL)
 		_, err := r.create(t)
 		assertNotCreated(t, err)
@@ -44,8 +44,8 @@ func refusesForGood(t *testing.T, status int, reasons ...vidu.ErrorCode) {
 		require.ErrorIs(t, err, reason)
 		assert.Equal(t, "no, [redacted]", failure.Message)
 		assert.Equal(t, "4bf92f35", failure.TraceID)
-		assert.NotContains(t, string(failure.Body), testKey)
-		assert.Equal(t, int64(1), w.requests.Load(), "%d %s", status, reason)
+		assert.NotContains(t, string(failure.Body), testkit.Key)
+		assert.Equal(t, int64(1), w.Requests.Load(), "%d %s", status, reason)
 	}
 }
 
@@ -94,44 +94,44 @@ func TestH08_HeaderFieldsTooLarge(t *testing.T) {
 
 func TestH09_OperationInProcess(t *testing.T) {
 	t.Parallel()
-	w := answering(t, 400, envelope(400, vidu.ErrOperationInProcess))
+	w := testkit.ServeReply(t, 400, envelope(400, vidu.ErrOperationInProcess))
 	_, err := newRig(t, w.URL).create(t)
-	assertDoubt(t, err)
+	assertUnknownOutcome(t, err)
 	require.ErrorIs(t, err, vidu.ErrOperationInProcess)
-	assert.Equal(t, int64(1), w.requests.Load())
+	assert.Equal(t, int64(1), w.Requests.Load())
 }
 
 func TestH10_RequestTimeout(t *testing.T) {
 	t.Parallel()
 	t.Run("before the body", func(t *testing.T) {
 		t.Parallel()
-		w := answeringEarly(t, "408 Request Timeout")
+		w := testkit.ServeEarlyReply(t, "408 Request Timeout")
 		_, err := newRig(t, w.URL).Reference2Video(t.Context(), bigRequest(t))
 		assertNotCreated(t, err)
-		assert.Equal(t, int64(3), w.requests.Load(), "sent again")
-		assert.Zero(t, w.complete.Load())
+		assert.Equal(t, int64(3), w.Requests.Load(), "sent again")
+		assert.Zero(t, w.Complete.Load())
 	})
 	t.Run("after the body", func(t *testing.T) {
 		t.Parallel()
-		w := answering(t, 408, "")
+		w := testkit.ServeReply(t, 408, "")
 		_, err := newRig(t, w.URL).create(t)
-		assertDoubt(t, err)
-		assert.Equal(t, int64(1), w.requests.Load())
+		assertUnknownOutcome(t, err)
+		assert.Equal(t, int64(1), w.Requests.Load())
 	})
 }
 
 // answersAfterCommit is a server that makes the task and then answers its create with status.
 func answersAfterCommit(t *testing.T, status int) (*rig, *vidutest.Server) {
 	t.Helper()
-	backend := vidutest.NewServer(vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithAPIKey(testKey), vidutest.WithTiming(0, 0))
+	backend := vidutest.NewServer(vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithAPIKey(testkit.Key), vidutest.WithTiming(0, 0))
 	t.Cleanup(backend.Close)
-	r := newRig(t, backend.URL, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Minute), through(func(req *http.Request) (*http.Response, error) {
+	r := newRig(t, backend.URL, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Minute), withTransport(func(req *http.Request) (*http.Response, error) {
 		resp, err := backend.Transport().RoundTrip(req)
 		if err != nil || req.Method != http.MethodPost {
 			return resp, err
 		}
 		resp.Body.Close()
-		return reply(req, status, "")
+		return testkit.Reply(req, status, "")
 	}))
 	return r, backend
 }
@@ -143,12 +143,12 @@ func TestH11_Conflict(t *testing.T) {
 	} {
 		t.Run("doubt, "+name, func(t *testing.T) {
 			t.Parallel()
-			w := answering(t, 409, body)
+			w := testkit.ServeReply(t, 409, body)
 			_, err := newRig(t, w.URL).create(t)
-			assertDoubt(t, err)
-			assert.Equal(t, 409, doubtOf(t, err).StatusCode)
-			assert.Equal(t, body != "", doubtOf(t, err).TraceID == "4bf92f35")
-			assert.Equal(t, int64(1), w.requests.Load())
+			assertUnknownOutcome(t, err)
+			assert.Equal(t, 409, unknownOutcome(t, err).StatusCode)
+			assert.Equal(t, body != "", unknownOutcome(t, err).TraceID == "4bf92f35")
+			assert.Equal(t, int64(1), w.Requests.Load())
 		})
 	}
 	t.Run("look-up", func(t *testing.T) {
@@ -163,10 +163,10 @@ func TestH11_Conflict(t *testing.T) {
 
 func TestH12_TooEarly(t *testing.T) {
 	t.Parallel()
-	w := answering(t, 425, "")
+	w := testkit.ServeReply(t, 425, "")
 	_, err := newRig(t, w.URL).create(t)
 	assertNotCreated(t, err)
-	assert.Equal(t, int64(3), w.requests.Load())
+	assert.Equal(t, int64(3), w.Requests.Load())
 }
 
 // The default is four attempts, so three pauses.
@@ -189,9 +189,9 @@ func TestH13_TooManyRequests(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				posts := 0
 				r := newRig(t, someHost, vidu.WithMaxAttempts(4), vidu.WithBackoff(func(int) time.Duration { return time.Second }),
-					through(func(req *http.Request) (*http.Response, error) {
+					withTransport(func(req *http.Request) (*http.Response, error) {
 						posts++
-						resp, err := reply(req, 429, envelope(429, vidu.ErrTooManyRequests))
+						resp, err := testkit.Reply(req, 429, envelope(429, vidu.ErrTooManyRequests))
 						resp.Header.Set("Retry-After", tt.retryAfter())
 						return resp, err
 					}))
@@ -211,16 +211,16 @@ func TestH14_ServerErrorsOnCreate(t *testing.T) {
 	for _, status := range []int{499, 500, 502, 503, 504, 520, 524} {
 		for name, body := range map[string]string{
 			"": "", " envelope": envelope(status, vidu.ErrInternalServiceFailure), " another word": envelope(status, "UpstreamError"),
-			" page": "<html><h1>Bad Gateway, " + testKey + "</h1></html>",
+			" page": "<html><h1>Bad Gateway, " + testkit.Key + "</h1></html>",
 		} {
 			t.Run(strconv.Itoa(status)+name, func(t *testing.T) {
 				t.Parallel()
-				w := answering(t, status, body)
+				w := testkit.ServeReply(t, status, body)
 				_, err := newRig(t, w.URL).create(t)
-				assertDoubt(t, err)
-				assert.Equal(t, status, doubtOf(t, err).StatusCode)
-				assert.NotContains(t, string(doubtOf(t, err).Body), testKey)
-				assert.Equal(t, int64(1), w.requests.Load())
+				assertUnknownOutcome(t, err)
+				assert.Equal(t, status, unknownOutcome(t, err).StatusCode)
+				assert.NotContains(t, string(unknownOutcome(t, err).Body), testkit.Key)
+				assert.Equal(t, int64(1), w.Requests.Load())
 			})
 		}
 	}
@@ -231,24 +231,24 @@ func TestH15_ServerErrorsOnQuery(t *testing.T) {
 	for status, attempts := range map[int]int64{499: 4, 500: 4, 502: 4, 503: 4, 504: 4, 520: 4, 524: 4} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
-			w := answering(t, status, "")
+			w := testkit.ServeReply(t, status, "")
 			_, err := newRig(t, w.URL, vidu.WithMaxAttempts(4)).GetTask(t.Context(), "1")
 			assertNotCreated(t, err)
 			failure, ok := errors.AsType[*vidu.APIError](err)
 			require.True(t, ok)
 			assert.Equal(t, status, failure.StatusCode)
-			assert.Equal(t, attempts, w.requests.Load())
+			assert.Equal(t, attempts, w.Requests.Load())
 		})
 	}
 	t.Run("Retry-After", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			gets := 0
-			r := newRig(t, someHost, through(func(req *http.Request) (*http.Response, error) {
+			r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
 				if gets++; gets == 3 {
-					return reply(req, 200, processing)
+					return testkit.Reply(req, 200, processingReply)
 				}
-				resp, err := reply(req, 503, "")
+				resp, err := testkit.Reply(req, 503, "")
 				resp.Header.Set("Retry-After", []string{"11", "3600"}[gets-1])
 				return resp, err
 			}))
@@ -270,7 +270,7 @@ func TestH16_Redirects(t *testing.T) {
 			t.Run(name+" "+strconv.Itoa(status), func(t *testing.T) {
 				t.Parallel()
 				var requests, dials atomic.Int64
-				config, pool := identity(t, inThisCentury, "gateway.example.com", "other.example.com", "api.gateway.example.com")
+				config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com", "other.example.com", "api.gateway.example.com")
 				server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					requests.Add(1)
 					io.Copy(io.Discard, r.Body) //nolint:errcheck // the answer shows
@@ -305,12 +305,12 @@ func TestH17_Empty(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
-			w := answering(t, status, "")
+			w := testkit.ServeReply(t, status, "")
 			r := newRig(t, w.URL)
 			_, err := r.create(t)
-			assertDoubt(t, err)
-			assert.Equal(t, status, doubtOf(t, err).StatusCode)
-			assert.Equal(t, int64(1), w.requests.Load())
+			assertUnknownOutcome(t, err)
+			assert.Equal(t, status, unknownOutcome(t, err).StatusCode)
+			assert.Equal(t, int64(1), w.Requests.Load())
 			_, err = r.GetTask(t.Context(), "1")
 			assertNotCreated(t, err)
 		})
@@ -320,26 +320,26 @@ func TestH17_Empty(t *testing.T) {
 func TestH18_AcceptedWithAnID(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 201, 202, 203} {
-		w := answering(t, status, createdReply)
+		w := testkit.ServeReply(t, status, createdReply)
 		task, err := newRig(t, w.URL).create(t)
 		assertCreated(t, task, err)
-		assert.Equal(t, int64(1), w.requests.Load())
+		assert.Equal(t, int64(1), w.Requests.Load())
 	}
 }
 
 func TestH19_SwitchingProtocols(t *testing.T) {
 	t.Parallel()
 	hungUp := make(chan error, 1)
-	w := newWire(t, nil, func(w *wire, conn net.Conn) {
-		if w.readRequest(conn) {
+	w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+		if w.ReadRequest(conn) {
 			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"+createdReply)
 			_, err := conn.Read(make([]byte, 1))
 			hungUp <- err
 		}
 	})
 	_, err := newRig(t, w.URL).create(t)
-	assertDoubt(t, err)
-	assert.Equal(t, int64(1), w.requests.Load())
+	assertUnknownOutcome(t, err)
+	assert.Equal(t, int64(1), w.Requests.Load())
 	select {
 	case err := <-hungUp:
 		require.Error(t, err)
@@ -358,14 +358,14 @@ func TestH20_NotFoundAfterCreate(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				started := time.Now()
-				r := newRig(t, someHost, through(func(req *http.Request) (*http.Response, error) {
+				r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
 					switch {
 					case req.Method == http.MethodPost:
-						return reply(req, 200, createdReply)
+						return testkit.Reply(req, 200, createdReply)
 					case time.Since(started) < tt.unknown:
-						return reply(req, 404, envelope(404, vidu.ErrTaskNotFound))
+						return testkit.Reply(req, 404, envelope(404, vidu.ErrTaskNotFound))
 					}
-					return reply(req, 200, succeeded)
+					return testkit.Reply(req, 200, succeededReply)
 				}))
 				task, err := r.create(t)
 				assertCreated(t, task, err)
@@ -383,11 +383,11 @@ func TestH20_NotFoundAfterCreate(t *testing.T) {
 }
 
 // pouring is a rig whose server answers with head and then text without end. It returns how much of it was taken.
-func pouring(t *testing.T, w *wire, head, text string) (*rig, *atomic.Int64) {
+func pouring(t *testing.T, w *testkit.Server, head, text string) (*rig, *atomic.Int64) {
 	t.Helper()
 	taken := new(atomic.Int64)
 	r := newRig(t, "http://127.0.0.1")
-	r.pipes(serve1(w, func(conn net.Conn) { taken.Add(poured(conn, head, text)) }))
+	r.pipes(testkit.AnswerEach(w, func(conn net.Conn) { taken.Add(testkit.Flood(conn, head, text)) }))
 	return r, taken
 }
 
@@ -402,13 +402,13 @@ func TestH21_EndlessHeader(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := &wire{}
+				w := &testkit.Server{}
 				r, taken := pouring(t, w, "HTTP/1.1 200 OK\r\nX-Filler: ", line)
 				_, err := r.create(t)
-				assertDoubt(t, err)
+				assertUnknownOutcome(t, err)
 				synctest.Wait()
 				assert.LessOrEqual(t, taken.Load(), int64(limitOfHeader))
-				assert.Equal(t, int64(1), w.requests.Load())
+				assert.Equal(t, int64(1), w.Requests.Load())
 
 				_, err = r.GetTask(t.Context(), "1")
 				assertNotCreated(t, err)
@@ -425,22 +425,22 @@ func TestH22_MalformedHeader(t *testing.T) {
 		"10,000 lines":        strings.Repeat("X-A: b\r\n", 10_000),
 		"NUL":                 "X-A: a\x00b\r\n",
 		"CR in a value":       "X-A: a\rb\r\n",
-		"no colon":            "garbage " + testKey + strings.Repeat(" garbage", 1000) + "\r\n",
+		"no colon":            "garbage " + testkit.Key + strings.Repeat(" garbage", 1000) + "\r\n",
 		"two lengths":         "Content-Length: 5\r\n",
 		"length not a number": "Content-Length: many\r\n",
 		"odd encoding":        "Transfer-Encoding: gzip, chunked\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWire(t, nil, func(w *wire, conn net.Conn) {
-				if w.readRequest(conn) {
+			w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+				if w.ReadRequest(conn) {
 					fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", header, len(createdReply), createdReply)
 				}
 			})
 			r := newRig(t, w.URL)
 			_, err := r.create(t)
-			assertDoubt(t, err)
-			assert.Equal(t, int64(1), w.requests.Load())
+			assertUnknownOutcome(t, err)
+			assert.Equal(t, int64(1), w.Requests.Load())
 			_, err = r.GetTask(t.Context(), "1")
 			assertNotCreated(t, err)
 		})
@@ -468,19 +468,9 @@ func TestH23_SetCookie(t *testing.T) {
 	assert.Zero(t, cookies.Load())
 }
 
-func zipped(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, err := io.WriteString(w, text)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-	return b.String()
-}
-
 func TestH24_ContentEncoding(t *testing.T) {
 	t.Parallel()
-	for encoding, body := range map[string]string{"gzip": zipped(t, createdReply), "br": "\x0f\x02\x80{}\x03", "GZIP, gzip": zipped(t, zipped(t, createdReply))} {
+	for encoding, body := range map[string]string{"gzip": testkit.Gzip(t, createdReply), "br": "\x0f\x02\x80{}\x03", "GZIP, gzip": testkit.Gzip(t, testkit.Gzip(t, createdReply))} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
 			var requests atomic.Int64
@@ -492,7 +482,7 @@ func TestH24_ContentEncoding(t *testing.T) {
 			defer server.Close()
 			r := newRig(t, server.URL)
 			_, err := r.create(t)
-			assertDoubt(t, err)
+			assertUnknownOutcome(t, err)
 			require.ErrorContains(t, err, "encoded as "+encoding)
 			assert.Equal(t, int64(1), requests.Load())
 			_, err = r.GetTask(t.Context(), "1")
@@ -519,12 +509,12 @@ func TestH25_WebPage(t *testing.T) {
 	}
 	t.Run("page", func(t *testing.T) {
 		t.Parallel()
-		page := "<!DOCTYPE html><html>" + testKey + strings.Repeat("<p>Welcome</p>", 10_000)
+		page := "<!DOCTYPE html><html>" + testkit.Key + strings.Repeat("<p>Welcome</p>", 10_000)
 		r, requests := html(t, page)
 		_, err := r.create(t)
-		assertDoubt(t, err)
+		assertUnknownOutcome(t, err)
 		require.ErrorContains(t, err, "it is a web page")
-		kept := doubtOf(t, err).Body
+		kept := unknownOutcome(t, err).Body
 		assert.True(t, bytes.HasPrefix(kept, []byte("<!DOCTYPE html><html>[redacted]<p>Welcome")))
 		assert.LessOrEqual(t, len(kept), vidu.MaxErrorReply)
 		assert.Equal(t, int64(1), requests.Load())

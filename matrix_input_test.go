@@ -23,12 +23,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // unreachable is a rig whose every request fails the test.
 func unreachable(t *testing.T) *rig {
 	t.Helper()
-	return newRig(t, someHost, through(func(req *http.Request) (*http.Response, error) {
+	return newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
 		assert.Fail(t, "a request was sent: "+req.Method+" "+req.URL.Path)
 		return nil, errors.New("sent")
 	}))
@@ -39,7 +40,7 @@ func refusesField(t *testing.T, req *vidu.Reference2VideoRequest, field, says st
 	t.Helper()
 	_, err := unreachable(t).Reference2Video(t.Context(), req)
 	assertNotCreated(t, err)
-	assert.Contains(t, fieldsOf(t, err), field)
+	assert.Contains(t, problemFields(t, err), field)
 	require.ErrorContains(t, err, says)
 }
 
@@ -70,10 +71,10 @@ func TestU07_LimitsOfTheRequest(t *testing.T) {
 		"prompt":     {func(r *vidu.Reference2VideoRequest) { r.Prompt = strings.Repeat("世", 5001) }, "prompt", "5001 characters"},
 		"no prompt":  {func(r *vidu.Reference2VideoRequest) { r.Prompt = "" }, "prompt", "is required"},
 		"no model":   {func(r *vidu.Reference2VideoRequest) { r.Model = "" }, "model", "is required"},
-		"images":     {func(r *vidu.Reference2VideoRequest) { r.Images = links(8) }, "images", "8 items"},
+		"images":     {func(r *vidu.Reference2VideoRequest) { r.Images = imageLinks(8) }, "images", "8 items"},
 		"duration":   {func(r *vidu.Reference2VideoRequest) { r.Duration = 11 }, "duration", "11 seconds"},
 		"resolution": {func(r *vidu.Reference2VideoRequest) { r.Resolution = vidu.Resolution360p }, "resolution", "is 360p"},
-		"body":       {func(r *vidu.Reference2VideoRequest) { r.Images = []vidu.Media{vidu.Bytes(bigPNG(t, 16<<20))} }, "body", "at most 20971520"},
+		"body":       {func(r *vidu.Reference2VideoRequest) { r.Images = []vidu.Media{vidu.Bytes(testkit.BigPNG(t, 16<<20))} }, "body", "at most 20971520"},
 		"extra":      {func(r *vidu.Reference2VideoRequest) { r.Extra = map[string]any{"Seed": 1} }, "extra", "is a field of the request"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestU09_HeadersAreOurs(t *testing.T) {
 		"auth scheme": vidu.WithAuthScheme("Bearer x\r\nHost: evil.example.com"),
 		"API path":    vidu.WithAPIPath("/v2\r\nAuthorization: none"),
 	} {
-		_, err := vidu.NewClient(someHost, testKey, opt)
+		_, err := vidu.NewClient(someHost, testkit.Key, opt)
 		assertNotCreated(t, err)
 		assert.NotContains(t, err.Error(), "\r", name)
 	}
@@ -165,7 +166,7 @@ func TestU11_LocalImages(t *testing.T) {
 	if os.Symlink(loop, loop) != nil {
 		loop = filepath.Join(dir, "none.png") // where there are no links there are no loops
 	}
-	huge := path("huge.png", bigPNG(t, 4096))
+	huge := path("huge.png", testkit.BigPNG(t, 4096))
 	require.NoError(t, os.Truncate(huge, 51<<20))
 	for name, tt := range map[string]struct{ file, says string }{
 		"missing":   {filepath.Join(dir, "missing.png"), "missing.png"},
@@ -186,15 +187,15 @@ func TestU11_LocalImages(t *testing.T) {
 	}
 	t.Run("changes while it is read", func(t *testing.T) {
 		t.Parallel()
-		w := answering(t, 200, createdReply)
+		w := testkit.ServeReply(t, 200, createdReply)
 		req := smallRequest()
-		req.Images = []vidu.Media{vidu.FS(&changingFS{files: []*fstest.MapFile{
-			{Data: bigPNG(t, 4000), ModTime: time.Unix(1, 0)}, {Data: bigPNG(t, 4000), ModTime: time.Unix(2, 0)},
+		req.Images = []vidu.Media{vidu.FS(&testkit.ChangingFS{Files: []*fstest.MapFile{
+			{Data: testkit.BigPNG(t, 4000), ModTime: time.Unix(1, 0)}, {Data: testkit.BigPNG(t, 4000), ModTime: time.Unix(2, 0)},
 		}}, "hero.png")}
 		_, err := newRig(t, w.URL).Reference2Video(t.Context(), req)
 		assertNotCreated(t, err)
 		require.ErrorContains(t, err, "images[0] (hero.png): changed")
-		assert.Zero(t, w.complete.Load())
+		assert.Zero(t, w.Complete.Load())
 	})
 }
 
@@ -223,7 +224,7 @@ func TestU12_NilOfEveryMethod(t *testing.T) {
 	}
 	_, err := unreachable(t).ListTasks(nil, nil) //nolint:staticcheck // a nil context is the point
 	require.ErrorContains(t, err, "context is nil")
-	assert.NotPanics(t, func() { _, err = vidu.NewClient(someHost, testKey, nil, vidu.WithLogger(nil)) })
+	assert.NotPanics(t, func() { _, err = vidu.NewClient(someHost, testkit.Key, nil, vidu.WithLogger(nil)) })
 	require.NoError(t, err)
 }
 
@@ -233,10 +234,10 @@ func TestU13_ClockIsOff(t *testing.T) {
 	schedule := func(t *testing.T, off time.Duration) (at []time.Duration) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			client, p := polled(t, func(req *http.Request, n int) (*http.Response, error) {
+			client, p := scriptedClient(t, func(req *http.Request, n int) (*http.Response, error) {
 				state := []string{"queueing", "processing", "processing", "processing", "success"}[min(n, 4)]
 				theirs := time.Now().Add(off).UTC()
-				resp, err := reply(req, 200, fmt.Sprintf(
+				resp, err := testkit.Reply(req, 200, fmt.Sprintf(
 					`{"state":%q,"created_at":%q,"creations":[{"url":"https://h/x.mp4"}]}`, state, theirs.Format(time.RFC3339)))
 				resp.Header.Set("Date", theirs.Format(http.TimeFormat))
 				return resp, err
@@ -259,8 +260,8 @@ func TestU13_ClockIsOff(t *testing.T) {
 		t.Run("Retry-After, "+name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, someHost, through(func(req *http.Request) (*http.Response, error) {
-					resp, err := reply(req, 429, "")
+				r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
+					resp, err := testkit.Reply(req, 429, "")
 					resp.Header.Set("Retry-After", time.Now().Add(tt.off+10*time.Second).UTC().Format(http.TimeFormat))
 					return resp, err
 				}))
@@ -318,7 +319,7 @@ func sendsThroughTheProxy(t *testing.T) {
 func TestU06_KeyIsInNothingThatHoldsAClient(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	client := dial(t, someHost)
+	client := newClient(t, someHost)
 	holder := struct {
 		Client *vidu.Client
 		Copies []any
@@ -332,5 +333,5 @@ func TestU06_KeyIsInNothingThatHoldsAClient(t *testing.T) {
 		defer func() { fmt.Fprint(&out, recover()) }()
 		panic(client) //nolint:forbidigo // a panic prints what it is given
 	}()
-	assert.NotContains(t, out.String(), testKey)
+	assert.NotContains(t, out.String(), testkit.Key)
 }

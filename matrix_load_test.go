@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // busy is a server that counts its connections and answers every request with body, after pause.
@@ -42,7 +43,7 @@ func busy(t *testing.T, pause time.Duration, body string) (server *httptest.Serv
 		}
 		io.WriteString(w, body)
 	}))
-	server.Config.ErrorLog = quiet()
+	server.Config.ErrorLog = testkit.QuietLog()
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			conns.Add(1)
@@ -55,7 +56,7 @@ func busy(t *testing.T, pause time.Duration, body string) (server *httptest.Serv
 
 func TestC01_ConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	server, conns, requests := busy(t, time.Millisecond, processing)
+	server, conns, requests := busy(t, time.Millisecond, processingReply)
 	r := newRig(t, server.URL)
 	var running sync.WaitGroup
 	for range 1000 {
@@ -135,7 +136,7 @@ func TestC02_CreatesCancelledAtRandom(t *testing.T) {
 
 // The best of ten counts, and up to three times the 100 ms that it takes at most on a machine of its own: others share it.
 func TestC03_CancelStorm(t *testing.T) { //nolint:paralleltest // it measures time
-	server, _, _ := busy(t, 50*time.Millisecond, processing)
+	server, _, _ := busy(t, 50*time.Millisecond, processingReply)
 	r := newRig(t, server.URL)
 	best := time.Hour
 	for range 10 {
@@ -160,7 +161,7 @@ func TestC03_CancelStorm(t *testing.T) { //nolint:paralleltest // it measures ti
 	}
 	t.Logf("all back after %v", best)
 	limit := 300 * time.Millisecond
-	if underRace() {
+	if testkit.UnderRace() {
 		limit *= 10
 	}
 	assert.Less(t, best, limit)
@@ -169,21 +170,21 @@ func TestC03_CancelStorm(t *testing.T) { //nolint:paralleltest // it measures ti
 func TestC04_OneClientForAll(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
-	r := newRig(t, someHost, vidu.WithOfficialAPI(), through(func(req *http.Request) (*http.Response, error) {
+	r := newRig(t, someHost, vidu.WithOfficialAPI(), withTransport(func(req *http.Request) (*http.Response, error) {
 		switch {
 		case strings.HasSuffix(req.URL.Path, "/reference2video"):
 			posts.Add(1)
-			return reply(req, 200, createdReply)
+			return testkit.Reply(req, 200, createdReply)
 		case strings.HasSuffix(req.URL.Path, "/tasks"):
-			return reply(req, 200, `{"tasks":[{"id":"1","state":"success"}]}`)
+			return testkit.Reply(req, 200, `{"tasks":[{"id":"1","state":"success"}]}`)
 		case strings.HasSuffix(req.URL.Path, "/credits"):
-			return reply(req, 200, `{"remains":[]}`)
+			return testkit.Reply(req, 200, `{"remains":[]}`)
 		case strings.HasSuffix(req.URL.Path, "/cancel"):
-			return reply(req, 200, `{}`)
+			return testkit.Reply(req, 200, `{}`)
 		case req.URL.Host == "h":
-			return reply(req, 200, "video")
+			return testkit.Reply(req, 200, "video")
 		}
-		return reply(req, 200, succeeded)
+		return testkit.Reply(req, 200, succeededReply)
 	}))
 	var running sync.WaitGroup
 	for range 100 {
@@ -229,7 +230,7 @@ func TestC05_ConnectionsAreReused(t *testing.T) {
 			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(tt.status)
 				if tt.status != http.StatusNoContent {
-					io.WriteString(w, processing+strings.Repeat(" ", tt.size))
+					io.WriteString(w, processingReply+strings.Repeat(" ", tt.size))
 				}
 			}))
 			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -251,7 +252,7 @@ func TestC05_ConnectionsAreReused(t *testing.T) {
 }
 
 func TestC06_TenThousandPolls(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
-	server, conns, requests := busy(t, 0, processing)
+	server, conns, requests := busy(t, 0, processingReply)
 	r := newRig(t, server.URL)
 	poll := func(n int) {
 		for range n {
@@ -260,9 +261,9 @@ func TestC06_TenThousandPolls(t *testing.T) { //nolint:paralleltest // it measur
 		}
 	}
 	poll(100) // what is allocated once
-	before := liveHeap()
+	before := testkit.LiveHeap()
 	poll(10_000)
-	grown := int64(liveHeap()) - int64(before)
+	grown := int64(testkit.LiveHeap()) - int64(before)
 	t.Logf("%d KiB more", grown>>10)
 	assert.Less(t, grown, int64(1<<20))
 	assert.LessOrEqual(t, conns.Load(), int64(5), "net/http drops a connection when its goroutines are held up for 50 ms")
@@ -275,7 +276,7 @@ func TestC07_RequestChangesDuringTheCall(t *testing.T) {
 	req := smallRequest()
 	req.Extra = map[string]any{"extra": 1}
 	var bodies []string
-	r := newRig(t, someHost, through(func(sent *http.Request) (*http.Response, error) {
+	r := newRig(t, someHost, withTransport(func(sent *http.Request) (*http.Response, error) {
 		changed := make(chan struct{})
 		go func() { // not the caller's goroutine, so that the race detector sees every later read
 			defer close(changed)
@@ -288,7 +289,7 @@ func TestC07_RequestChangesDuringTheCall(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return reply(sent, 429, "")
+		return testkit.Reply(sent, 429, "")
 	}))
 	_, err := r.Reference2Video(t.Context(), req)
 	assertNotCreated(t, err)
@@ -298,13 +299,13 @@ func TestC07_RequestChangesDuringTheCall(t *testing.T) {
 		assert.Equal(t, bodies[0], body, "every attempt sends the same")
 	}
 
-	r = newRig(t, someHost, through(func(sent *http.Request) (*http.Response, error) {
+	r = newRig(t, someHost, withTransport(func(sent *http.Request) (*http.Response, error) {
 		req.Payload = "changed"
-		return reply(sent, 500, "")
+		return testkit.Reply(sent, 500, "")
 	}))
 	req = smallRequest()
 	_, err = r.Reference2Video(t.Context(), req)
-	assertDoubt(t, err) // which names the payload that was sent
+	assertUnknownOutcome(t, err) // which names the payload that was sent
 }
 
 // A client's own bucket of retries: when it is empty, an outage sees no more requests than there are calls.
@@ -312,17 +313,17 @@ func TestC08_RetryBudget(t *testing.T) {
 	t.Parallel()
 	const calls = 100
 	clients := 100
-	if underRace() { // which is slow
+	if testkit.UnderRace() { // which is slow
 		clients = 20
 	}
 	var requests atomic.Int64
 	dead := func(req *http.Request) (*http.Response, error) {
 		requests.Add(1)
-		return reply(req, 503, "")
+		return testkit.Reply(req, 503, "")
 	}
 	many := make([]*vidu.Client, clients)
 	for i := range many {
-		many[i] = dial(t, someHost, through(dead))
+		many[i] = newClient(t, someHost, withTransport(dead))
 	}
 	ask := func(times int) {
 		requests.Store(0)
@@ -346,35 +347,24 @@ func assertUnavailable(t *testing.T, err error) {
 	assert.Equal(t, 503, failure.StatusCode)
 }
 
-// hookedLog calls a function for every record.
-type hookedLog struct{ hook func() }
-
-func (hookedLog) Enabled(context.Context, slog.Level) bool { return true }
-func (h hookedLog) Handle(context.Context, slog.Record) error {
-	h.hook()
-	return nil
-}
-func (h hookedLog) WithAttrs([]slog.Attr) slog.Handler { return h }
-func (h hookedLog) WithGroup(string) slog.Handler      { return h }
-
 // A logger that panics costs no answer. Every other function of the caller's panics in the caller's goroutine, and
 // leaves the client usable: no lock is held, no body is open, no goroutine stays.
 func TestC09_HooksPanic(t *testing.T) {
 	t.Parallel()
 	boom := func() { panic("boom") } //nolint:forbidigo // the point
 	requests := 0
-	failing := through(func(req *http.Request) (*http.Response, error) { // once
+	failing := withTransport(func(req *http.Request) (*http.Response, error) { // once
 		if requests++; requests == 1 {
-			return reply(req, 503, "")
+			return testkit.Reply(req, 503, "")
 		}
-		return reply(req, 200, processing)
+		return testkit.Reply(req, 200, processingReply)
 	})
-	working := through(func(req *http.Request) (*http.Response, error) { return reply(req, 200, processing) })
+	working := withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) })
 	ids := []string{"1", "2", "3"}
 	t.Run("logger", func(t *testing.T) {
 		t.Parallel()
-		r := newRig(t, someHost, vidu.WithLogger(slog.New(hookedLog{boom})),
-			through(func(req *http.Request) (*http.Response, error) { return reply(req, 200, createdReply) }))
+		r := newRig(t, someHost, vidu.WithLogger(slog.New(testkit.LogHook{Hook: boom})),
+			withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, createdReply) }))
 		task, err := r.create(t)
 		assertCreated(t, task, err)
 	})
@@ -424,7 +414,7 @@ func TestC09_HooksBlock(t *testing.T) {
 	t.Parallel()
 	for name, hook := range map[string]func(block func()) (vidu.Option, vidu.WaitOption){
 		"logger": func(block func()) (vidu.Option, vidu.WaitOption) {
-			return vidu.WithLogger(slog.New(hookedLog{block})), nil
+			return vidu.WithLogger(slog.New(testkit.LogHook{Hook: block})), nil
 		},
 		"progress": func(block func()) (vidu.Option, vidu.WaitOption) {
 			return nil, vidu.WithProgress(func(*vidu.Task) { block() })
@@ -442,7 +432,7 @@ func TestC09_HooksBlock(t *testing.T) {
 						<-release
 					}
 				})
-				r := newRig(t, someHost, option, through(func(req *http.Request) (*http.Response, error) { return reply(req, 200, processing) }))
+				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) }))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var stuck sync.WaitGroup
@@ -519,7 +509,7 @@ func TestC10_CutWaitsLeaveNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, someHost, vidu.WithBackoff(func(int) time.Duration { return 100 * time.Hour }),
-			through(func(req *http.Request) (*http.Response, error) { return reply(req, 503, "") }))
+			withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 503, "") }))
 		for i := range 100 {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)

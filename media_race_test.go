@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // lyingFS describes its file as the one that it was, whatever it is by now: the race of a file that changes between a
@@ -42,14 +43,14 @@ func (f lyingFile) Stat() (fs.FileInfo, error) { return f.fsys.Stat(f.name) }
 // TestFileThatChangesUnnoticed: where no description tells, the number of bytes does.
 func TestFileThatChangesUnnoticed(t *testing.T) {
 	t.Parallel()
-	picture := padded(pngFile(t, 128, 128), 1000)
+	picture := testkit.Padded(testkit.PNG(t, 128, 128), 1000)
 	for name, tt := range map[string]struct {
 		is   []byte
 		same bool
 	}{
 		"as it was":          {picture, true},
-		"grown by one byte":  {padded(picture, len(picture)+1), false},
-		"grown by much":      {padded(picture, 100_000), false},
+		"grown by one byte":  {testkit.Padded(picture, len(picture)+1), false},
+		"grown by much":      {testkit.Padded(picture, 100_000), false},
 		"shrunk by one byte": {picture[:len(picture)-1], false},
 		"emptied":            {nil, false},
 	} {
@@ -59,7 +60,7 @@ func TestFileThatChangesUnnoticed(t *testing.T) {
 			body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}})
 			sending := body.Open()
 			defer sending.Close()
-			_, err := readBy(sending, 4096)
+			_, err := testkit.ReadBy(sending, 4096)
 			if tt.same {
 				require.NoError(t, err)
 				return
@@ -73,7 +74,7 @@ func TestFileThatChangesUnnoticed(t *testing.T) {
 // TestFileThatBecomesAPipe between Stat and Open, at the check and at the sending.
 func TestFileThatBecomesAPipe(t *testing.T) {
 	t.Parallel()
-	picture := pngFile(t, 128, 128)
+	picture := testkit.PNG(t, 128, 128)
 	regular := &fstest.MapFile{Data: picture, ModTime: time.Unix(1, 0)}
 	pipe := &fstest.MapFile{Data: picture, ModTime: time.Unix(1, 0), Mode: fs.ModeNamedPipe} // as long and as old
 	fsys := &twoFacedFS{stat: regular, open: pipe}
@@ -85,7 +86,7 @@ func TestFileThatBecomesAPipe(t *testing.T) {
 	fsys.open = pipe
 	sending := body.Open()
 	defer sending.Close()
-	got, err := readBy(sending, 4096)
+	got, err := testkit.ReadBy(sending, 4096)
 	require.ErrorContains(t, err, "not a regular file")
 	assert.NotContains(t, string(got), "data:")
 }

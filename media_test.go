@@ -7,15 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/crc32"
-	"image"
-	"image/jpeg"
-	"image/png"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -24,26 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-func pngFile(tb testing.TB, width, height int) []byte {
-	tb.Helper()
-	var file bytes.Buffer
-	require.NoError(tb, png.Encode(&file, image.NewGray(image.Rect(0, 0, width, height))))
-	return file.Bytes()
-}
-
-func jpegFile(tb testing.TB, width, height int) []byte {
-	tb.Helper()
-	var file bytes.Buffer
-	require.NoError(tb, jpeg.Encode(&file, image.NewGray(image.Rect(0, 0, width, height)), nil))
-	return file.Bytes()
-}
 
 // pngHeader claims dimensions for which there are no pixels.
 func pngHeader(tb testing.TB, width, height uint32) []byte {
 	tb.Helper()
-	file := pngFile(tb, 1, 1)
+	file := testkit.PNG(tb, 1, 1)
 	header := file[12:29] // "IHDR" and its data
 	binary.BigEndian.PutUint32(header[4:], width)
 	binary.BigEndian.PutUint32(header[8:], height)
@@ -51,37 +33,7 @@ func pngHeader(tb testing.TB, width, height uint32) []byte {
 	return file
 }
 
-// padded is file with noise behind its end, which no reader of images looks at.
-func padded(file []byte, size int) []byte {
-	noise := make([]byte, size-len(file))
-	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // never fails
-	return append(slices.Clone(file), noise...)
-}
-
-func dataURI(contentType string, data []byte) string {
-	return "data:" + contentType + ";base64," + base64.StdEncoding.EncodeToString(data)
-}
-
-// container is the beginning of an ISO media file of the brand.
-func container(brand string) []byte {
-	return []byte("\x00\x00\x00\x18ftyp" + brand + "\x00\x00\x00\x00mp42isom")
-}
-
 const aviHead = "RIFF\x24\x00\x00\x00AVI LIST"
-
-func writeFile(tb testing.TB, name string, data []byte) string {
-	tb.Helper()
-	path := filepath.Join(tb.TempDir(), name)
-	require.NoError(tb, os.WriteFile(path, data, 0o600))
-	return path
-}
-
-func testdata(tb testing.TB, name string) []byte {
-	tb.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	require.NoError(tb, err)
-	return data
-}
 
 // brokenFS opens and describes its file, but cannot read it.
 type brokenFS struct{ fs.FS }
@@ -159,14 +111,14 @@ func TestPreflight(t *testing.T) {
 	inFolder := func(name string) string { return filepath.Join(folder, name) }
 	require.NoError(t, os.Symlink(inFolder("loop2"), inFolder("loop1")))
 	require.NoError(t, os.Symlink(inFolder("loop1"), inFolder("loop2")))
-	require.NoError(t, os.WriteFile(inFolder("big.png"), pngFile(t, 128, 128), 0o600))
+	require.NoError(t, os.WriteFile(inFolder("big.png"), testkit.PNG(t, 128, 128), 0o600))
 	require.NoError(t, os.Truncate(inFolder("big.png"), 51<<20)) // sparse
 	require.NoError(t, os.WriteFile(inFolder("text.png"), []byte("not a picture"), 0o600))
 	require.NoError(t, os.WriteFile(inFolder("empty.png"), nil, 0o600))
-	require.NoError(t, os.WriteFile(inFolder("good.dat"), pngFile(t, 128, 128), 0o600))
+	require.NoError(t, os.WriteFile(inFolder("good.dat"), testkit.PNG(t, 128, 128), 0o600))
 	require.NoError(t, os.Symlink(inFolder("good.dat"), inFolder("link.png")))
-	good := fstest.MapFS{"a.png": {Data: pngFile(t, 128, 128)}, "pipe.png": {Mode: fs.ModeNamedPipe}, "a": {Mode: fs.ModeNamedPipe}}
-	picture := pngFile(t, 128, 128)
+	good := fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}, "pipe.png": {Mode: fs.ModeNamedPipe}, "a": {Mode: fs.ModeNamedPipe}}
+	picture := testkit.PNG(t, 128, 128)
 	encoded := base64.StdEncoding.EncodeToString(picture)
 
 	tests := map[string]struct {
@@ -198,37 +150,37 @@ func TestPreflight(t *testing.T) {
 		"51 MB":                    {image: vidu.File(inFolder("big.png")), want: "has 53477376 bytes, at most 52428800"},
 		"text named .png":          {image: vidu.File(inFolder("text.png")), want: "is text/plain, not one of the image formats png, jpeg, webp"},
 		"png":                      {image: vidu.Bytes(picture)},
-		"jpeg":                     {image: vidu.Bytes(jpegFile(t, 128, 128))},
-		"webp, lossy":              {image: vidu.Bytes(testdata(t, "lossy.webp"))},
-		"webp, lossless":           {image: vidu.Bytes(testdata(t, "lossless.webp"))},
-		"webp, extended":           {image: vidu.Bytes(testdata(t, "extended.webp"))},
+		"jpeg":                     {image: vidu.Bytes(testkit.JPEG(t, 128, 128))},
+		"webp, lossy":              {image: vidu.Bytes(testkit.ReadTestdata(t, "lossy.webp"))},
+		"webp, lossless":           {image: vidu.Bytes(testkit.ReadTestdata(t, "lossless.webp"))},
+		"webp, extended":           {image: vidu.Bytes(testkit.ReadTestdata(t, "extended.webp"))},
 		"gif":                      {image: vidu.Bytes([]byte("GIF89a\x80\x00\x80\x00")), want: "is image/gif"},
-		"heic":                     {image: vidu.Bytes(container("heic")), want: "is image/heic"},
-		"avif":                     {image: vidu.Bytes(container("avif")), want: "is image/avif"},
-		"mp4 as an image":          {image: vidu.Bytes(container("isom")), want: "is video/mp4, not one of the image"},
+		"heic":                     {image: vidu.Bytes(testkit.FtypBox("heic")), want: "is image/heic"},
+		"avif":                     {image: vidu.Bytes(testkit.FtypBox("avif")), want: "is image/avif"},
+		"mp4 as an image":          {image: vidu.Bytes(testkit.FtypBox("isom")), want: "is video/mp4, not one of the image"},
 		"png header cut":           {image: vidu.Bytes(picture[:20]), want: "unreadable image/png header"},
-		"jpeg header cut":          {image: vidu.Bytes(jpegFile(t, 128, 128)[:20]), want: "unreadable image/jpeg header"},
-		"webp header cut":          {image: vidu.Bytes(testdata(t, "lossy.webp")[:20]), want: "unreadable image/webp header"},
+		"jpeg header cut":          {image: vidu.Bytes(testkit.JPEG(t, 128, 128)[:20]), want: "unreadable image/jpeg header"},
+		"webp header cut":          {image: vidu.Bytes(testkit.ReadTestdata(t, "lossy.webp")[:20]), want: "unreadable image/webp header"},
 		"jpeg of 12 bits":          {image: vidu.Bytes(jpegOf12Bits(t))},
-		"127×128":                  {image: vidu.Bytes(pngFile(t, 127, 128)), want: "127×128 pixels, at least 128×128"},
-		"128×127":                  {image: vidu.Bytes(jpegFile(t, 128, 127)), want: "128×127 pixels, at least 128×128"},
-		"4:1":                      {image: vidu.Bytes(jpegFile(t, 512, 128)), want: "between 1:4 and 4:1"},
-		"1:4":                      {image: vidu.Bytes(pngFile(t, 128, 512)), want: "between 1:4 and 4:1"},
-		"4:1 less a pixel":         {image: vidu.Bytes(pngFile(t, 511, 128))},
-		"1:4 less a pixel":         {image: vidu.Bytes(jpegFile(t, 128, 511))},
+		"127×128":                  {image: vidu.Bytes(testkit.PNG(t, 127, 128)), want: "127×128 pixels, at least 128×128"},
+		"128×127":                  {image: vidu.Bytes(testkit.JPEG(t, 128, 127)), want: "128×127 pixels, at least 128×128"},
+		"4:1":                      {image: vidu.Bytes(testkit.JPEG(t, 512, 128)), want: "between 1:4 and 4:1"},
+		"1:4":                      {image: vidu.Bytes(testkit.PNG(t, 128, 512)), want: "between 1:4 and 4:1"},
+		"4:1 less a pixel":         {image: vidu.Bytes(testkit.PNG(t, 511, 128))},
+		"1:4 less a pixel":         {image: vidu.Bytes(testkit.JPEG(t, 128, 511))},
 		"3 gigapixels in 70 bytes": {image: vidu.Bytes(pngHeader(t, 100000, 30000))},
 
-		"mp4":                    {video: vidu.Bytes(container("isom"))},
-		"mov":                    {video: vidu.Bytes(container("qt  "))},
+		"mp4":                    {video: vidu.Bytes(testkit.FtypBox("isom"))},
+		"mov":                    {video: vidu.Bytes(testkit.FtypBox("qt  "))},
 		"mov without a brand":    {video: vidu.Bytes([]byte("\x00\x00\x00\x08wide\x00\x00\x00\x00mdat"))},
 		"mov that begins empty":  {video: vidu.Bytes([]byte("\x00\x00\x00\x08free\x00\x00\x00\x00mdat"))},
 		"avi":                    {video: vidu.Bytes([]byte(aviHead))},
 		"webm":                   {video: vidu.Bytes([]byte("\x1a\x45\xdf\xa3\x42\x86\x81\x01")), want: "is video/webm, not one of the video formats mp4, avi, mov"},
 		"image as a video":       {video: vidu.Bytes(picture), want: "is image/png, not one of the video"},
-		"heic as a video":        {video: vidu.Bytes(container("heic")), want: "is image/heic, not one of the video"},
-		"video of 20 MB and one": {video: vidu.Bytes(padded(container("isom"), 20<<20+1)), want: "has 20971521 bytes"},
-		"video, data URI":        {video: vidu.DataURI(dataURI("video/mp4", container("isom")))},
-		"video, data URI of png": {video: vidu.DataURI(dataURI("video/mp4", picture)), want: "is image/png"},
+		"heic as a video":        {video: vidu.Bytes(testkit.FtypBox("heic")), want: "is image/heic, not one of the video"},
+		"video of 20 MB and one": {video: vidu.Bytes(testkit.Padded(testkit.FtypBox("isom"), 20<<20+1)), want: "has 20971521 bytes"},
+		"video, data URI":        {video: vidu.DataURI(testkit.DataURI("video/mp4", testkit.FtypBox("isom")))},
+		"video, data URI of png": {video: vidu.DataURI(testkit.DataURI("video/mp4", picture)), want: "is image/png"},
 
 		"link":                       {image: vidu.URL("HTTPS://Example.com/a b.png?sig=%253A;x")},
 		"link, relative":             {image: vidu.URL("hero.png"), want: "absolute http or https URL"},
@@ -238,13 +190,13 @@ func TestPreflight(t *testing.T) {
 		"upload":                     {image: vidu.UploadRef("ssupload:?id=1")},
 		"upload, bare id":            {image: vidu.UploadRef("1"), want: "ssupload:"},
 		"data URI, png":              {image: vidu.DataURI("data:image/png;base64," + encoded)},
-		"data URI, jpg":              {image: vidu.DataURI(dataURI("image/jpg", jpegFile(t, 128, 128)))},
+		"data URI, jpg":              {image: vidu.DataURI(testkit.DataURI("image/jpg", testkit.JPEG(t, 128, 128)))},
 		"data URI, no content type":  {image: vidu.DataURI("data:;base64," + encoded), want: "data:image/png;base64,…"},
 		"data URI, not base64":       {image: vidu.DataURI("data:image/png," + encoded), want: "data:image/png;base64,…"},
 		"data URI, no scheme":        {image: vidu.DataURI("image/png;base64," + encoded), want: "data:image/png;base64,…"},
 		"data URI, wrong type":       {image: vidu.DataURI("data:image/gif;base64," + encoded), want: "is image/gif"},
-		"data URI, wrong content":    {image: vidu.DataURI(dataURI("image/png", []byte("text"))), want: "is text/plain"},
-		"data URI, too small":        {image: vidu.DataURI(dataURI("image/png", pngFile(t, 64, 64))), want: "64×64"},
+		"data URI, wrong content":    {image: vidu.DataURI(testkit.DataURI("image/png", []byte("text"))), want: "is text/plain"},
+		"data URI, too small":        {image: vidu.DataURI(testkit.DataURI("image/png", testkit.PNG(t, 64, 64))), want: "64×64"},
 		"data URI, no data":          {image: vidu.DataURI("data:image/png;base64,"), want: "is empty"},
 		"data URI, foreign digit":    {image: vidu.DataURI("data:image/png;base64,_" + encoded[1:]), want: "is not base64"},
 		"data URI, newline":          {image: vidu.DataURI("data:image/png;base64," + encoded[:4] + "\n" + encoded[5:]), want: "is not base64"},
@@ -263,7 +215,7 @@ func TestPreflight(t *testing.T) {
 			req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{tt.image}}
 			field := "images[0]"
 			if tt.video.String() != (vidu.Media{}).String() {
-				req.Images, req.Videos, field = links(1), []vidu.Media{tt.video}, "videos[0]"
+				req.Images, req.Videos, field = imageLinks(1), []vidu.Media{tt.video}, "videos[0]"
 			}
 			err := req.Validate()
 			if tt.want == "" {
@@ -281,7 +233,7 @@ func TestPreflight(t *testing.T) {
 // jpegOf12Bits is a kind of JPEG that Go cannot read, and others can.
 func jpegOf12Bits(tb testing.TB) []byte {
 	tb.Helper()
-	file := jpegFile(tb, 128, 128)
+	file := testkit.JPEG(tb, 128, 128)
 	frame := bytes.Index(file, []byte{0xff, 0xc0}) // SOF0: marker, length, precision
 	require.Positive(tb, frame)
 	file[frame+1], file[frame+4] = 0xc1, 12
@@ -292,12 +244,12 @@ func jpegOf12Bits(tb testing.TB) []byte {
 func TestPreflightOfTheWholeBody(t *testing.T) {
 	t.Parallel()
 	const limit = 20 << 20
-	picture := pngFile(t, 128, 128)
+	picture := testkit.PNG(t, 128, 128)
 	text := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.Bytes(picture)}}
 	marshalled, err := text.MarshalJSON()
 	require.NoError(t, err)
 	room := limit - len(marshalled) + base64.StdEncoding.EncodedLen(len(picture)) // for digits
-	fits := padded(picture, room/4*3)
+	fits := testkit.Padded(picture, room/4*3)
 
 	tests := map[string]struct {
 		images []vidu.Media
@@ -305,13 +257,13 @@ func TestPreflightOfTheWholeBody(t *testing.T) {
 	}{
 		"as much as fits": {images: []vidu.Media{vidu.Bytes(fits)}},
 		"three bytes more": {
-			images: []vidu.Media{vidu.Bytes(padded(picture, len(fits)+3))},
+			images: []vidu.Media{vidu.Bytes(testkit.Padded(picture, len(fits)+3))},
 			want:   []string{"at most 20971520 are allowed; use vidu.URL or UploadImage; biggest: images[0] with"},
 		},
 		"the biggest first": {
 			images: []vidu.Media{
-				vidu.Bytes(padded(picture, 1<<20)), vidu.URL(imageLink), vidu.Bytes(padded(picture, 7<<20)),
-				vidu.DataURI(dataURI("image/png", padded(picture, 8<<20))), vidu.Bytes(picture),
+				vidu.Bytes(testkit.Padded(picture, 1<<20)), vidu.URL(imageLink), vidu.Bytes(testkit.Padded(picture, 7<<20)),
+				vidu.DataURI(testkit.DataURI("image/png", testkit.Padded(picture, 8<<20))), vidu.Bytes(picture),
 			},
 			want: []string{"; biggest: images[3] with 11184834, images[2] with 9786734, images[0] with 1398126"},
 		},
@@ -341,21 +293,21 @@ func TestPreflightOfTheWholeBody(t *testing.T) {
 
 func TestPreflightReportsEverything(t *testing.T) {
 	t.Parallel()
-	small := vidu.Bytes(pngFile(t, 10, 10))
-	huge := vidu.Bytes(padded(pngFile(t, 128, 128), 21<<20))
+	small := vidu.Bytes(testkit.PNG(t, 10, 10))
+	huge := vidu.Bytes(testkit.Padded(testkit.PNG(t, 128, 128), 21<<20))
 	req := &vidu.Reference2VideoRequest{
 		Model: "m", Images: []vidu.Media{small, vidu.URL(imageLink), vidu.File("absent.png"), huge}, Videos: []vidu.Media{small, {}},
 	}
-	assert.Equal(t, []string{"prompt", "images[0]", "images[2]", "videos[0]", "videos[1]", "body"}, fieldsOf(t, req.Validate()))
+	assert.Equal(t, []string{"prompt", "images[0]", "images[2]", "videos[0]", "videos[1]", "body"}, problemFields(t, req.Validate()))
 }
 
 // What a header claims is not allocated, nor is the data that is there. It must not run beside other tests, for it counts what the process
 // allocates.
 func TestPreflightOfABombIsCheap(t *testing.T) { //nolint:paralleltest // see above
 	bomb := pngHeader(t, 100000, 30000)
-	big := padded(bomb, 1<<20)
+	big := testkit.Padded(bomb, 1<<20)
 	req := &vidu.Reference2VideoRequest{
-		Model: "m", Prompt: "p", Images: []vidu.Media{vidu.Bytes(bomb), vidu.Bytes(big), vidu.DataURI(dataURI("image/png", big))},
+		Model: "m", Prompt: "p", Images: []vidu.Media{vidu.Bytes(bomb), vidu.Bytes(big), vidu.DataURI(testkit.DataURI("image/png", big))},
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -388,11 +340,11 @@ func TestMediaContentTypes(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"png":  {data: pngFile(t, 128, 128), want: "image/png"},
-		"jpeg": {data: jpegFile(t, 128, 128), want: "image/jpeg"},
-		"webp": {data: testdata(t, "lossy.webp"), want: "image/webp"},
-		"mp4":  {data: container("isom"), want: "video/mp4"},
-		"mov":  {data: container("qt  "), want: "video/quicktime"},
+		"png":  {data: testkit.PNG(t, 128, 128), want: "image/png"},
+		"jpeg": {data: testkit.JPEG(t, 128, 128), want: "image/jpeg"},
+		"webp": {data: testkit.ReadTestdata(t, "lossy.webp"), want: "image/webp"},
+		"mp4":  {data: testkit.FtypBox("isom"), want: "video/mp4"},
+		"mov":  {data: testkit.FtypBox("qt  "), want: "video/quicktime"},
 		"avi":  {data: []byte(aviHead), want: "video/avi"},
 	}
 	for name, tt := range tests {
@@ -401,9 +353,9 @@ func TestMediaContentTypes(t *testing.T) {
 			media := []vidu.Media{vidu.FS(fstest.MapFS{"hero.gif": {Data: tt.data}}, "hero.gif")}
 			req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: media}
 			if strings.HasPrefix(tt.want, "video/") {
-				req.Images, req.Videos = links(1), media
+				req.Images, req.Videos = imageLinks(1), media
 			}
-			assert.Contains(t, send(t, req), `["`+dataURI(tt.want, tt.data)+`"]`)
+			assert.Contains(t, sendCreate(t, req), `["`+testkit.DataURI(tt.want, tt.data)+`"]`)
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // A pipe that nobody writes to would block open for ever.
@@ -28,8 +29,8 @@ func TestPreflightOfAFileThatMayNotBeRead(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")
 	}
-	path := writeFile(t, "hero.png", pngFile(t, 128, 128))
+	path := testkit.WriteFile(t, "hero.png", testkit.PNG(t, 128, 128))
 	require.NoError(t, os.Chmod(path, 0))
 	err := (&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(path)}}).Validate()
-	assert.Equal(t, []string{"images[0]"}, fieldsOf(t, err))
+	assert.Equal(t, []string{"images[0]"}, problemFields(t, err))
 }

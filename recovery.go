@@ -38,18 +38,6 @@ func WithRecovery(budget time.Duration) Option {
 	}
 }
 
-// DuplicateTasksError comes with the oldest of several tasks that have the same payload: a gateway sent one request
-// on more than once, or the payload was not unique.
-type DuplicateTasksError struct {
-	Payload string
-	IDs     []string // of all of them, the oldest first
-}
-
-// Error is one line with the ids.
-func (e *DuplicateTasksError) Error() string {
-	return fmt.Sprintf("vidu: %d tasks have the payload %q: %s", len(e.IDs), scrub.OneLine(e.Payload, 64), scrub.OneLine(fmt.Sprint(e.IDs), 200))
-}
-
 // FindTask looks for the task with this payload among those created after since; the zero time is the server's default
 // window, 7 days. It is what to do after a [*MaybeCreatedError], with its Payload and From.
 //

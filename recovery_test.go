@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -63,7 +64,7 @@ func TestFindTask(t *testing.T) {
 			answer := archive(tt.tasks...)
 			switch name {
 			case "payload in the list":
-				answer = steadily(200, `{"tasks":[{"id":"7","payload":"job-4"},{"id":"9","state":"processing","payload":"job-42"}]}`)
+				answer = testkit.AlwaysStatus(200, `{"tasks":[{"id":"7","payload":"job-4"},{"id":"9","state":"processing","payload":"job-42"}]}`)
 			case "wrapped":
 				answer = func(req *http.Request) (int, string) {
 					if strings.HasSuffix(req.URL.Path, "/tasks") {
@@ -72,7 +73,7 @@ func TestFindTask(t *testing.T) {
 					return 200, `{"code":0,"data":{"task_id":8,"state":"processing","payload":"job-42"}}`
 				}
 			}
-			client, rec := recorded(t, answer)
+			client, rec := recordedClient(t, answer)
 			task, err := client.FindTask(t.Context(), "job-42", time.Now())
 			require.NoError(t, err)
 			assert.Equal(t, tt.found, task.ID)
@@ -100,7 +101,7 @@ func TestFindTask_NotSeen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, rec := recorded(t, archive(tasks...))
+			client, rec := recordedClient(t, archive(tasks...))
 			task, err := client.FindTask(t.Context(), "job-42", time.Now())
 			assertNotCreated(t, err)
 			require.ErrorIs(t, err, vidu.ErrNotFound)
@@ -114,7 +115,7 @@ func TestFindTask_NotSeen(t *testing.T) {
 func TestFindTask_Window(t *testing.T) {
 	t.Parallel()
 	since := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
-	client, rec := recorded(t, steadily(200, `{"tasks":[]}`))
+	client, rec := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[]}`))
 	_, err := client.FindTask(t.Context(), "job-42", since)
 	require.ErrorIs(t, err, vidu.ErrNotFound)
 	_, err = client.FindTask(t.Context(), "job-42", time.Time{})
@@ -127,14 +128,14 @@ func TestFindTask_Window(t *testing.T) {
 
 func TestFindTask_Several(t *testing.T) {
 	t.Parallel()
-	client, _ := recorded(t, archive(
+	client, _ := recordedClient(t, archive(
 		listed{"3", "job-42", "p", time.Second}, listed{"20", "job-42", "p", time.Hour}, listed{"1", "job-41", "p", 2 * time.Hour}))
 	task, err := client.FindTask(t.Context(), "job-42", time.Now())
 	several, ok := errors.AsType[*vidu.DuplicateTasksError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, &vidu.DuplicateTasksError{Payload: "job-42", IDs: []string{"20", "3"}}, several)
 	require.EqualError(t, err, `vidu: 2 tasks have the payload "job-42": [20 3]`)
-	assertHarmless(t, err)
+	testkit.AssertHarmless(t, err)
 	require.NotNil(t, task)
 	assert.Equal(t, "20", task.ID, "the oldest")
 }
@@ -145,7 +146,7 @@ func TestDuplicateTasksError_IsOneShortLine(t *testing.T) {
 	for i := range ids {
 		ids[i] = strings.Repeat("9", 128)
 	}
-	assertHarmless(t, &vidu.DuplicateTasksError{Payload: "a\nb" + strings.Repeat("世", 1000), IDs: ids})
+	testkit.AssertHarmless(t, &vidu.DuplicateTasksError{Payload: "a\nb" + strings.Repeat("世", 1000), IDs: ids})
 }
 
 // A server that knows many tasks is not asked for each, and then nobody says that the task was not seen.
@@ -155,7 +156,7 @@ func TestFindTask_TooManyCandidates(t *testing.T) {
 	for i := range many {
 		many[i] = listed{strconv.Itoa(1000 + i), "job-" + strconv.Itoa(i), "p", time.Duration(i) * time.Minute}
 	}
-	client, rec := recorded(t, archive(many...))
+	client, rec := recordedClient(t, archive(many...))
 	_, err := client.FindTask(t.Context(), "job-200", time.Now())
 	assertNotCreated(t, err)
 	require.NotErrorIs(t, err, vidu.ErrNotFound)
@@ -184,7 +185,7 @@ func TestFindTask_QueriesFail(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inner := archive(listed{"1", "job-41", "p", 0}, listed{"2", "job-42", "p", time.Second})
-			client, _ := recorded(t, func(req *http.Request) (int, string) {
+			client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 				if strings.Contains(req.URL.Path, "/tasks/1/") {
 					return tt.status, tt.body
 				}
@@ -212,7 +213,7 @@ func TestFindTask_ServerIsBusy(t *testing.T) {
 				many[i] = listed{strconv.Itoa(1000 + i), "job-" + strconv.Itoa(i), "p", time.Duration(i) * time.Minute}
 			}
 			inner := archive(many...)
-			client, rec := recorded(t, func(req *http.Request) (int, string) {
+			client, rec := recordedClient(t, func(req *http.Request) (int, string) {
 				if strings.HasSuffix(req.URL.Path, "/tasks") {
 					return inner(req)
 				}
@@ -230,7 +231,7 @@ func TestFindTask_ServerIsBusy(t *testing.T) {
 func TestFindTask_FoundBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, second := range map[string]string{"the list breaks": "", "the token repeats": `{"tasks":[],"next_page_token":"b"}`} {
-		client, _ := recorded(t, func(req *http.Request) (int, string) {
+		client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 			switch {
 			case !strings.HasSuffix(req.URL.Path, "/tasks"):
 				return 200, `{"id":"7","state":"processing","payload":"job-42"}`
@@ -250,7 +251,7 @@ func TestFindTask_FoundBeforeTheEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		inner := archive(listed{"1", "job-42", "p", 0}, listed{"2", "job-43", "p", time.Minute})
-		client, _ := recorded(t, func(req *http.Request) (int, string) {
+		client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 			if strings.Contains(req.URL.Path, "/tasks/2/") {
 				cancel()
 			}
@@ -269,7 +270,7 @@ func TestFindTask_PagesShift(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			queries := 0
-			client, _ := recorded(t, func(req *http.Request) (int, string) {
+			client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 				if !strings.HasSuffix(req.URL.Path, "/tasks") {
 					queries++
 					return 200, `{"id":"7","state":"processing","payload":"job-42"}`
@@ -292,7 +293,7 @@ func TestFindTask_PagesShift(t *testing.T) {
 func TestFindTask_EndlessPages(t *testing.T) {
 	t.Parallel()
 	pages := 0
-	client, _ := recorded(t, func(req *http.Request) (int, string) {
+	client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 		if !strings.HasSuffix(req.URL.Path, "/tasks") {
 			return 200, `{"state":"processing","payload":"job-` + strings.Split(req.URL.Path, "/")[4] + `"}`
 		}
@@ -312,13 +313,13 @@ func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it 
 	const size = 30 << 10
 	pages := 0
 	var most uint64
-	client, _ := recorded(t, func(req *http.Request) (int, string) {
+	client, _ := recordedClient(t, func(req *http.Request) (int, string) {
 		if !strings.HasSuffix(req.URL.Path, "/tasks") {
 			return 200, `{"state":"processing","payload":"other"}`
 		}
 		pages++
 		if pages%10 == 0 {
-			most = max(most, liveHeap())
+			most = max(most, testkit.LiveHeap())
 		}
 		var b strings.Builder
 		for i := range 20 {
@@ -326,7 +327,7 @@ func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it 
 		}
 		return 200, `{"tasks":[` + b.String()[1:] + fmt.Sprintf(`],"next_page_token":"%d"}`, pages)
 	})
-	before := liveHeap()
+	before := testkit.LiveHeap()
 	_, err := client.FindTask(t.Context(), "job-42", time.Now())
 	require.ErrorContains(t, err, "more than 50 pages")
 	assert.Less(t, most, before+10<<20, "50 pages of 600 kB")
@@ -334,19 +335,19 @@ func TestFindTask_KeepsNoCandidates(t *testing.T) { //nolint:paralleltest // it 
 
 func TestFindTask_Arguments(t *testing.T) {
 	t.Parallel()
-	client, rec := recorded(t, steadily(200, `{"tasks":[]}`))
+	client, rec := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[]}`))
 	_, err := client.FindTask(t.Context(), "", time.Now())
-	assert.Equal(t, []string{"payload"}, fieldsOf(t, err))
+	assert.Equal(t, []string{"payload"}, problemFields(t, err))
 	_, err = client.FindTask(nil, "job-42", time.Now()) //nolint:staticcheck // a nil context is the point
 	require.ErrorContains(t, err, "context is nil")
-	_, err = client.FindTask(ended(t), "job-42", time.Now())
+	_, err = client.FindTask(canceledContext(t), "job-42", time.Now())
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Empty(t, rec.asked)
 }
 
 func TestFindTask_Official(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, nil)
+	fake, r := officialServer(t, nil)
 	var want string
 	for i := range 5 {
 		req := smallRequest()
@@ -366,7 +367,7 @@ func TestFindTask_Official(t *testing.T) {
 
 func TestWithRecovery_Option(t *testing.T) {
 	t.Parallel()
-	_, err := vidu.NewClient(someHost, testKey, vidu.WithRecovery(-time.Second))
+	_, err := vidu.NewClient(someHost, testkit.Key, vidu.WithRecovery(-time.Second))
 	require.ErrorContains(t, err, "WithRecovery: the budget -1s is negative")
 }
 
@@ -388,7 +389,7 @@ func TestWithRecovery_Finds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				fake, r := official(t, tt.server, vidu.WithRecovery(time.Minute), vidu.WithMaxAttempts(1))
+				fake, r := officialServer(t, tt.server, vidu.WithRecovery(time.Minute), vidu.WithMaxAttempts(1))
 				other := smallRequest()
 				other.Payload = "job-41"
 				_, err := r.Reference2Video(t.Context(), other)
@@ -433,20 +434,20 @@ func TestWithRecovery_DoubtRemains(t *testing.T) {
 		"off":                  {0, archive(), 0, ""},
 		"nothing is listed":    {30 * time.Second, archive(), 30 * time.Second, ""},
 		"another prompt":       {30 * time.Second, archive(listed{"1", "job-42", "another", 0}), 30 * time.Second, ""},
-		"no list":              {time.Hour, steadily(404, "<html>404</html>"), 0, ""},
-		"method not allowed":   {time.Hour, steadily(405, ""), 0, ""},
-		"not implemented":      {time.Hour, steadily(501, ""), 0, ""},
-		"list forbidden":       {10 * time.Second, steadily(403, ""), 10 * time.Second, ""},
-		"list broken":          {10 * time.Second, steadily(500, ""), 10 * time.Second, ""},
-		"list is a page":       {10 * time.Second, steadily(200, "<html>Sign in</html>"), 10 * time.Second, ""},
-		"token repeated":       {10 * time.Second, steadily(200, `{"tasks":[],"next_page_token":"a"}`), 10 * time.Second, ""},
+		"no list":              {time.Hour, testkit.AlwaysStatus(404, "<html>404</html>"), 0, ""},
+		"method not allowed":   {time.Hour, testkit.AlwaysStatus(405, ""), 0, ""},
+		"not implemented":      {time.Hour, testkit.AlwaysStatus(501, ""), 0, ""},
+		"list forbidden":       {10 * time.Second, testkit.AlwaysStatus(403, ""), 10 * time.Second, ""},
+		"list broken":          {10 * time.Second, testkit.AlwaysStatus(500, ""), 10 * time.Second, ""},
+		"list is a page":       {10 * time.Second, testkit.AlwaysStatus(200, "<html>Sign in</html>"), 10 * time.Second, ""},
+		"token repeated":       {10 * time.Second, testkit.AlwaysStatus(200, `{"tasks":[],"next_page_token":"a"}`), 10 * time.Second, ""},
 		"several, one is ours": {time.Hour, archive(listed{"1", "job-42", "", 0}, listed{"2", "job-42", "", time.Second}), 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				posts := 0
-				client, rec := recorded(t, func(req *http.Request) (int, string) {
+				client, rec := recordedClient(t, func(req *http.Request) (int, string) {
 					if req.Method == http.MethodPost {
 						posts++
 						return 502, "<html>Bad Gateway</html>"
@@ -455,7 +456,7 @@ func TestWithRecovery_DoubtRemains(t *testing.T) {
 				}, vidu.WithRecovery(tt.budget))
 				started := time.Now()
 				task, err := client.Reference2Video(t.Context(), smallRequest())
-				assertDoubt(t, err)
+				assertUnknownOutcome(t, err)
 				assert.Nil(t, task)
 				assert.LessOrEqual(t, time.Since(started), tt.took)
 				assert.Equal(t, 1, posts)
@@ -479,19 +480,19 @@ func TestWithRecovery_DoesNotLook(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			asked := 0
-			r := newRig(t, someHost, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Hour), through(func(req *http.Request) (*http.Response, error) {
+			r := newRig(t, someHost, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Hour), withTransport(func(req *http.Request) (*http.Response, error) {
 				asked++
 				if tt.cancel {
 					cancel()
 				}
-				_, _ = reply(req, 200, "") // the request is read, the answer lost
+				_, _ = testkit.Reply(req, 200, "") // the request is read, the answer lost
 				return nil, syscall.ECONNRESET
 			}))
 			req := smallRequest()
 			req.Payload = tt.payload
 			_, err := r.Reference2Video(ctx, req)
 			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
-			assert.Equal(t, tt.payload, doubtOf(t, err).Payload)
+			assert.Equal(t, tt.payload, unknownOutcome(t, err).Payload)
 			assert.Equal(t, 1, asked)
 		})
 	}
@@ -501,7 +502,7 @@ func TestWithRecovery_DoesNotLook(t *testing.T) {
 func TestWithRecovery_LooksOnlyWhenInDoubt(t *testing.T) {
 	t.Parallel()
 	for status, posts := range map[int]int{400: 1, 401: 1, 307: 1, 429: 3, 425: 3} {
-		fake, r := official(t, nil, vidu.WithRecovery(time.Hour))
+		fake, r := officialServer(t, nil, vidu.WithRecovery(time.Hour))
 		for range 3 {
 			fake.FailNext(status, "")
 		}
@@ -516,17 +517,17 @@ func TestWithRecovery_LooksOnlyWhenInDoubt(t *testing.T) {
 func TestWithRecovery_EndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fake, r := official(t, nil, vidu.WithRecovery(time.Hour))
+		fake, r := officialServer(t, nil, vidu.WithRecovery(time.Hour))
 		fake.LateCommit(2 * time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		started := time.Now()
 		_, err := r.Reference2Video(ctx, smallRequest())
-		assertDoubt(t, err)
+		assertUnknownOutcome(t, err)
 		assert.LessOrEqual(t, time.Since(started), 10*time.Second)
 		assert.Equal(t, 1, creates(fake))
 
-		_, err = r.FindTask(t.Context(), "job-42", doubtOf(t, err).From)
+		_, err = r.FindTask(t.Context(), "job-42", unknownOutcome(t, err).From)
 		require.ErrorIs(t, err, vidu.ErrNotFound)
 		time.Sleep(2 * time.Hour) //nolint:forbidigo // in virtual time
 		task, err := r.FindTask(t.Context(), "job-42", started)
@@ -539,7 +540,7 @@ func TestWithRecovery_EndsWithTheContext(t *testing.T) {
 // A gateway that sends one request on twice is outside what a client can prevent, but it shows.
 func TestWithRecovery_TwinsAreNamed(t *testing.T) {
 	t.Parallel()
-	fake, r := official(t, nil)
+	fake, r := officialServer(t, nil)
 	for range 2 {
 		_, err := r.create(t)
 		require.NoError(t, err)
@@ -556,7 +557,7 @@ func TestWithRecovery_TwinsAreNamed(t *testing.T) {
 func TestWithRecovery_EarlierTaskOfThisClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fake, r := official(t, nil, vidu.WithRecovery(5*time.Second))
+		fake, r := officialServer(t, nil, vidu.WithRecovery(5*time.Second))
 		first, err := r.create(t)
 		require.NoError(t, err)
 
@@ -567,6 +568,6 @@ func TestWithRecovery_EarlierTaskOfThisClient(t *testing.T) {
 
 		fake.LateCommit(6 * time.Second) // after the look
 		_, err = r.create(t)
-		assertDoubt(t, err)
+		assertUnknownOutcome(t, err)
 	})
 }

@@ -15,11 +15,6 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-const (
-	imageLink  = "https://example.com/hero.png"
-	createPath = "/vidu/v2/reference2video"
-)
-
 // posted is what a create looked like on the wire.
 type posted struct {
 	header http.Header
@@ -27,8 +22,8 @@ type posted struct {
 	body   string
 }
 
-// gateway is an httpmock that answers creates with reply and keeps what was posted.
-func gateway(t *testing.T, reply string) (*vidu.Client, *[]posted) {
+// mockGateway is an httpmock that answers creates with reply and keeps what was posted.
+func mockGateway(t *testing.T, reply string) (*vidu.Client, *[]posted) {
 	t.Helper()
 	var posts []posted
 	mock := httpmock.NewMockTransport()
@@ -42,10 +37,10 @@ func gateway(t *testing.T, reply string) (*vidu.Client, *[]posted) {
 	return client, &posts
 }
 
-// send posts req and returns the body that arrived.
-func send(t *testing.T, req *vidu.Reference2VideoRequest) string {
+// sendCreate posts req and returns the body that arrived.
+func sendCreate(t *testing.T, req *vidu.Reference2VideoRequest) string {
 	t.Helper()
-	client, posts := gateway(t, `{"task_id":"1","state":"created"}`)
+	client, posts := mockGateway(t, `{"task_id":"1","state":"created"}`)
 	_, err := client.Reference2Video(t.Context(), req)
 	require.NoError(t, err)
 	require.Len(t, *posts, 1)
@@ -64,7 +59,7 @@ func TestReference2VideoSendsTheSeedExample(t *testing.T) {
 		},
 		Prompt: "The astronaut waved and the camera moved up.",
 	}
-	client, posts := gateway(t, `{"task_id":"885482446060003328","state":"created","credits":55}`)
+	client, posts := mockGateway(t, `{"task_id":"885482446060003328","state":"created","credits":55}`)
 
 	task, err := client.Reference2Video(t.Context(), req)
 	require.NoError(t, err)
@@ -154,7 +149,7 @@ func TestRequestOnTheWire(t *testing.T) {
 			marshalled, err := json.Marshal(tt.req)
 			require.NoError(t, err)
 			assert.JSONEq(t, tt.want, string(marshalled))
-			assert.JSONEq(t, tt.want, send(t, &tt.req))
+			assert.JSONEq(t, tt.want, sendCreate(t, &tt.req))
 		})
 	}
 }
@@ -187,7 +182,7 @@ func TestModelDefaultsAreSent(t *testing.T) {
 			if tt.resolution != "" {
 				want += `,"resolution":"` + tt.resolution + `"`
 			}
-			assert.JSONEq(t, want+"}", send(t, &vidu.Reference2VideoRequest{Model: model, Images: []vidu.Media{vidu.URL(imageLink)}, Prompt: "p"}))
+			assert.JSONEq(t, want+"}", sendCreate(t, &vidu.Reference2VideoRequest{Model: model, Images: []vidu.Media{vidu.URL(imageLink)}, Prompt: "p"}))
 		})
 	}
 }
@@ -206,11 +201,11 @@ func TestReference2VideoSendsNothingInvalid(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, posts := gateway(t, `{"task_id":"1"}`)
+			client, posts := mockGateway(t, `{"task_id":"1"}`)
 			task, err := client.Reference2Video(t.Context(), tt.req)
 			assert.Nil(t, task)
 			assert.Empty(t, *posts)
-			assert.Equal(t, []string{tt.field}, fieldsOf(t, err))
+			assert.Equal(t, []string{tt.field}, problemFields(t, err))
 			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
 			assert.Equal(t, err, tt.req.Validate())
 		})
@@ -236,7 +231,7 @@ func TestReference2VideoReadsTheReply(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, posts := gateway(t, tt.reply)
+			client, posts := mockGateway(t, tt.reply)
 			task, err := client.Reference2Video(t.Context(), &vidu.Reference2VideoRequest{
 				Model: vidu.ModelQ2, Images: []vidu.Media{vidu.URL(imageLink)}, Prompt: "p", Payload: "job-1",
 			})
@@ -254,20 +249,4 @@ func TestReference2VideoReadsTheReply(t *testing.T) {
 			assert.Len(t, task.Warnings, tt.warnings)
 		})
 	}
-}
-
-// fieldsOf lists the fields that a ValidationError complains about.
-func fieldsOf(t *testing.T, err error) []string {
-	t.Helper()
-	if err == nil {
-		return nil
-	}
-	var invalid *vidu.ValidationError
-	require.ErrorAs(t, err, &invalid)
-	fields := make([]string, len(invalid.Problems))
-	for i, problem := range invalid.Problems {
-		assert.NotEmpty(t, problem.Reason)
-		fields[i] = problem.Field
-	}
-	return fields
 }

@@ -23,10 +23,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // resender is a RoundTripper as some programs have it: it keeps the body and sends it again after a 502.
-func resender(next http.RoundTripper, obeys bool) roundTrip {
+func resender(next http.RoundTripper, obeys bool) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) {
 		text, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -70,12 +71,12 @@ func TestGuard_Resender(t *testing.T) {
 			}))
 			defer server.Close()
 			transport := &http.Transport{DisableKeepAlives: true}
-			client := dial(t, server.URL, vidu.WithHTTPClient(&http.Client{Transport: resender(transport, tt.obeys)}))
+			client := newClient(t, server.URL, vidu.WithHTTPClient(&http.Client{Transport: resender(transport, tt.obeys)}))
 			_, err := client.Reference2Video(t.Context(), smallRequest())
 			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
 			require.ErrorContains(t, err, "by itself")
 			assert.LessOrEqual(t, posts.Load(), tt.posts)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 		})
 	}
 }
@@ -83,9 +84,9 @@ func TestGuard_Resender(t *testing.T) {
 // TestGuard_TokenFirst lets a transport fetch a token with the request's own context before it sends the create.
 func TestGuard_TokenFirst(t *testing.T) {
 	t.Parallel()
-	w := answering(t, 200, `{"task_id":"1","state":"created"}`)
+	w := testkit.ServeReply(t, 200, `{"task_id":"1","state":"created"}`)
 	transport := &http.Transport{DisableKeepAlives: true}
-	client := dial(t, w.URL, through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, w.URL, withTransport(func(r *http.Request) (*http.Response, error) {
 		token, err := http.NewRequestWithContext(r.Context(), http.MethodGet, w.URL+"/token", http.NoBody)
 		if err != nil {
 			return nil, err
@@ -104,8 +105,8 @@ func TestGuard_TokenFirst(t *testing.T) {
 // TestLoggerThatPanics must not cost a paid task.
 func TestLoggerThatPanics(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), through(func(r *http.Request) (*http.Response, error) {
-		return reply(r, 200, `{"task_id":"1","state":"created"}`)
+	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), withTransport(func(r *http.Request) (*http.Response, error) {
+		return testkit.Reply(r, 200, `{"task_id":"1","state":"created"}`)
 	}))
 	task, err := client.Reference2Video(t.Context(), smallRequest())
 	require.NoError(t, err)
@@ -122,20 +123,20 @@ func (panicking) Handle(context.Context, slog.Record) error { panic("no space le
 func TestEarlyAnswerIsKeptBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
+		w := &testkit.Server{}
 		r := newRig(t, "http://127.0.0.1")
 		r.pipes(func(conn net.Conn) {
 			if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
 				return
 			}
-			w.requests.Add(1)
+			w.Requests.Add(1)
 			io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{")
 			<-t.Context().Done() // it reads nothing
 		})
 		started := time.Now()
 		_, err := r.Reference2Video(t.Context(), bigRequest(t))
 		assertNotCreated(t, err)
-		assert.Equal(t, int64(3), w.requests.Load(), "sent again")
+		assert.Equal(t, int64(3), w.Requests.Load(), "sent again")
 		assert.Equal(t, 90*time.Second, time.Since(started))
 	})
 }
@@ -167,15 +168,15 @@ func TestRefusalThatCannotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var sent atomic.Int64
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 				sent.Add(1)
-				resp, err := reply(r, tt.status, tt.body)
+				resp, err := testkit.Reply(r, tt.status, tt.body)
 				if tt.encoding != "" {
 					resp.Header.Set("Content-Encoding", tt.encoding)
 				}
 				if tt.cut {
 					resp.ContentLength = 700
-					resp.Body = io.NopCloser(io.MultiReader(resp.Body, failing{io.ErrUnexpectedEOF}))
+					resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
 				}
 				return resp, err
 			}))
@@ -208,9 +209,9 @@ func TestRefusalThatQuotesAnother(t *testing.T) {
 	} {
 		for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
 			posts := 0
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 				posts++
-				return reply(r, status, body)
+				return testkit.Reply(r, status, body)
 			}))
 			_, err := client.Reference2Video(t.Context(), smallRequest())
 			require.Error(t, err)
@@ -233,7 +234,7 @@ func TestRefusalThatTellsOfATask(t *testing.T) {
 		`{"id":"req-9","status":"error"}`:        false,
 		`{"id":"req-9","status":"success"}`:      false,
 	} {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) { return reply(r, 400, body) }))
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, 400, body) }))
 		_, err := client.Reference2Video(t.Context(), smallRequest())
 		require.Error(t, err)
 		assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), body)
@@ -253,7 +254,7 @@ func TestRefusalThatIsNoJSON(t *testing.T) {
 		`{"code":400}{"code":400}`:     400,
 		`{"code":"insufficient_quota","message":"` + strings.Repeat("x", 70<<10) + `"}`: 402,
 	} {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }))
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }))
 		_, err := client.Reference2Video(t.Context(), smallRequest())
 		assertNotCreated(t, err)
 	}
@@ -268,10 +269,10 @@ func TestReplyCutBeforeTheTasksID(t *testing.T) {
 		`{"id":"req-77","code":0,`:                                   "",
 		`{"id":"req-77","state":"ok","task_id":"8854`:                "",
 	} {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-			resp, err := reply(r, 200, body)
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+			resp, err := testkit.Reply(r, 200, body)
 			resp.ContentLength = 700
-			resp.Body = io.NopCloser(io.MultiReader(resp.Body, failing{io.ErrUnexpectedEOF}))
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
 			return resp, err
 		}))
 		task, err := client.Reference2Video(t.Context(), smallRequest())
@@ -301,7 +302,7 @@ func TestEarlyAnswersOverHTTP2(t *testing.T) {
 			server.EnableHTTP2 = true
 			server.StartTLS()
 			defer server.Close()
-			client := dial(t, server.URL, vidu.WithHTTPClient(server.Client()), vidu.WithMaxAttempts(1))
+			client := newClient(t, server.URL, vidu.WithHTTPClient(server.Client()), vidu.WithMaxAttempts(1))
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			began := time.Now()
@@ -316,15 +317,15 @@ func TestEarlyAnswersOverHTTP2(t *testing.T) {
 // TestLocationThatCannotBeRead keeps out of errors what net/http quotes of it.
 func TestLocationThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/uploads") {
-			return reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+			return testkit.Reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
 		}
-		resp, err := reply(r, 302, "")
+		resp, err := testkit.Reply(r, 302, "")
 		resp.Header.Set("Location", "https://other.example.com/%zz?x-id=PutObject&signature=hunter3")
 		return resp, err
 	}))
-	_, uploaded := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 1000)))
+	_, uploaded := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 1000)))
 	_, asked := client.GetTask(t.Context(), "1")
 	_, created := client.Reference2Video(t.Context(), smallRequest())
 	for _, err := range []error{uploaded, asked, created} {
@@ -346,14 +347,14 @@ func TestExpectIsKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var expects []string
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 				status := tt.statuses[len(expects)]
 				expects = append(expects, r.Header.Get("Expect"))
 				if status == 200 {
-					return reply(r, 200, `{"task_id":"1"}`)
+					return testkit.Reply(r, 200, `{"task_id":"1"}`)
 				}
 				r.Body.Close() // unread: refused by the header
-				return reply(&http.Request{}, status, "")
+				return testkit.Reply(&http.Request{}, status, "")
 			}))
 			_, err := client.Reference2Video(t.Context(), bigRequest(t))
 			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
@@ -365,13 +366,13 @@ func TestExpectIsKept(t *testing.T) {
 // TestSignedLinkIsNotQuoted covers a transport whose own errors quote the URL.
 func TestSignedLinkIsNotQuoted(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost {
-			return reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+			return testkit.Reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
 		}
 		return nil, fmt.Errorf("Put %q: connection refused", r.URL.String())
 	}))
-	_, err := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 1000)))
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 1000)))
 	require.Error(t, err)
 	for ; err != nil; err = errors.Unwrap(err) {
 		assert.NotContains(t, err.Error(), "hunter2")
@@ -381,8 +382,8 @@ func TestSignedLinkIsNotQuoted(t *testing.T) {
 // TestTraceIDIsMasked covers a server that answers with the Authorization header as its request id.
 func TestTraceIDIsMasked(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-		resp, err := reply(r, 200, `{}`)
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, 200, `{}`)
 		resp.Header.Set("X-Request-Id", strings.Repeat("x", 70)+r.Header.Get("Authorization"))
 		return resp, err
 	}))
@@ -409,13 +410,13 @@ func TestSlowMedium(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	defer close(hang)
-	slow := &slowFS{data: bigPNG(t, 100<<10), hang: hang}
+	slow := &slowFS{data: testkit.BigPNG(t, 100<<10), hang: hang}
 	ctx, cancel := context.WithCancel(t.Context())
 	slow.read = cancel
 	req := smallRequest()
 	req.Images = []vidu.Media{vidu.FS(slow, "hero.png")}
 	returned := make(chan error, 1)
-	client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		go io.Copy(io.Discard, r.Body) //nolint:errcheck // as HTTP/2 does, which does not wait for its body
 		<-r.Context().Done()
 		return nil, r.Context().Err()
@@ -465,11 +466,11 @@ func TestWaitSurvives429WithAnyCode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
-		client := dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
 			if polls++; polls < 20 {
-				return reply(r, 429, `{"error":{"code":"rate_limit_exceeded","message":"slow down"}}`)
+				return testkit.Reply(r, 429, `{"error":{"code":"rate_limit_exceeded","message":"slow down"}}`)
 			}
-			return reply(r, 200, `{"state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
+			return testkit.Reply(r, 200, `{"state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
 		}))
 		_, err := client.Wait(t.Context(), "1")
 		require.NoError(t, err)

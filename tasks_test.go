@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 func TestU01_TaskIDs(t *testing.T) {
 	t.Parallel()
 	mock := httpmock.NewMockTransport() // without a responder, so that any request fails
-	client := dial(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+	client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
 	for name, id := range map[string]string{
 		"parent": "..", "here": ".", "empty": "", "slash": "a/b", "climbing": "../../x", "query": "a?b", "fragment": "a#b",
 		"escaped dots": "%2e%2e", "escaped slash": "a%2fb", "space": "a b", "newline": "\n", "letter": "ü", "semicolon": "a;b",
@@ -26,7 +27,7 @@ func TestU01_TaskIDs(t *testing.T) {
 			t.Parallel()
 			task, err := client.GetTask(t.Context(), id)
 			require.ErrorContains(t, err, "is not a task id")
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Nil(t, task)
 			_, err = client.Wait(t.Context(), id)
 			require.ErrorContains(t, err, "is not a task id")
@@ -53,11 +54,11 @@ func TestGetTask(t *testing.T) {
 			mock.RegisterResponder(http.MethodGet, "https://gateway.example.com/vidu/v2/tasks/"+tt.id+"/creations",
 				func(r *http.Request) (*http.Response, error) {
 					assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
-					assert.Equal(t, "Bearer "+testKey, r.Header.Get("Authorization"))
+					assert.Equal(t, "Bearer "+testkit.Key, r.Header.Get("Authorization"))
 					assert.Nil(t, r.Body)
 					return httpmock.NewStringResponse(http.StatusOK, tt.body), nil
 				})
-			client := dial(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+			client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
 			task, err := client.GetTask(t.Context(), tt.id)
 			require.NoError(t, err)
 			assert.Equal(t, tt.id, task.ID)
@@ -78,6 +79,6 @@ func TestGetTask_WithoutClientOrContext(t *testing.T) {
 			assert.EqualError(t, err, "vidu: the client was not made by NewClient")
 		})
 	}
-	_, err := answered(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
+	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
 	assert.EqualError(t, err, "vidu: the context is nil")
 }

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // some storages send no other checksum; it is against accidents
@@ -26,6 +25,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 const (
@@ -319,16 +319,16 @@ func (t *transfer) get(ctx context.Context, u *url.URL) (*http.Response, error) 
 		header["Range"] = []string{"bytes=" + strconv.FormatInt(t.written, 10) + "-"}
 		header["If-Range"] = []string{t.validator}
 	}
-	guarded, g := guard(ctx, false, nil)
+	guarded, g := transport.Watch(ctx, transport.Sendings, nil)
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(guarded)
-	resp, err := t.c.downloads.Do(req)
+	resp, err := t.c.http.Downloads.Do(req)
 	if err != nil {
-		if context.Cause(guarded) == errResent { //nolint:errorlint // the very one
-			err = errResent
+		if transport.Stopped(guarded) {
+			err = transport.ErrRetried
 		}
-		g.release()
+		g.Release()
 		return nil, err
 	}
 	resp.Request = req // not every transport says so
@@ -349,7 +349,7 @@ func (c *Client) follow(from *url.URL, location string) (*url.URL, error) {
 
 // drain reads what an answer has to say that is not the file, so that its connection can be used again.
 func drain(resp *http.Response) {
-	bufio.NewReader(resp.Body).Discard(maxDrain) //nolint:errcheck // only to be polite; bufio gives up on empty reads
+	transport.Drain(resp.Body)
 	resp.Body.Close()
 }
 
@@ -366,7 +366,7 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 		err = errors.New(masked)
 	}
 	err = transportError(ctx, err)
-	if judgeRead(&attempt{err: err, ended: ctx.Err() != nil}) == again {
+	if classifyRead(&attempt{err: err, ended: ctx.Err() != nil}) == retry {
 		return &passingError{err: err}
 	}
 	return err

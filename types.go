@@ -3,12 +3,10 @@ package vidu
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -190,23 +188,6 @@ func (t *Task) Video() (Creation, bool) {
 // RawJSON returns a copy of the reply that the task was read from, as received. It is nil for a Task made by hand.
 func (t *Task) RawJSON() json.RawMessage { return bytes.Clone(t.raw) }
 
-// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
-// null changes nothing, and what is missing is zero.
-func (t *Task) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" {
-		return nil
-	}
-	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
-		return errors.New("vidu: a task must be a JSON object")
-	}
-	d := readTask(bytes.Clone(data))
-	if d.twoIDs {
-		return fmt.Errorf("vidu: %w", errTwoIDs)
-	}
-	*t = *d.task
-	return nil
-}
-
 // Creation is one result of a task. Its links need no key, lie on another host and expire: the video's after 24 hours
 // (older pages say one), the cover's after one. Asking for the task again renews them, which [Client.Download] does by
 // itself.
@@ -242,3 +223,15 @@ var sharedWords = func() map[string]string {
 }()
 
 const longestSharedWord = 16 // bytes
+
+// validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".
+func validID(id string) bool {
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return 0 < len(id) && len(id) <= 128
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 func TestState_Terminal(t *testing.T) {
@@ -77,13 +78,13 @@ func TestTask_JSONRoundTrip(t *testing.T) {
 				Task vidu.Task
 				Last *vidu.Task
 			}
-			text := toJSON(t, job{Name: name, Task: want})
+			text := testkit.JSON(t, job{Name: name, Task: want})
 			var got job
 			require.NoError(t, json.Unmarshal([]byte(text), &got))
 			assert.Equal(t, name, got.Name)
 			assert.Nil(t, got.Last)
 			assert.NotEmpty(t, got.Task.RawJSON())
-			assert.Equal(t, text, toJSON(t, got))
+			assert.Equal(t, text, testkit.JSON(t, got))
 			assertSameFields(t, want, got.Task)
 		})
 	}
@@ -94,7 +95,7 @@ func assertSameFields(t *testing.T, want, got vidu.Task) {
 	t.Helper()
 	assert.Equal(t, want.Creations, got.Creations)
 	assert.True(t, want.CreatedAt.Equal(got.CreatedAt))
-	assert.JSONEq(t, toJSON(t, want), toJSON(t, got))
+	assert.JSONEq(t, testkit.JSON(t, want), testkit.JSON(t, got))
 	assert.Empty(t, got.Warnings)
 }
 
@@ -102,7 +103,7 @@ func TestTask_EveryFieldIsTested(t *testing.T) {
 	t.Parallel()
 	task := everyField()
 	var members map[string]any
-	require.NoError(t, json.Unmarshal([]byte(toJSON(t, &task)), &members))
+	require.NoError(t, json.Unmarshal([]byte(testkit.JSON(t, &task)), &members))
 	assert.Len(t, members, 31, "a new field of Task belongs into everyField, too")
 }
 
@@ -141,7 +142,7 @@ func TestTask_UnmarshalJSON(t *testing.T) {
 			task := vidu.Task{ID: "before"}
 			err := task.UnmarshalJSON([]byte(tt.text))
 			require.ErrorContains(t, err, tt.says)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Equal(t, "before", task.ID)
 		})
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // storage is a server with the three steps of an upload and, on another host, the store.
@@ -54,7 +55,7 @@ func newStorage(t *testing.T) *storage {
 	s.api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		assert.NoError(t, err)
-		assert.Equal(t, "Token "+testKey, r.Header.Get("Authorization"))
+		assert.Equal(t, "Token "+testkit.Key, r.Header.Get("Authorization"))
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.steps = append(s.steps, r.Method+" "+r.URL.Path+" "+string(body))
@@ -73,8 +74,8 @@ func TestUploadImage(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t)
 	s.failed = 1 // storing is free: it is tried again
-	client := dial(t, s.api.URL+"/router", vidu.WithOfficialAPI())
-	data := bigPNG(t, 1<<20)
+	client := newClient(t, s.api.URL+"/router", vidu.WithOfficialAPI())
+	data := testkit.BigPNG(t, 1<<20)
 	path := filepath.Join(t.TempDir(), "hero")
 	require.NoError(t, os.WriteFile(path, data, 0o600))
 	for name, media := range map[string]vidu.Media{"file": vidu.File(path), "bytes": vidu.Bytes(data)} {
@@ -104,7 +105,7 @@ func dedup(steps []string) []string {
 
 func TestUploadImageRefusals(t *testing.T) {
 	t.Parallel()
-	client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(*http.Request) (*http.Response, error) {
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(*http.Request) (*http.Response, error) {
 		t.Error("something was sent")
 		return nil, io.EOF
 	}))
@@ -118,7 +119,7 @@ func TestUploadImageRefusals(t *testing.T) {
 		"nothing":     {vidu.Media{}, "is empty"},
 		"a text":      {vidu.Bytes([]byte("hello")), "text/plain"},
 		"missing":     {vidu.File("missing.png"), "no such file"},
-		"10 MB":       {vidu.Bytes(bigPNG(t, 10<<20)), "at most 10485759"},
+		"10 MB":       {vidu.Bytes(testkit.BigPNG(t, 10<<20)), "at most 10485759"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,7 +133,7 @@ func TestUploadImageRefusals(t *testing.T) {
 
 func TestUploadImageFailures(t *testing.T) {
 	t.Parallel()
-	image := vidu.Bytes(bigPNG(t, 1000))
+	image := vidu.Bytes(testkit.BigPNG(t, 1000))
 	started := `{"id":"up_1","put_url":"https://store.example.com/put?sig=secret"}`
 	for name, tt := range map[string]struct {
 		answers map[string]string // by method and host
@@ -150,11 +151,11 @@ func TestUploadImageFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 				text := tt.answers[r.Method+" "+r.URL.Host]
 				var status int
 				fmt.Sscan(text[:3], &status)
-				return reply(r, status, text[4:])
+				return testkit.Reply(r, status, text[4:])
 			}))
 			_, err := client.UploadImage(t.Context(), image)
 			require.ErrorContains(t, err, tt.says)
@@ -162,7 +163,7 @@ func TestUploadImageFailures(t *testing.T) {
 				require.ErrorIs(t, err, tt.is)
 			}
 			assert.NotContains(t, err.Error(), "secret")
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 		})
 	}
 }
@@ -171,11 +172,11 @@ func TestUploadImageFailures(t *testing.T) {
 func TestUploadImageThatChanges(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "hero.png")
-	require.NoError(t, os.WriteFile(path, bigPNG(t, 1000), 0o600))
+	require.NoError(t, os.WriteFile(path, testkit.BigPNG(t, 1000), 0o600))
 	s := newStorage(t)
 	changing := http.DefaultTransport.(*http.Transport).Clone()
 	defer changing.CloseIdleConnections()
-	client := dial(t, s.api.URL, vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, s.api.URL, vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost {
 			assert.NoError(t, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0))) //nolint:testifylint // not the test's goroutine
 		}
@@ -193,7 +194,7 @@ func TestUploadImageThatChanges(t *testing.T) {
 func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
 	t.Parallel()
 	const link = "/put?sig=deadbeefsecret"
-	image := vidu.Bytes(bigPNG(t, 1000))
+	image := vidu.Bytes(testkit.BigPNG(t, 1000))
 	for name, tt := range map[string]struct{ contentType, body string }{
 		"message":     {"application/json", `{"code":403,"reason":"` + link + `","message":"no access to ` + link + `"}`},
 		"metadata":    {"application/json", `{"code":"` + link + `","metadata":{"trace_id":"` + link + `"}}`},
@@ -222,7 +223,7 @@ func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
 					io.WriteString(w, tt.body)
 				}))
 				t.Cleanup(api.Close)
-				_, err := dial(t, api.URL, vidu.WithOfficialAPI()).UploadImage(t.Context(), image)
+				_, err := newClient(t, api.URL, vidu.WithOfficialAPI()).UploadImage(t.Context(), image)
 				assertSecretFree(t, err)
 				failure, ok := errors.AsType[*vidu.APIError](err)
 				require.True(t, ok)
@@ -244,7 +245,7 @@ func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
 // TestUploadImageLinks: what could not be sent as it is, is not sent at all.
 func TestUploadImageLinks(t *testing.T) {
 	t.Parallel()
-	image := vidu.Bytes(bigPNG(t, 1000))
+	image := vidu.Bytes(testkit.BigPNG(t, 1000))
 	for link, says := range map[string]string{
 		"https://h/put?sig=a secret":   "the link is not a URL",
 		"https://h/put?sig=\x7fsecret": "the link is not a URL",
@@ -254,13 +255,13 @@ func TestUploadImageLinks(t *testing.T) {
 	} {
 		t.Run(link, func(t *testing.T) {
 			t.Parallel()
-			client := dial(t, "https://api.example.com", vidu.WithOfficialAPI(), through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
 				assert.Equal(t, http.MethodPost, r.Method, "sent to the storage")
 				text, err := json.Marshal(map[string]string{"id": "1", "put_url": link})
 				if err != nil {
 					return nil, err
 				}
-				return reply(r, 200, string(text))
+				return testkit.Reply(r, 200, string(text))
 			}))
 			_, err := client.UploadImage(t.Context(), image)
 			require.ErrorContains(t, err, says)
@@ -273,16 +274,16 @@ func TestUploadImageLinks(t *testing.T) {
 // TestUploadImageStalls has a storage that takes the connection and reads nothing.
 func TestUploadImageStalls(t *testing.T) {
 	t.Parallel()
-	w := newWire(t, nil, func(*wire, net.Conn) { <-t.Context().Done() })
+	w := testkit.Serve(t, nil, func(*testkit.Server, net.Conn) { <-t.Context().Done() })
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		_, err := io.Copy(io.Discard, r.Body)
 		assert.NoError(t, err)
 		fmt.Fprintf(rw, `{"id":"1","put_url":%q}`, w.URL)
 	}))
 	t.Cleanup(api.Close)
-	client := dial(t, api.URL, vidu.WithOfficialAPI(), vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Timeout: 300 * time.Millisecond}))
+	client := newClient(t, api.URL, vidu.WithOfficialAPI(), vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Timeout: 300 * time.Millisecond}))
 	began := time.Now()
-	_, err := client.UploadImage(t.Context(), vidu.Bytes(bigPNG(t, 8<<20)))
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 8<<20)))
 	require.ErrorContains(t, err, "deadline exceeded")
 	assert.Less(t, time.Since(began), 20*time.Second)
 }

@@ -50,7 +50,7 @@ var documented = map[vidu.Model]struct {
 // problemsOf are the fields that Validate complains about, each once.
 func problemsOf(t *testing.T, req *vidu.Reference2VideoRequest) []string {
 	t.Helper()
-	return slices.Compact(slices.Sorted(slices.Values(fieldsOf(t, req.Validate()))))
+	return slices.Compact(slices.Sorted(slices.Values(problemFields(t, req.Validate()))))
 }
 
 // only is the list with field or, when it is allowed, the empty list.
@@ -61,20 +61,18 @@ func only(field string, allowed bool) []string {
 	return []string{field}
 }
 
-func links(n int) []vidu.Media { return slices.Repeat([]vidu.Media{vidu.URL(imageLink)}, n) }
-
 func imagesRequest(model vidu.Model, images int) *vidu.Reference2VideoRequest {
-	return &vidu.Reference2VideoRequest{Model: model, Images: links(images), Prompt: "p"}
+	return &vidu.Reference2VideoRequest{Model: model, Images: imageLinks(images), Prompt: "p"}
 }
 
 // subjectsRequest has subjects with images only and subjects with a video only.
 func subjectsRequest(model vidu.Model, withImages, withVideos int) *vidu.Reference2VideoRequest {
 	req := &vidu.Reference2VideoRequest{Model: model, Prompt: "p"}
 	for i := range withImages {
-		req.Subjects = append(req.Subjects, vidu.Subject{Name: fmt.Sprint("i", i), Images: links(1)})
+		req.Subjects = append(req.Subjects, vidu.Subject{Name: fmt.Sprint("i", i), Images: imageLinks(1)})
 	}
 	for i := range withVideos {
-		req.Subjects = append(req.Subjects, vidu.Subject{Name: fmt.Sprint("v", i), Videos: links(1)})
+		req.Subjects = append(req.Subjects, vidu.Subject{Name: fmt.Sprint("v", i), Videos: imageLinks(1)})
 	}
 	return req
 }
@@ -117,7 +115,7 @@ func TestValidateKnowsWhoTakesVideos(t *testing.T) {
 			for images := 1; images <= 9; images++ {
 				for videos := 1; videos <= 4; videos++ {
 					req := imagesRequest(model, images)
-					req.Videos = links(videos)
+					req.Videos = imageLinks(videos)
 					got := problemsOf(t, req)
 					if doc.imagesWithVideos == 0 {
 						assert.Contains(t, got, "videos", "%d images, %d videos", images, videos)
@@ -150,7 +148,7 @@ func TestValidateKnowsWhoTakesSubjects(t *testing.T) {
 // subject is a request with one subject that lacks nothing, for edits.
 func subject(edit func(*vidu.Subject)) func(*vidu.Reference2VideoRequest) {
 	return func(req *vidu.Reference2VideoRequest) {
-		s := vidu.Subject{Name: "hero", Images: links(1)}
+		s := vidu.Subject{Name: "hero", Images: imageLinks(1)}
 		edit(&s)
 		req.Images, req.Subjects = nil, []vidu.Subject{s}
 	}
@@ -162,11 +160,13 @@ func TestValidateFields(t *testing.T) {
 		edit func(req *vidu.Reference2VideoRequest) // of a valid request to viduq2-pro
 		want []string
 	}{
-		"nothing":                    {edit: func(req *vidu.Reference2VideoRequest) {}},
-		"no model":                   {edit: func(req *vidu.Reference2VideoRequest) { req.Model = "" }, want: []string{"model"}},
-		"no images":                  {edit: func(req *vidu.Reference2VideoRequest) { req.Images = nil }, want: []string{"images"}},
-		"videos alone":               {edit: func(req *vidu.Reference2VideoRequest) { req.Images, req.Videos = nil, links(1) }, want: []string{"images"}},
-		"images and subjects":        {edit: func(req *vidu.Reference2VideoRequest) { req.Subjects = []vidu.Subject{{Name: "a", Images: links(1)}} }, want: []string{"subjects"}},
+		"nothing":      {edit: func(req *vidu.Reference2VideoRequest) {}},
+		"no model":     {edit: func(req *vidu.Reference2VideoRequest) { req.Model = "" }, want: []string{"model"}},
+		"no images":    {edit: func(req *vidu.Reference2VideoRequest) { req.Images = nil }, want: []string{"images"}},
+		"videos alone": {edit: func(req *vidu.Reference2VideoRequest) { req.Images, req.Videos = nil, imageLinks(1) }, want: []string{"images"}},
+		"images and subjects": {edit: func(req *vidu.Reference2VideoRequest) {
+			req.Subjects = []vidu.Subject{{Name: "a", Images: imageLinks(1)}}
+		}, want: []string{"subjects"}},
 		"duration below automatic":   {edit: func(req *vidu.Reference2VideoRequest) { req.Duration = -2 }, want: []string{"duration"}},
 		"duration below, any model":  {edit: func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = "viduq9", -2 }, want: []string{"duration"}},
 		"negative seed":              {edit: func(req *vidu.Reference2VideoRequest) { req.Seed = -1 }},
@@ -204,24 +204,24 @@ func TestValidateFields(t *testing.T) {
 		"subject, no name":           {edit: subject(func(s *vidu.Subject) { s.Name = "" }), want: []string{"subjects[0].name"}},
 		"subject, no media":          {edit: subject(func(s *vidu.Subject) { s.Images = nil }), want: []string{"subjects[0].images"}},
 		"subject, stored":            {edit: subject(func(s *vidu.Subject) { s.Images, s.ServerID = nil, "s1" })},
-		"subject, 3 images":          {edit: subject(func(s *vidu.Subject) { s.Images = links(3) })},
-		"subject, 4 images":          {edit: subject(func(s *vidu.Subject) { s.Images = links(4) }), want: []string{"subjects[0].images"}},
-		"subject, 2 images, 1 video": {edit: subject(func(s *vidu.Subject) { s.Images, s.Videos = links(2), links(1) })},
-		"subject, 3 images, 1 video": {edit: subject(func(s *vidu.Subject) { s.Images, s.Videos = links(3), links(1) }), want: []string{"subjects[0].images"}},
-		"subject, 2 videos":          {edit: subject(func(s *vidu.Subject) { s.Videos = links(2) }), want: []string{"subjects[0].videos"}},
+		"subject, 3 images":          {edit: subject(func(s *vidu.Subject) { s.Images = imageLinks(3) })},
+		"subject, 4 images":          {edit: subject(func(s *vidu.Subject) { s.Images = imageLinks(4) }), want: []string{"subjects[0].images"}},
+		"subject, 2 images, 1 video": {edit: subject(func(s *vidu.Subject) { s.Images, s.Videos = imageLinks(2), imageLinks(1) })},
+		"subject, 3 images, 1 video": {edit: subject(func(s *vidu.Subject) { s.Images, s.Videos = imageLinks(3), imageLinks(1) }), want: []string{"subjects[0].images"}},
+		"subject, 2 videos":          {edit: subject(func(s *vidu.Subject) { s.Videos = imageLinks(2) }), want: []string{"subjects[0].videos"}},
 		"subject, bad link":          {edit: subject(func(s *vidu.Subject) { s.Images = []vidu.Media{vidu.URL("x")} }), want: []string{"subjects[0].images[0]"}},
 		"subject, video, other model": {edit: func(req *vidu.Reference2VideoRequest) {
-			subject(func(s *vidu.Subject) { s.Videos = links(1) })(req)
+			subject(func(s *vidu.Subject) { s.Videos = imageLinks(1) })(req)
 			req.Model = vidu.ModelQ2
 		}, want: []string{"subjects[0].videos"}},
 		"4 subjects with images, 2 with both": {edit: func(req *vidu.Reference2VideoRequest) {
 			*req = *subjectsRequest(vidu.ModelQ2Pro, 4, 2)
-			req.Subjects[5].Images = links(1)
+			req.Subjects[5].Images = imageLinks(1)
 		}},
 		"everything at once": {
 			edit: func(req *vidu.Reference2VideoRequest) {
 				*req = vidu.Reference2VideoRequest{
-					Model: vidu.ModelQ1, Images: append(links(8), vidu.URL("x")), Videos: links(1), Duration: 6, Resolution: "360p",
+					Model: vidu.ModelQ1, Images: append(imageLinks(8), vidu.URL("x")), Videos: imageLinks(1), Duration: 6, Resolution: "360p",
 					WatermarkPosition: -1, WatermarkURL: "x", MetaData: "x", Payload: "\xff", CallbackURL: "x", OffPeak: true, Audio: new(true),
 					Extra: map[string]any{"seed": 1},
 				}

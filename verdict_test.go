@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // trial is a fault that happens to every attempt at a create, and what was seen of it.
@@ -30,11 +30,12 @@ type trial struct {
 	complete int64 // requests that the server could have acted on
 }
 
-func (w *wire) try(t *testing.T, ctx context.Context, client *vidu.Client, req *vidu.Reference2VideoRequest) trial { //nolint:revive // t first reads better
+// tryCreate sends req to w, which fails it.
+func tryCreate(t *testing.T, ctx context.Context, w *testkit.Server, client *vidu.Client, req *vidu.Reference2VideoRequest) trial { //nolint:revive // t first reads better
 	t.Helper()
 	task, err := client.Reference2Video(ctx, req)
 	require.Nil(t, task)
-	return trial{err: err, attempts: w.requests.Load(), complete: w.complete.Load()}
+	return trial{err: err, attempts: w.Requests.Load(), complete: w.Complete.Load()}
 }
 
 // createFaults makes, for each row of the policy, the failure that the row is about.
@@ -43,43 +44,43 @@ var createFaults = map[string]func(t *testing.T) trial{
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		w := newWire(t, nil, func(w *wire, conn net.Conn) {
-			w.requests.Add(1)
+		w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+			w.Requests.Add(1)
 			conn.Read(make([]byte, 1024)) //nolint:errcheck // the body has begun
 			cancel()
 			<-t.Context().Done() // and stalls: nobody reads on
 		})
-		got := w.try(t, ctx, dial(t, w.URL), bigRequest(t))
+		got := tryCreate(t, ctx, w, newClient(t, w.URL), bigRequest(t))
 		require.ErrorIs(t, got.err, context.Canceled)
 		return got
 	},
 	"no answer, medium unreadable or changed": func(t *testing.T) trial {
 		t.Helper()
-		w := newWire(t, nil, func(w *wire, conn net.Conn) {
-			w.requests.Add(1)
-			w.readRequest(conn)
+		w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+			w.Requests.Add(1)
+			w.ReadRequest(conn)
 		})
 		req := smallRequest()
-		req.Images = []vidu.Media{vidu.FS(&changingFS{files: []*fstest.MapFile{
-			{Data: bigPNG(t, 4000), ModTime: time.Unix(1, 0)}, {Data: bigPNG(t, 5000), ModTime: time.Unix(2, 0)},
+		req.Images = []vidu.Media{vidu.FS(&testkit.ChangingFS{Files: []*fstest.MapFile{
+			{Data: testkit.BigPNG(t, 4000), ModTime: time.Unix(1, 0)}, {Data: testkit.BigPNG(t, 5000), ModTime: time.Unix(2, 0)},
 		}}, "hero.png")}
-		got := w.try(t, t.Context(), dial(t, w.URL), req)
+		got := tryCreate(t, t.Context(), w, newClient(t, w.URL), req)
 		require.ErrorContains(t, got.err, "images[0] (hero.png): changed")
 		return trial{err: got.err, attempts: 1, complete: got.complete} // whether the server saw the connection is a race
 	},
 	"no answer, certificate or protocol wrong": func(t *testing.T) trial {
 		t.Helper()
-		w := &wire{}
+		w := &testkit.Server{}
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
-		server.Config.ErrorLog = quiet()
+		server.Config.ErrorLog = testkit.QuietLog()
 		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
-				w.requests.Add(1)
+				w.Requests.Add(1)
 			}
 		}
 		server.StartTLS()
 		t.Cleanup(server.Close)
-		return w.try(t, t.Context(), dial(t, server.URL), smallRequest())
+		return tryCreate(t, t.Context(), w, newClient(t, server.URL), smallRequest())
 	},
 	"no answer, host unknown": func(t *testing.T) trial {
 		t.Helper()
@@ -87,34 +88,34 @@ var createFaults = map[string]func(t *testing.T) trial{
 	},
 	"no answer, proxy wants a password": func(t *testing.T) trial {
 		t.Helper()
-		proxy := answering(t, http.StatusProxyAuthRequired, "")
+		proxy := testkit.ServeReply(t, http.StatusProxyAuthRequired, "")
 		proxyURL, err := url.Parse(strings.Replace(proxy.URL, "//", "//user:proxy-password@", 1))
 		require.NoError(t, err)
 		transport := &http.Transport{Proxy: http.ProxyURL(proxyURL)}
 		t.Cleanup(transport.CloseIdleConnections)
-		client := dial(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport}))
-		got := proxy.try(t, t.Context(), client, smallRequest())
+		client := newClient(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport}))
+		got := tryCreate(t, t.Context(), proxy, client, smallRequest())
 		require.NotContains(t, got.err.Error(), "proxy-password")
 		got.complete = 0 // CONNECT is not the create
 		return got
 	},
 	"no answer, request incomplete": func(t *testing.T) trial {
 		t.Helper()
-		w := newWire(t, nil, func(w *wire, conn net.Conn) {
-			w.requests.Add(1)
+		w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+			w.Requests.Add(1)
 			conn.Read(make([]byte, 64<<10)) //nolint:errcheck // a part of 14 MB
-			reset(conn)
+			testkit.Reset(conn)
 		})
-		return w.try(t, t.Context(), dial(t, w.URL), bigRequest(t))
+		return tryCreate(t, t.Context(), w, newClient(t, w.URL), bigRequest(t))
 	},
 	"no answer, request may have arrived": func(t *testing.T) trial {
 		t.Helper()
-		w := newWire(t, nil, func(w *wire, conn net.Conn) {
-			if w.readRequest(conn) {
-				reset(conn)
+		w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+			if w.ReadRequest(conn) {
+				testkit.Reset(conn)
 			}
 		})
-		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+		return tryCreate(t, t.Context(), w, newClient(t, w.URL), smallRequest())
 	},
 	"2xx that quotes a code after which a task may exist": answer(200, `{"code":400,"message":"operation in process, please retry later"}`),
 
@@ -123,18 +124,18 @@ var createFaults = map[string]func(t *testing.T) trial{
 	"3xx or 4xx that quotes such a code":   answer(400, `{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`),
 	"4xx, of which not all could be read": func(t *testing.T) trial {
 		t.Helper()
-		w := newWire(t, nil, func(w *wire, conn net.Conn) {
-			if w.readRequest(conn) {
+		w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+			if w.ReadRequest(conn) {
 				io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\n"+`{"code":400,"message":"operation in pro`)
 			}
 		})
-		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+		return tryCreate(t, t.Context(), w, newClient(t, w.URL), smallRequest())
 	},
 	"redirect, never followed":          answer(307, ""),
 	"408, request incomplete":           answerEarly("408 Request Timeout"),
 	"408":                               answer(408, ""),
-	"409, a twin may exist":             answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
-	"499, given up midway":              answer(499, ""),
+	"409, a duplicate task may exist":   answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
+	"499, abandoned midway":             answer(499, ""),
 	"417, our Expect is not understood": answerEarly("417 Expectation Failed"),
 	"425, not processed by definition":  answer(425, ""),
 	"429, out of money":                 answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
@@ -149,16 +150,16 @@ var createFaults = map[string]func(t *testing.T) trial{
 func answer(status int, body string) func(t *testing.T) trial {
 	return func(t *testing.T) trial {
 		t.Helper()
-		w := answering(t, status, body)
-		return w.try(t, t.Context(), dial(t, w.URL), smallRequest())
+		w := testkit.ServeReply(t, status, body)
+		return tryCreate(t, t.Context(), w, newClient(t, w.URL), smallRequest())
 	}
 }
 
 func answerEarly(status string) func(t *testing.T) trial {
 	return func(t *testing.T) trial {
 		t.Helper()
-		w := answeringEarly(t, status)
-		got := w.try(t, t.Context(), dial(t, w.URL), bigRequest(t))
+		w := testkit.ServeEarlyReply(t, status)
+		got := tryCreate(t, t.Context(), w, newClient(t, w.URL), bigRequest(t))
 		failure, ok := errors.AsType[*vidu.APIError](got.err)
 		require.True(t, ok, "%v", got.err)
 		require.Equal(t, status[:3], strconv.Itoa(failure.StatusCode))
@@ -170,12 +171,12 @@ func answerEarly(status string) func(t *testing.T) trial {
 // dialling fails every connection with err.
 func dialling(t *testing.T, err error) trial {
 	t.Helper()
-	w := &wire{}
+	w := &testkit.Server{}
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		w.requests.Add(1)
+		w.Requests.Add(1)
 		return nil, err
 	}}
-	return w.try(t, t.Context(), dial(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport})), smallRequest())
+	return tryCreate(t, t.Context(), w, newClient(t, "https://gateway.invalid", vidu.WithHTTPClient(&http.Client{Transport: transport})), smallRequest())
 }
 
 // TestCreateRules walks the policy: every row is made to happen over real connections.
@@ -190,12 +191,12 @@ func TestCreateRules(t *testing.T) {
 			require.Error(t, got.err)
 			assert.Equal(t, rule.Verdict == vidu.Ambiguous, errors.Is(got.err, vidu.ErrMaybeCreated), "%v", got.err)
 			wantAttempts := int64(1)
-			if rule.Verdict == vidu.Again {
+			if rule.Verdict == vidu.Retry {
 				wantAttempts = 3
 				assert.True(t, got.complete == 0 || rule.From == 429 || rule.From == 425, "sent again though the server had it all")
 			}
 			assert.Equal(t, wantAttempts, got.attempts)
-			assertHarmless(t, got.err)
+			testkit.AssertHarmless(t, got.err)
 			if doubt, ok := errors.AsType[*vidu.MaybeCreatedError](got.err); ok {
 				assert.Equal(t, "job-42", doubt.Payload)
 				assert.WithinRange(t, time.Now(), doubt.From, doubt.To.Add(time.Minute))
@@ -218,32 +219,6 @@ func TestCreateRulesCoverEveryStatus(t *testing.T) {
 		})
 		assert.True(t, covered, "status %d", status)
 	}
-}
-
-// assertHarmless checks what holds for every error of this package.
-func assertHarmless(t *testing.T, err error) {
-	t.Helper()
-	for _, text := range []string{err.Error(), fmt.Sprintf("%v", err), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err), fmt.Sprintf("%s", err)} {
-		assert.NotContains(t, text, testKey)
-	}
-	text := err.Error()
-	assert.LessOrEqual(t, len(text), 500)
-	assert.NotContains(t, text, "\n")
-	assert.NotContains(t, text, "<html")
-	assert.True(t, strings.HasPrefix(text, "vidu: "), text)
-	assert.Equal(t, 1, strings.Count(text, "vidu: "), text)
-}
-
-// changingFS gives out another file at every look: one look is a Stat and an Open.
-type changingFS struct {
-	files []*fstest.MapFile
-	looks int
-}
-
-func (c *changingFS) Open(name string) (fs.File, error) {
-	file := c.files[min(c.looks/2, len(c.files)-1)]
-	c.looks++
-	return fstest.MapFS{name: file}.Open(name)
 }
 
 func TestRetryDelay(t *testing.T) {

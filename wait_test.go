@@ -19,64 +19,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
-
-const (
-	processing = `{"id":"1","state":"processing"}`
-	succeeded  = `{"id":"1","state":"success","creations":[{"id":"9","url":"https://h/x.mp4"}]}`
-)
-
-// ended is a context that is over.
-func ended(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
-}
-
-func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in virtual time
-
-// script answers the n-th question, from 0.
-type script func(r *http.Request, n int) (*http.Response, error)
-
-// polls plays a script and records when the API was asked, from the start of the test.
-type polls struct {
-	started time.Time
-	answer  script
-
-	mu sync.Mutex
-	at []time.Duration
-}
-
-func (p *polls) RoundTrip(r *http.Request) (*http.Response, error) {
-	p.mu.Lock()
-	p.at = append(p.at, time.Since(p.started))
-	n := len(p.at) - 1
-	p.mu.Unlock()
-	return p.answer(r, n)
-}
-
-// polled is a client without retries whose answers come from a script. It belongs into a synctest bubble.
-func polled(t *testing.T, answer script) (*vidu.Client, *polls) {
-	t.Helper()
-	p := &polls{started: time.Now(), answer: answer}
-	return dial(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: p})), p
-}
-
-// replies gives one body after the other, and the last one for ever.
-func replies(bodies ...string) script {
-	return func(r *http.Request, n int) (*http.Response, error) {
-		return reply(r, http.StatusOK, bodies[min(n, len(bodies)-1)])
-	}
-}
 
 func TestWatch_YieldsEachChangeOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, p := polled(t, replies(
+		client, p := scriptedClient(t, replyScript(
 			`{"state":"created"}`, `{"state":"created"}`, `{"state":"queueing"}`, `{"state":"QUEUEING"}`, `{"status":"cooking"}`,
 			`{"state":"processing","progress":0}`, `{"state":"processing","progress":40}`, `{"state":"processing","progress":"40%"}`,
-			`{"state":"processing","progress":20}`, succeeded, `{"state":"never asked for"}`,
+			`{"state":"processing","progress":20}`, succeededReply, `{"state":"never asked for"}`,
 		))
 		var told []string
 		progress := vidu.WithProgress(func(task *vidu.Task) { told = append(told, fmt.Sprint(task.State, " ", task.Progress)) })
@@ -95,7 +47,7 @@ func TestWatch_YieldsEachChangeOnce(t *testing.T) {
 func TestWatch_BreakEndsIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, p := polled(t, replies(processing))
+		client, p := scriptedClient(t, replyScript(processingReply))
 		watch := client.Watch(t.Context(), "1")
 		for range 2 { // a sequence can be gone through again
 			for task, err := range watch {
@@ -110,7 +62,7 @@ func TestWatch_BreakEndsIt(t *testing.T) {
 
 func TestWatch_YieldsAFailedTaskWithoutError(t *testing.T) {
 	t.Parallel()
-	client := answered(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
+	client := clientWithReply(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
 	count := 0
 	for task, err := range client.Watch(t.Context(), "1") {
 		require.NoError(t, err)
@@ -133,10 +85,10 @@ func TestWait_TaskError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := answered(t, http.StatusOK, tt.body).Wait(t.Context(), "1")
+			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(t.Context(), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
-			assertHarmless(t, err)
+			testkit.AssertHarmless(t, err)
 			assert.Same(t, task, failure.Task)
 			assert.Equal(t, "1", task.ID)
 			assert.Equal(t, tt.code, task.ErrCode)
@@ -157,19 +109,19 @@ func TestWait_ContextEnds(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		limit  func(context.Context) (context.Context, context.CancelFunc)
-		answer script
+		answer replyFunc
 		is     error
 		ends   string // of the text
 		state  vidu.State
 	}{
-		"deadline":       {timedOut, replies(processing), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
-		"cancelled":      {cancelled, replies(processing), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
-		"unknown state":  {timedOut, replies(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
+		"deadline":       {timedOut, replyScript(processingReply), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
+		"cancelled":      {cancelled, replyScript(processingReply), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
+		"unknown state":  {timedOut, replyScript(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
 		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page, not an answer of the API", ""},
 		"429 for ever":   {cancelled, outage(time.Hour, saying(429, `{"reason":"TooManyRequests","message":"slowly"}`)), context.Canceled, "HTTP 429 TooManyRequests: slowly", ""},
 		"hanging request": {timedOut, func(r *http.Request, n int) (*http.Response, error) {
 			if n == 0 {
-				return reply(r, 200, processing)
+				return testkit.Reply(r, 200, processingReply)
 			}
 			<-r.Context().Done()
 			return nil, r.Context().Err()
@@ -182,13 +134,13 @@ func TestWait_ContextEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, tt.answer)
+				client, p := scriptedClient(t, tt.answer)
 				ctx, cancel := tt.limit(t.Context())
 				defer cancel()
 				task, err := client.Wait(ctx, "1")
 				require.ErrorIs(t, err, tt.is)
 				assert.True(t, strings.HasSuffix(err.Error(), tt.ends), err.Error())
-				assertHarmless(t, err)
+				testkit.AssertHarmless(t, err)
 				assert.NotErrorAs(t, err, new(*vidu.APIError))
 				assert.Equal(t, time.Minute, time.Since(p.started))
 				assert.Less(t, p.at[len(p.at)-1], time.Minute, "nothing is asked after the end")
@@ -205,18 +157,18 @@ func TestWait_ContextEnds(t *testing.T) {
 
 func TestWait_ContextIsOverAlready(t *testing.T) {
 	t.Parallel()
-	_, err := answered(t, http.StatusOK, processing).Wait(ended(t), "1")
+	_, err := clientWithReply(t, http.StatusOK, processingReply).Wait(canceledContext(t), "1")
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "waiting for task 1")
 }
 
 // outage answers with fault until the time is over, and then with success.
-func outage(until time.Duration, fault roundTrip) script {
-	return turning(until, fault, saying(http.StatusOK, succeeded))
+func outage(until time.Duration, fault testkit.RoundTrip) replyFunc {
+	return turning(until, fault, saying(http.StatusOK, succeededReply))
 }
 
 // turning answers in one way until the time is over, and then in another.
-func turning(after time.Duration, before, then roundTrip) script {
+func turning(after time.Duration, before, then testkit.RoundTrip) replyFunc {
 	var started time.Time
 	var once sync.Once
 	return func(r *http.Request, n int) (*http.Response, error) {
@@ -229,21 +181,21 @@ func turning(after time.Duration, before, then roundTrip) script {
 }
 
 // seenFirst answers once with a task that is being processed.
-func seenFirst(then script) script {
+func seenFirst(then replyFunc) replyFunc {
 	return func(r *http.Request, n int) (*http.Response, error) {
 		if n == 0 {
-			return reply(r, http.StatusOK, processing)
+			return testkit.Reply(r, http.StatusOK, processingReply)
 		}
 		return then(r, n-1)
 	}
 }
 
 // saying is a fault that is an answer; breaking is one that is none.
-func saying(status int, body string) roundTrip {
-	return func(r *http.Request) (*http.Response, error) { return reply(r, status, body) }
+func saying(status int, body string) testkit.RoundTrip {
+	return func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }
 }
 
-func breaking(err error) roundTrip {
+func breaking(err error) testkit.RoundTrip {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
 }
 
@@ -252,7 +204,7 @@ func TestWait_RidesOut(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	unknownHost := &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", IsNotFound: true}}
 	certificate := &tls.CertificateVerificationError{Err: errors.New("expired")}
-	for name, answer := range map[string]script{
+	for name, answer := range map[string]replyFunc{
 		"502 pages for an hour":           outage(time.Hour, saying(502, "<html>Bad Gateway</html>")),
 		"503":                             outage(time.Hour, saying(503, "")),
 		"524":                             outage(time.Hour, saying(524, "")),
@@ -274,17 +226,17 @@ func TestWait_RidesOut(t *testing.T) {
 		"success with an empty link":      outage(10*time.Second, saying(200, `{"state":"success","creations":[{"url":""}]}`)),
 		"unknown states":                  outage(time.Hour, saying(200, `{"state":"scheduling"}`)),
 		"no state":                        outage(time.Hour, saying(200, `{"id":"1"}`)),
-		"states that go back":             replies(processing, `{"state":"queueing"}`, processing, `{"state":"created"}`, succeeded),
-		"success taken back":              replies(`{"state":"success"}`, processing, succeeded),
-		"link in fail_reason":             replies(`{"code":"success","data":{"task_id":"1","status":"SUCCESS","progress":"100%","fail_reason":"https://h/x.mp4"}}`),
-		"bad replies, but not in a row":   replies("<html>", "{", "x", "", processing, "<html>", "{", "x", "", succeeded),
+		"states that go back":             replyScript(processingReply, `{"state":"queueing"}`, processingReply, `{"state":"created"}`, succeededReply),
+		"success taken back":              replyScript(`{"state":"success"}`, processingReply, succeededReply),
+		"link in fail_reason":             replyScript(`{"code":"success","data":{"task_id":"1","status":"SUCCESS","progress":"100%","fail_reason":"https://h/x.mp4"}}`),
+		"bad replies, but not in a row":   replyScript("<html>", "{", "x", "", processingReply, "<html>", "{", "x", "", succeededReply),
 		"reply that breaks off":           outage(time.Minute, breakingOff),
-		"many kinds of failure, then all": replies(`{"state":"success"}`, "", processing, `{"state":"cooking"}`, "null", succeeded),
+		"many kinds of failure, then all": replyScript(`{"state":"success"}`, "", processingReply, `{"state":"cooking"}`, "null", succeededReply),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, _ := polled(t, answer)
+				client, _ := scriptedClient(t, answer)
 				task, err := client.Wait(t.Context(), "1")
 				require.NoError(t, err)
 				video, ok := task.Video()
@@ -297,18 +249,18 @@ func TestWait_RidesOut(t *testing.T) {
 
 // breakingOff is N23: the connection closes in the middle of the answer.
 func breakingOff(r *http.Request) (*http.Response, error) {
-	resp, err := reply(r, http.StatusOK, "")
-	resp.Body, resp.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(processing[:20]), failing{io.ErrUnexpectedEOF})), 100
+	resp, err := testkit.Reply(r, http.StatusOK, "")
+	resp.Body, resp.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(processingReply[:20]), testkit.FailingReader{Err: io.ErrUnexpectedEOF})), 100
 	return resp, err
 }
 
 func TestWait_EndsWithAnError(t *testing.T) {
 	t.Parallel()
-	always := func(fault roundTrip) script {
+	always := func(fault testkit.RoundTrip) replyFunc {
 		return outage(1000*time.Hour, fault)
 	}
 	for name, tt := range map[string]struct {
-		answer script
+		answer replyFunc
 		polls  int
 		says   string
 		state  vidu.State // of the task that comes with the error; "" for none
@@ -325,20 +277,20 @@ func TestWait_EndsWithAnError(t *testing.T) {
 		"certificate":                {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
 		"host unknown":               {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
 		"http peer":                  {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
-		"success without a link":     {replies(processing, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
-		"success with null":          {replies(`{"state":"success","creations":null}`), 5, "has no link", "success"},
-		"web page":                   {replies("<html>"), 5, "it is a web page", ""},
-		"web page, task seen":        {seenFirst(replies("<html>")), 6, "it is a web page", "processing"},
-		"error with status 200":      {replies(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
+		"success without a link":     {replyScript(processingReply, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
+		"success with null":          {replyScript(`{"state":"success","creations":null}`), 5, "has no link", "success"},
+		"web page":                   {replyScript("<html>"), 5, "it is a web page", ""},
+		"web page, task seen":        {seenFirst(replyScript("<html>")), 6, "it is a web page", "processing"},
+		"error with status 200":      {replyScript(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
 		"gzip that nobody asked for": {always(compressed), 5, "encoded as gzip", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, tt.answer)
+				client, p := scriptedClient(t, tt.answer)
 				task, err := client.Wait(t.Context(), "1")
 				require.ErrorContains(t, err, tt.says)
-				assertHarmless(t, err)
+				testkit.AssertHarmless(t, err)
 				assert.Len(t, p.at, tt.polls)
 				assert.Equal(t, time.Since(p.started), p.at[len(p.at)-1], "at once after the last answer")
 				if tt.state == "" {
@@ -353,7 +305,7 @@ func TestWait_EndsWithAnError(t *testing.T) {
 }
 
 func compressed(r *http.Request) (*http.Response, error) {
-	resp, err := reply(r, http.StatusOK, "\x1f\x8b")
+	resp, err := testkit.Reply(r, http.StatusOK, "\x1f\x8b")
 	resp.Header.Set("Content-Encoding", "gzip")
 	return resp, err
 }
@@ -368,11 +320,11 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			asked := 0
-			client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 				if asked++; asked < 4 {
-					return reply(r, 200, body)
+					return testkit.Reply(r, 200, body)
 				}
-				return reply(r, 200, `{"code":"success","data":{"task_id":"1","status":"FAILURE","fail_reason":"no"}}`)
+				return testkit.Reply(r, 200, `{"code":"success","data":{"task_id":"1","status":"FAILURE","fail_reason":"no"}}`)
 			}))
 			task, err := client.Wait(t.Context(), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
@@ -387,17 +339,17 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 func TestWait_NotFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		answer script
+		answer replyFunc
 		from   time.Duration
 	}{
 		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
 		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
-		"found for two minutes": {turning(2*time.Minute, saying(200, processing), saying(404, "")), 2 * time.Minute},
+		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, tt.answer)
+				client, p := scriptedClient(t, tt.answer)
 				_, err := client.Wait(t.Context(), "1")
 				require.ErrorIs(t, err, vidu.ErrNotFound)
 				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
@@ -422,11 +374,11 @@ func TestWait_RetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+				client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
 					if n > 0 {
-						return reply(r, http.StatusOK, succeeded)
+						return testkit.Reply(r, http.StatusOK, succeededReply)
 					}
-					resp, err := reply(r, http.StatusTooManyRequests, "")
+					resp, err := testkit.Reply(r, http.StatusTooManyRequests, "")
 					resp.Header.Set("Retry-After", tt.header)
 					return resp, err
 				})
@@ -456,7 +408,7 @@ func TestWait_Schedule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, replies(processing, processing, processing, processing, succeeded))
+				client, p := scriptedClient(t, replyScript(processingReply, processingReply, processingReply, processingReply, succeededReply))
 				client.SetJitter(func() float64 { return 0.5 })
 				_, err := client.Wait(t.Context(), "1", tt.opts...)
 				require.NoError(t, err)
@@ -473,7 +425,7 @@ func TestWait_Schedule(t *testing.T) {
 func TestWait_DefaultScheduleStopsGrowing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, p := polled(t, outage(48*time.Hour, saying(200, processing)))
+		client, p := scriptedClient(t, outage(48*time.Hour, saying(200, processingReply)))
 		client.SetJitter(func() float64 { return 0.5 })
 		_, err := client.Wait(t.Context(), "1")
 		require.NoError(t, err)
@@ -493,7 +445,7 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 			assert.Nil(t, task)
 		})
 	}
-	task, err := answered(t, http.StatusOK, succeeded).Wait(context.Context(nil), "..")
+	task, err := clientWithReply(t, http.StatusOK, succeededReply).Wait(context.Context(nil), "..")
 	require.EqualError(t, err, "vidu: the context is nil")
 	assert.Nil(t, task)
 }
@@ -501,18 +453,18 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 // An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as off-peak.
 func TestWait_PausesInAnOutage(t *testing.T) {
 	t.Parallel()
-	for name, first := range map[string]string{"new": processing, "off-peak": `{"state":"queueing","off_peak":true}`} {
+	for name, first := range map[string]string{"new": processingReply, "off-peak": `{"state":"queueing","off_peak":true}`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+				client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
 					switch {
 					case n == 0:
-						return reply(r, http.StatusOK, first)
+						return testkit.Reply(r, http.StatusOK, first)
 					case n < 10:
-						return reply(r, http.StatusBadGateway, "")
+						return testkit.Reply(r, http.StatusBadGateway, "")
 					}
-					return reply(r, http.StatusOK, succeeded)
+					return testkit.Reply(r, http.StatusOK, succeededReply)
 				})
 				_, err := client.Wait(t.Context(), "1")
 				require.NoError(t, err)
@@ -531,16 +483,16 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		created := 0
 		var since time.Time
-		client, p := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
+		client, p := scriptedClient(t, func(r *http.Request, _ int) (*http.Response, error) {
 			switch {
 			case r.Method == http.MethodPost:
 				created++
 				since = time.Now()
-				return reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
+				return testkit.Reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
 			case time.Since(since) < 20*time.Second:
-				return reply(r, http.StatusOK, processing)
+				return testkit.Reply(r, http.StatusOK, processingReply)
 			}
-			return reply(r, http.StatusOK, succeeded)
+			return testkit.Reply(r, http.StatusOK, succeededReply)
 		})
 		for n := range 10 {
 			task, err := client.Reference2Video(t.Context(), smallRequest())
@@ -572,8 +524,8 @@ func TestWait_PanicsPass(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for name, wait := range waits {
-				client := answered(t, http.StatusOK, processing)
+			for name, wait := range waitCalls {
+				client := clientWithReply(t, http.StatusOK, processingReply)
 				assert.PanicsWithValue(t, "hook", func() { _ = wait(t.Context(), client, opt) }, name)
 				assert.Zero(t, client.Waiting())
 			}
@@ -585,12 +537,12 @@ func TestWait_PanicsPass(t *testing.T) {
 func TestWait_ThousandAreCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			if strings.Contains(r.URL.Path, "odd") { // these hang in the request, the others in the pause
 				<-r.Context().Done()
 				return nil, r.Context().Err()
 			}
-			return reply(r, http.StatusOK, processing)
+			return testkit.Reply(r, http.StatusOK, processingReply)
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		errs := make([]error, 1000)
@@ -598,7 +550,7 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 		for i := range errs {
 			waits.Go(func() { _, errs[i] = client.Wait(ctx, []string{"even", "odd"}[i%2]) })
 		}
-		pass(time.Minute + time.Second)
+		testkit.Pass(time.Minute + time.Second)
 		cancelled := time.Now()
 		cancel()
 		waits.Wait()
@@ -613,7 +565,7 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 func TestPollDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := polled(t, replies(processing))
+		client, _ := scriptedClient(t, replyScript(processingReply))
 		client.SetJitter(func() float64 { return 0.5 })
 		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
 		client.Teach(8, 30*time.Second)
@@ -632,7 +584,7 @@ func TestPollDelay(t *testing.T) {
 func TestWatch_FirstAnswerIsACopy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := polled(t, replies(succeeded))
+		client, _ := scriptedClient(t, replyScript(succeededReply))
 		client.Teach(8, 30*time.Second)
 		var task vidu.Task
 		require.NoError(t, task.UnmarshalJSON([]byte(`{"state":"created","credits":4}`)))
@@ -656,7 +608,7 @@ func TestWatch_LongRepliesAreNotKept(t *testing.T) {
 	t.Parallel()
 	for size, kept := range map[int]bool{100: true, 5000: false} {
 		synctest.Test(t, func(t *testing.T) {
-			client, p := polled(t, replies(succeeded))
+			client, p := scriptedClient(t, replyScript(succeededReply))
 			client.Teach(8, 30*time.Second)
 			var task vidu.Task
 			require.NoError(t, task.UnmarshalJSON([]byte(`{"id":"1","state":"created","payload":"`+strings.Repeat("x", size)+`"}`)))

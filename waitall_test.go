@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -60,16 +61,16 @@ func (f *farm) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if f.instead != nil {
 		if status, body := f.instead(r); status != 0 {
-			resp, err := reply(r, status, body)
+			resp, err := testkit.Reply(r, status, body)
 			resp.Header = cmp.Or(&f.header, &resp.Header).Clone()
 			return resp, err
 		}
 	}
 	if isList(r) {
-		return reply(r, http.StatusOK, f.list(r.URL.Query()["task_ids"]))
+		return testkit.Reply(r, http.StatusOK, f.list(r.URL.Query()["task_ids"]))
 	}
 	status, body := f.task(path.Base(path.Dir(r.URL.Path)))
-	return reply(r, status, body)
+	return testkit.Reply(r, status, body)
 }
 
 func isList(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tasks") }
@@ -153,7 +154,7 @@ func (f *farm) lists() (lists, singles []question) {
 func (f *farm) client(t *testing.T, opts ...vidu.Option) *vidu.Client {
 	t.Helper()
 	f.started = time.Now()
-	client, err := vidu.NewClient("https://gateway.example.com", testKey, append(opts, vidu.WithHTTPClient(&http.Client{Transport: f}))...)
+	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, append(opts, vidu.WithHTTPClient(&http.Client{Transport: f}))...)
 	require.NoError(t, err)
 	return client
 }
@@ -249,7 +250,7 @@ func TestWaitAll_OneResultForEachID(t *testing.T) {
 				continue
 			}
 			require.ErrorContains(t, o.err, says)
-			assertHarmless(t, o.err)
+			testkit.AssertHarmless(t, o.err)
 			failure, ok := errors.AsType[*vidu.TaskError](o.err)
 			assert.Equal(t, o.task.ID == "2", ok)
 			if ok {
@@ -274,9 +275,9 @@ func TestWaitAll_OneResultForEachID(t *testing.T) {
 
 func TestWaitAll_None(t *testing.T) {
 	t.Parallel()
-	assert.Empty(t, collect(t.Context(), answered(t, 200, succeeded), nil))
+	assert.Empty(t, collect(t.Context(), clientWithReply(t, 200, succeededReply), nil))
 	var none *vidu.Client
-	for _, o := range append(collect(t.Context(), none, []string{"1", "2"}), collect(nil, answered(t, 200, succeeded), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
+	for _, o := range append(collect(t.Context(), none, []string{"1", "2"}), collect(nil, clientWithReply(t, 200, succeededReply), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
 		require.Error(t, o.err)
 		assert.Contains(t, []string{"1", "2"}, o.task.ID)
 	}
@@ -325,7 +326,7 @@ func TestWaitAll_ContextIsOverAlready(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := farming(3, func(int) time.Duration { return 0 })
-		all := collect(ended(t), f.client(t), []string{"0", "?", "1", "2"})
+		all := collect(canceledContext(t), f.client(t), []string{"0", "?", "1", "2"})
 		require.Len(t, all, 4)
 		require.ErrorContains(t, all[0].err, "is not a task id")
 		for _, o := range all[1:] {
@@ -344,7 +345,7 @@ func TestWaitAll_AnswersAtTheEndAreHandedOver(t *testing.T) {
 		defer cancel()
 		good := 0
 		for _, err := range f.client(t).WaitAll(ctx, numbered(5), vidu.WithMaxPollRate(math.Inf(1))) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			if err == nil {
 				good++
 			}
@@ -406,7 +407,7 @@ func TestWaitAll_Break(t *testing.T) {
 				f.instead = func(r *http.Request) (int, string) {
 					if name == "while queries hang" && path.Base(path.Dir(r.URL.Path)) != "0" {
 						<-r.Context().Done()
-						pass(time.Second) // it takes its time to end
+						testkit.Pass(time.Second) // it takes its time to end
 					}
 					return 0, ""
 				}
@@ -417,7 +418,7 @@ func TestWaitAll_Break(t *testing.T) {
 						assert.Equal(t, tt.first, task.ID)
 						assert.Equal(t, tt.first == "?", err != nil)
 						count++
-						pass(time.Minute)
+						testkit.Pass(time.Minute)
 						if tt.leave != nil {
 							tt.leave()
 						}
@@ -433,7 +434,7 @@ func TestWaitAll_Break(t *testing.T) {
 				assert.Zero(t, client.Waiting())
 				assert.Zero(t, f.busy(), "what was under way has ended")
 				asked := f.count()
-				pass(time.Hour)
+				testkit.Pass(time.Hour)
 				assert.Equal(t, asked, f.count())
 			})
 		})
@@ -566,7 +567,7 @@ func TestWaitAll_FloodOfWakes(t *testing.T) {
 		defer stop()
 		go func() {
 			for ctx.Err() == nil {
-				pass(5 * time.Millisecond)
+				testkit.Pass(5 * time.Millisecond)
 				for n := range named {
 					client.WakeUnverified(strconv.Itoa(n))
 				}
@@ -581,7 +582,7 @@ func TestWaitAll_FloodOfWakes(t *testing.T) {
 		}
 		assert.Equal(t, 100-named, ended)
 		stop()
-		pass(time.Second) // for the flood to end
+		testkit.Pass(time.Second) // for the flood to end
 	})
 }
 
@@ -658,9 +659,9 @@ func TestWaitAll_SlowCaller(t *testing.T) {
 			require.NoError(t, err)
 			assert.False(t, seen[task.ID])
 			seen[task.ID] = true
-			pass(time.Second) // what is under way is answered
+			testkit.Pass(time.Second) // what is under way is answered
 			asked := f.count()
-			pass(10 * time.Minute)
+			testkit.Pass(10 * time.Minute)
 			assert.Equal(t, asked, f.count())
 		}
 		assert.Len(t, seen, 30)
@@ -924,7 +925,7 @@ func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := farming(100, func(int) time.Duration { return 2 * time.Minute })
 		f.started = time.Now()
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			if at := time.Since(f.started); at > 2*time.Second && at < 3*time.Second {
 				return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 			}

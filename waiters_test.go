@@ -15,16 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // A wake-up has Wait, Watch and WaitAll ask at once.
 func TestWake_AsksAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, outage(7*time.Minute, saying(http.StatusOK, processing)))
+				client, p := scriptedClient(t, outage(7*time.Minute, saying(http.StatusOK, processingReply)))
 				time.AfterFunc(7*time.Minute, func() { client.Wake("1") })
 				time.AfterFunc(8*time.Minute, func() { client.Wake("another") })
 				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
@@ -36,8 +37,8 @@ func TestWake_AsksAtOnce(t *testing.T) {
 	}
 }
 
-// waits are the ways to wait for task 1.
-var waits = map[string]func(ctx context.Context, client *vidu.Client, opts ...vidu.WaitOption) error{
+// waitCalls are the ways to wait for task 1.
+var waitCalls = map[string]func(ctx context.Context, client *vidu.Client, opts ...vidu.WaitOption) error{
 	"Wait": func(ctx context.Context, client *vidu.Client, opts ...vidu.WaitOption) error {
 		_, err := client.Wait(ctx, "1", opts...)
 		return err
@@ -63,13 +64,13 @@ var waits = map[string]func(ctx context.Context, client *vidu.Client, opts ...vi
 // A callback that comes while its task is being asked for is not lost: the answer may be older. Many are as good as one.
 func TestWake_WhileBeingAskedFor(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+				client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
 					time.Sleep(time.Second) //nolint:forbidigo // in virtual time
-					return reply(r, http.StatusOK, []string{processing, processing, succeeded}[n])
+					return testkit.Reply(r, http.StatusOK, []string{processingReply, processingReply, succeededReply}[n])
 				})
 				for range 100 {
 					time.AfterFunc(500*time.Millisecond, func() { client.Wake("1") })
@@ -85,11 +86,11 @@ func TestWake_WhileBeingAskedFor(t *testing.T) {
 // A callback tells when a task ended better than any query.
 func TestWake_TeachesTheMoment(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, _ := polled(t, outage(20*time.Minute, saying(http.StatusOK, processing)))
+				client, _ := scriptedClient(t, outage(20*time.Minute, saying(http.StatusOK, processingReply)))
 				client.SetJitter(func() float64 { return 0.5 })
 				client.Remember(&vidu.Task{ID: "1"}, true)
 				before := client.PollDelay(&vidu.Task{}, time.Minute)
@@ -105,11 +106,11 @@ func TestWake_TeachesTheMoment(t *testing.T) {
 func TestWake_Flood(t *testing.T) {
 	t.Parallel()
 	for how, wake := range map[string]func(*vidu.Client, string){"genuine": (*vidu.Client).Wake, "unverified": (*vidu.Client).WakeUnverified} {
-		for name, wait := range waits {
+		for name, wait := range waitCalls {
 			t.Run(how+" "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					client, p := polled(t, outage(time.Minute, saying(http.StatusOK, processing)))
+					client, p := scriptedClient(t, outage(time.Minute, saying(http.StatusOK, processingReply)))
 					go pester(client, wake)
 					require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Minute)))
 					assert.InDelta(t, 23, len(p.at), 2)
@@ -123,7 +124,7 @@ func TestWake_Flood(t *testing.T) {
 // pester wakes task 1 every 10 ms for 20 seconds.
 func pester(client *vidu.Client, wake func(*vidu.Client, string)) {
 	for range 2000 {
-		pass(10 * time.Millisecond)
+		testkit.Pass(10 * time.Millisecond)
 		wake(client, "1")
 	}
 }
@@ -131,16 +132,16 @@ func pester(client *vidu.Client, wake func(*vidu.Client, string)) {
 // Callbacks do not override a server that asked for a pause.
 func TestWake_AfterRetryAfter(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 			t.Run(name+" "+strconv.Itoa(status), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+					client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
 						if n > 0 {
-							return reply(r, http.StatusOK, succeeded)
+							return testkit.Reply(r, http.StatusOK, succeededReply)
 						}
-						resp, err := reply(r, status, "")
+						resp, err := testkit.Reply(r, status, "")
 						resp.Header.Set("Retry-After", "40")
 						return resp, err
 					})
@@ -172,8 +173,8 @@ func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var ends time.Time
-				client, _ := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
-					return reply(r, http.StatusOK, map[bool]string{true: succeeded, false: processing}[!time.Now().Before(ends)])
+				client, _ := scriptedClient(t, func(r *http.Request, _ int) (*http.Response, error) {
+					return testkit.Reply(r, http.StatusOK, map[bool]string{true: succeededReply, false: processingReply}[!time.Now().Before(ends)])
 				})
 				for n, want := range tt.relies {
 					id := strconv.Itoa(n)
@@ -193,13 +194,13 @@ func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
 // A genuine callback counts, though strangers call before and after it.
 func TestWake_GenuineAmongStrangers(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var ends time.Time
-				client, _ := polled(t, func(r *http.Request, _ int) (*http.Response, error) {
-					return reply(r, http.StatusOK, map[bool]string{true: succeeded, false: processing}[!time.Now().Before(ends)])
+				client, _ := scriptedClient(t, func(r *http.Request, _ int) (*http.Response, error) {
+					return testkit.Reply(r, http.StatusOK, map[bool]string{true: succeededReply, false: processingReply}[!time.Now().Before(ends)])
 				})
 				for range 3 {
 					client.Remember(&vidu.Task{ID: "1"}, true)
@@ -219,7 +220,7 @@ func TestWake_GenuineAmongStrangers(t *testing.T) {
 func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, p := polled(t, replies(processing, succeeded))
+		client, p := scriptedClient(t, replyScript(processingReply, succeededReply))
 		client.Teach(20, 30*time.Second)
 		client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 		_, err := client.GetTask(t.Context(), "1")
@@ -236,11 +237,11 @@ func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 // Who has a schedule of his own wants to ask at once.
 func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, replies(succeeded))
+				client, p := scriptedClient(t, replyScript(succeededReply))
 				client.Teach(20, 30*time.Second)
 				client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 				began := time.Since(p.started)
@@ -255,7 +256,7 @@ func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
 func TestWait_LearnsEachTaskOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := polled(t, outage(40*time.Second, saying(http.StatusOK, processing)))
+		client, _ := scriptedClient(t, outage(40*time.Second, saying(http.StatusOK, processingReply)))
 		client.SetJitter(func() float64 { return 0.5 })
 		client.Remember(&vidu.Task{ID: "1"}, false)
 		delays := []time.Duration{client.PollDelay(&vidu.Task{}, time.Minute)}
@@ -271,12 +272,12 @@ func TestWait_LearnsEachTaskOnce(t *testing.T) {
 // A pause that is as long as it gets is no pause that has passed.
 func TestWait_HugeInterval(t *testing.T) {
 	t.Parallel()
-	for name, wait := range waits {
+	for name, wait := range waitCalls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				client, p := polled(t, replies(processing))
-				pass(time.Second) // so that the time from now on is longer than can be said
+				client, p := scriptedClient(t, replyScript(processingReply))
+				testkit.Pass(time.Second) // so that the time from now on is longer than can be said
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				require.Error(t, wait(ctx, client, vidu.WithPollInterval(math.MaxInt64)))
@@ -290,21 +291,21 @@ func TestWait_HugeInterval(t *testing.T) {
 func TestWake_AllWhoWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, p := polled(t, outage(time.Minute, saying(http.StatusOK, processing)))
+		client, p := scriptedClient(t, outage(time.Minute, saying(http.StatusOK, processingReply)))
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		var group sync.WaitGroup
-		for _, wait := range waits {
+		for _, wait := range waitCalls {
 			group.Go(func() { assert.NoError(t, wait(ctx, client, vidu.WithPollInterval(time.Hour))) })
 		}
-		group.Go(func() { assert.NoError(t, waits["WaitAll"](ctx, client, vidu.WithPollInterval(time.Hour))) }) // a second one
+		group.Go(func() { assert.NoError(t, waitCalls["WaitAll"](ctx, client, vidu.WithPollInterval(time.Hour))) }) // a second one
 		group.Go(func() {
 			_, err := client.Wait(ctx, "2", vidu.WithPollInterval(time.Hour))
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
 		})
 		synctest.Wait()
 		assert.Equal(t, 5, client.Waiting())
-		pass(time.Minute)
+		testkit.Pass(time.Minute)
 		client.Wake("1")
 		group.Wait()
 		assert.Len(t, p.at, 5+4)
@@ -317,11 +318,11 @@ func TestWake_LostCallbackIsCaught(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		created := `{"task_id":"1","state":"created","model":"viduq2-pro"}`
-		client, p := polled(t, func(r *http.Request, n int) (*http.Response, error) {
+		client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
 			if r.Method == http.MethodPost {
-				return reply(r, http.StatusOK, created)
+				return testkit.Reply(r, http.StatusOK, created)
 			}
-			return reply(r, http.StatusOK, []string{processing, processing, processing, succeeded}[n])
+			return testkit.Reply(r, http.StatusOK, []string{processingReply, processingReply, processingReply, succeededReply}[n])
 		})
 		client.RelyOnCallbacks()
 		req := smallRequest()
@@ -340,8 +341,8 @@ func TestWake_LostCallbackIsCaught(t *testing.T) {
 func TestWake_Concurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client := dial(t, "https://gateway.example.com", through(func(r *http.Request) (*http.Response, error) {
-			return reply(r, http.StatusOK, processing)
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+			return testkit.Reply(r, http.StatusOK, processingReply)
 		}))
 		var group sync.WaitGroup
 		for n := range 30 {
@@ -360,7 +361,7 @@ func TestWake_Concurrently(t *testing.T) {
 			group.Go(func() {
 				for i := range 40 {
 					client.Wake([]string{"1", "2", "4"}[i%3])
-					pass(time.Second)
+					testkit.Pass(time.Second)
 				}
 			})
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // The list that tells what is Extra must not lag behind the struct.
@@ -125,7 +126,7 @@ func TestRequestUnmarshalFails(t *testing.T) {
 // A stored job sends what was stored.
 func TestRequestRoundTrip(t *testing.T) {
 	t.Parallel()
-	picture := dataURI("image/png", pngFile(t, 128, 128))
+	picture := testkit.DataURI("image/png", testkit.PNG(t, 128, 128))
 	for name, text := range map[string]string{
 		"images": `{"model":"viduq2-pro","images":["https://example.com/hero.png","` + picture + `","ssupload:?id=1"],
 			"videos":["https://example.com/walk.mp4"],"prompt":"p","duration":0,"seed":7,"resolution":"540p","aspect_ratio":"1:1",

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/vidu-go/vidu/internal/schedule"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // job is a task, or what an answer says of one.
@@ -53,8 +54,6 @@ func (p *pacer) relyOnCallbacks() {
 	}
 }
 
-func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in virtual time
-
 func seen(state schedule.Phase) job { return job{Phase: state} }
 
 // teach lets p learn of n tasks like task that queue and work so long, from queries that are a second apart.
@@ -64,7 +63,7 @@ func teach(p *pacer, task job, n int, queue, work time.Duration) {
 		p.create(task, false)
 		at, _ := p.Begin(task.ID)
 		for age := time.Duration(0); age < queue+work; age += time.Second {
-			pass(time.Second)
+			testkit.Pass(time.Second)
 			switch {
 			case age+time.Second >= queue+work:
 				p.answer(&at, seen(schedule.Succeeded))
@@ -140,9 +139,9 @@ func TestSchedule_TellsQueueFromWork(t *testing.T) {
 
 		p.answer(&at, seen(schedule.Queueing))
 		assert.GreaterOrEqual(t, p.Gap(&at), 10*time.Second, "it cannot end sooner than it works")
-		pass(10 * time.Second)
+		testkit.Pass(10 * time.Second)
 		p.answer(&at, seen(schedule.Processing)) // began 5 s ago, more or less
-		pass(p.Gap(&at))
+		testkit.Pass(p.Gap(&at))
 		p.answer(&at, seen(schedule.Processing))
 		assert.LessOrEqual(t, p.Gap(&at), 4*time.Second, "about now it ends")
 	})
@@ -157,47 +156,47 @@ func TestSchedule_LearnsOnlyWhatItSaw(t *testing.T) {
 		work  int
 	}{
 		"seen": {func(p *pacer, at *schedule.PollState) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Processing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 1, 1},
 		"work not seen": {func(p *pacer, at *schedule.PollState) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 1, 0},
 		"failed": {func(p *pacer, at *schedule.PollState) {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Failed))
 		}, 0, 0},
 		"asked for an hour later": {func(p *pacer, at *schedule.PollState) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 0, 0},
 		"work begun nobody knows when": {func(p *pacer, at *schedule.PollState) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.answer(at, seen(schedule.Processing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 1, 0},
 		"woken after an hour": {func(p *pacer, at *schedule.PollState) {
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.answerWoken(at, seen(schedule.Processing))
-			pass(time.Hour)
+			testkit.Pass(time.Hour)
 			p.answerWoken(at, seen(schedule.Succeeded))
 		}, 1, 1},
 		"of unknown age": {func(p *pacer, at *schedule.PollState) {
 			*at, _ = p.Begin("unknown")
 			p.answer(at, seen(schedule.Processing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 0, 0},
 		"of unknown age, work seen": {func(p *pacer, at *schedule.PollState) {
 			*at, _ = p.Begin("unknown")
 			p.answer(at, seen(schedule.Queueing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Processing))
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			p.answer(at, seen(schedule.Succeeded))
 		}, 0, 1},
 	} {
@@ -224,9 +223,9 @@ func TestSchedule_LearnsTheMiddle(t *testing.T) {
 			for i := range 16 {
 				p.create(job{ID: strconv.Itoa(i)}, false)
 				at, _ = p.Begin(strconv.Itoa(i))
-				pass(20 * time.Second)
+				testkit.Pass(20 * time.Second)
 				p.answer(&at, seen(schedule.Processing)) // at 10 s
-				pass(20 * time.Second)
+				testkit.Pass(20 * time.Second)
 				answer(p, &at, seen(schedule.Succeeded)) // at 30 s, or at 40 s
 			}
 			total, work, _, _ := schedule.Learned(&at)
@@ -245,9 +244,9 @@ func TestSchedule_ACallbackCountsOnce(t *testing.T) {
 		for i := range 16 {
 			p.create(job{ID: strconv.Itoa(i)}, false)
 			at, _ = p.Begin(strconv.Itoa(i))
-			pass(20 * time.Second)
+			testkit.Pass(20 * time.Second)
 			p.answerWoken(&at, seen(schedule.Processing)) // at 20 s
-			pass(20 * time.Second)
+			testkit.Pass(20 * time.Second)
 			p.answer(&at, seen(schedule.Succeeded)) // at 30 s
 		}
 		total, work, _, _ := schedule.Learned(&at)
@@ -296,7 +295,7 @@ func TestSchedule_FirstAnswer(t *testing.T) {
 				teach(p, job{}, tt.known, 0, tt.work)
 				tt.task.ID = "new"
 				p.create(tt.task, false)
-				pass(tt.late)
+				testkit.Pass(tt.late)
 				_, first := p.Begin("new")
 				assert.Equal(t, tt.want, first != nil)
 				if first != nil {
@@ -320,7 +319,7 @@ func TestSchedule_Bounds(t *testing.T) {
 					for range 20 {
 						p.create(task, false)
 						at, _ = p.Begin("1")
-						pass(duration)
+						testkit.Pass(duration)
 						p.answerWoken(&at, seen(schedule.Succeeded))
 					}
 					p.create(task, false)
@@ -331,7 +330,7 @@ func TestSchedule_Bounds(t *testing.T) {
 						gap := p.Gap(&at)
 						assert.GreaterOrEqual(t, gap, time.Second)
 						assert.LessOrEqual(t, gap, longest)
-						pass(gap)
+						testkit.Pass(gap)
 					}
 				}
 			}
@@ -374,9 +373,9 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 					}
 					p.create(task, false)
 					at, _ := p.Begin("1")
-					pass(6 * time.Hour)
+					testkit.Pass(6 * time.Hour)
 					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Processing})
-					pass(time.Minute)
+					testkit.Pass(time.Minute)
 					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Succeeded})
 				}
 				p.create(task, false)
@@ -386,7 +385,7 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 				for ; time.Since(began) < 48*time.Hour; polls++ {
 					p.answer(&at, job{OffPeak: true, Phase: schedule.Queueing})
 					gap = p.Gap(&at)
-					pass(gap)
+					testkit.Pass(gap)
 				}
 				assert.Less(t, polls, 200)
 				assert.Greater(t, polls, 90)
@@ -412,9 +411,9 @@ func TestSchedule_ReliesOnCallbacks(t *testing.T) {
 		usual := p.Gap(&without)
 		assert.Less(t, usual, 20*time.Second)
 		assert.Equal(t, time.Minute, p.Gap(&with))
-		pass(10 * time.Minute)
+		testkit.Pass(10 * time.Minute)
 		assert.Equal(t, 2*time.Minute, p.Gap(&with), "half its age, but not longer")
-		pass(51 * time.Minute)
+		testkit.Pass(51 * time.Minute)
 		assert.LessOrEqual(t, p.Gap(&with), 30*time.Second, "an hour without a callback")
 
 		p.create(job{ID: "off-peak", OffPeak: true}, true)
@@ -432,7 +431,7 @@ func TestSchedule_MemoryIsBounded(t *testing.T) {
 			id := strconv.Itoa(i)
 			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0}, false)
 			at, _ := p.Begin(id)
-			pass(time.Second)
+			testkit.Pass(time.Second)
 			p.answer(&at, seen(schedule.Succeeded))
 		}
 		classes, births := p.Sizes()
@@ -452,7 +451,7 @@ func TestSchedule_OffPeakIsToldLate(t *testing.T) {
 		p := steady()
 		p.create(job{ID: "1"}, false)
 		at, _ := p.Begin("1")
-		pass(time.Hour)
+		testkit.Pass(time.Hour)
 		assert.LessOrEqual(t, p.Gap(&at), 30*time.Second)
 		p.answer(&at, job{Phase: schedule.Queueing, OffPeak: true})
 		assert.Greater(t, p.Gap(&at), 5*time.Minute)
@@ -467,7 +466,7 @@ func TestPacer_Delay(t *testing.T) {
 		teach(p, job{}, 8, 0, 30*time.Second)
 		s, _ := created(p, job{})
 		for age := 10 * time.Second; age <= time.Minute; age += 10 * time.Second {
-			pass(10 * time.Second)
+			testkit.Pass(10 * time.Second)
 			assert.Equal(t, p.Gap(&s), p.Delay(job{Phase: schedule.Queueing}.sighting(), age))
 		}
 		assert.Greater(t, p.Delay(job{OffPeak: true}.sighting(), 6*time.Hour), 5*time.Minute)

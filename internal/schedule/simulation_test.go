@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu/internal/schedule"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // The simulation: tasks whose durations are drawn from a known distribution are waited for by different schedules. What
@@ -100,7 +101,7 @@ func (w *world) follow(p *pacer, at *schedule.PollState, reply []byte, l life) (
 		p.answer(at, job{Phase: w.state(l, 0)})
 	}
 	for {
-		time.Sleep(p.Gap(at)) //nolint:forbidigo // in virtual time
+		testkit.Pass(p.Gap(at))
 		polls++
 		age := time.Since(created).Seconds()
 		state := w.state(l, age)
@@ -150,7 +151,7 @@ func (w *world) together(clients int) (all figure) {
 				figures[n].add(w.follow(p, &at, reply, l))
 				done <- n
 			}()
-			time.Sleep(time.Millisecond) //nolint:forbidigo // in virtual time
+			testkit.Pass(time.Millisecond)
 		}
 		for range tasks {
 			<-done

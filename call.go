@@ -1,0 +1,196 @@
+package vidu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
+)
+
+// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
+// and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error in failure.go.
+
+// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is provable
+// that no task was created.
+func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	from := time.Now()
+	a := c.sendWithRetry(ctx, rq)
+	c.readReply(rq, a, read)
+	if a.err == nil || !rq.paid || classifyCreate(a) != ambiguous {
+		return a.err
+	}
+	return c.operation(rq).maybeCreated(a, rq.payload, from)
+}
+
+// sendWithRetry sends rq until it succeeds, must not be sent again, or has used up its attempts.
+func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
+	classify := classifyRead
+	if rq.paid {
+		classify = classifyCreate
+	}
+	expect := true
+	for n := 1; ; n++ {
+		started := time.Now()
+		a := c.send(ctx, rq, expect)
+		c.log(ctx, rq, a, n, time.Since(started))
+		expect = a.status != http.StatusExpectationFailed
+		if a.err == nil {
+			c.budget.Refund()
+			return a
+		}
+		if n == c.maxAttempts || classify(a) != retry || !c.budget.Take() {
+			return a
+		}
+		if !backoff.Sleep(ctx, retryDelay(c.backoff, n, a.err)) {
+			if ended := ctx.Err(); ended != nil {
+				a.err = fmt.Errorf("%w; %w while waiting to try again", a.err, ended)
+			}
+			return a
+		}
+	}
+}
+
+const quotaPause = 5 * time.Second // a running task must end before QuotaExceeded can
+
+// retryDelay returns how long to wait before retry number n (from 1), given how the last attempt failed.
+func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Duration {
+	delay := pause(n)
+	var failure *APIError
+	if !errors.As(err, &failure) {
+		return delay
+	}
+	if failure.Code == ErrQuotaExceeded {
+		delay = max(delay, quotaPause)
+	}
+	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
+}
+
+// log writes the record of one attempt.
+func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+	if c.logger == nil {
+		return
+	}
+	c.record(ctx, slog.LevelDebug, "vidu: request",
+		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", traceIDOf(a.header, c.redact)))
+}
+
+// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload, saves
+// it, and proves that nothing was created. A server that ignores the announcement costs a second.
+const expectFrom = 1 << 20
+
+var expectContinue = []string{"100-continue"}
+
+// send sends rq once and reads the response.
+func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
+	a := &attempt{}
+	var sent *oneshot.Reader
+	if rq.body != nil {
+		sent = rq.body.Open()
+		defer sent.Close() //nolint:errcheck // its failures show in Read
+	}
+	guarded, g := watch(ctx, rq.paid, sent)
+	defer g.Release()
+	req := c.newRequest(guarded, rq)
+	if sent != nil {
+		req.Body, req.ContentLength = sent, rq.body.Size()
+		if expect && rq.body.Size() >= expectFrom {
+			req.Header["Expect"] = expectContinue
+		}
+	}
+	resp, err := c.clientFor(rq).Do(req)
+	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
+		a.incomplete = sent.Seal()
+	}
+	a.ended = ctx.Err() != nil
+	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
+		if err == nil { // whatever the response is, it may not be about the first sending
+			resp.Body.Close()
+		}
+		err = transport.ErrRetried
+	}
+	if err != nil {
+		a.err = c.operation(rq).wrap(transportError(ctx, err))
+		return a
+	}
+	defer resp.Body.Close()
+	if a.incomplete { // the server may wait for the rest of the request while we wait for the rest of its early response
+		defer time.AfterFunc(earlyResponseTime, g.Release).Stop()
+	}
+	c.readResponse(ctx, rq, resp, a)
+	return a
+}
+
+const earlyResponseTime = 30 * time.Second
+
+// watch guards one attempt against a transport that retries by itself. A create gets one connection only.
+func watch(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *transport.Guard) {
+	switch {
+	case !paid:
+		return transport.Watch(ctx, transport.Sendings, nil)
+	case sent == nil: // a nil pointer in an interface would be a body
+		return transport.Watch(ctx, 1, nil)
+	}
+	return transport.Watch(ctx, 1, sent)
+}
+
+// readResponse fills a from resp. Only a 2xx that was read to its end leaves a.err nil.
+func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
+	a.status, a.header = resp.StatusCode, resp.Header
+	if a.status < 200 { // 101: the body would be a raw connection
+		a.err = c.operation(rq).wrap(fmt.Errorf("unexpected HTTP %d", a.status))
+		return
+	}
+	limit := rq.limit
+	if a.status > 299 {
+		limit = maxErrorReply
+	}
+	var err error
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	encoding := resp.Header.Get("Content-Encoding")
+	encoded := encoding != "" && encoding != "identity"
+	tooBig := errors.Is(err, transport.ErrTooBig)
+	switch {
+	case a.status > 299:
+		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
+		a.err = c.operation(rq).refusal(a)
+		if tooBig {
+			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
+		}
+	case encoded:
+		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
+	case tooBig:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+	case err != nil:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
+	}
+}
+
+// readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.
+func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) error) {
+	if a.err != nil && (!rq.paid || a.status/100 != 2) {
+		return
+	}
+	err := read(a.body)
+	failure, isEnvelope := errors.AsType[*APIError](err)
+	switch {
+	case err == nil:
+		a.err = nil
+	case a.err != nil: // that the reply broke off is the better explanation
+	case isEnvelope:
+		failure.StatusCode = a.status
+		a.err = c.operation(rq).complete(a, failure)
+	default:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, err))
+	}
+}

@@ -1,0 +1,349 @@
+package vidu_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
+	"github.com/vidu-go/vidu/vidutest"
+)
+
+// newClient makes a client for a fault test: three attempts and no pause between them.
+func newClient(t *testing.T, baseURL string, opts ...vidu.Option) *vidu.Client {
+	t.Helper()
+	client, err := vidu.NewClient(baseURL, testkit.Key, append([]vidu.Option{
+		vidu.WithMaxAttempts(3), vidu.WithBackoff(func(int) time.Duration { return 0 }),
+	}, opts...)...)
+	require.NoError(t, err)
+	return client
+}
+
+// smallRequest is the seed's example.
+func smallRequest() *vidu.Reference2VideoRequest {
+	return &vidu.Reference2VideoRequest{
+		Model:   vidu.ModelQ2Pro,
+		Images:  []vidu.Media{vidu.URL("https://example.com/hero.png")},
+		Prompt:  "The astronaut waved and the camera moved up.",
+		Payload: "job-42",
+	}
+}
+
+// bigRequest is more than the buffers between two sockets hold, so that a server which does not read stalls it.
+func bigRequest(t *testing.T) *vidu.Reference2VideoRequest {
+	t.Helper()
+	req := smallRequest()
+	req.Images = []vidu.Media{vidu.Bytes(testkit.BigPNG(t, 14<<20))}
+	return req
+}
+
+// withTransport is the option that sends everything to f.
+func withTransport(f testkit.RoundTrip) vidu.Option {
+	return vidu.WithHTTPClient(&http.Client{Transport: f})
+}
+
+const (
+	createdReply = `{"task_id":"1","state":"created"}`
+	someHost     = "https://gateway.example.com"
+)
+
+// rig is a client, its own transports, and what a row looks at besides errors.
+type rig struct {
+	*vidu.Client
+	creates, reads *http.Transport // to be changed before the first call; nil where they are of another type
+	pauses         atomic.Int64    // before another attempt
+	open           atomic.Int64    // bodies of answers that nobody has closed yet
+	read           atomic.Int64    // bytes of them
+}
+
+// newRig makes a client with three attempts and no pause between them. When the test ends no body may be open.
+func newRig(t *testing.T, baseURL string, opts ...vidu.Option) *rig {
+	t.Helper()
+	r := &rig{}
+	count := vidu.WithBackoff(func(int) time.Duration { r.pauses.Add(1); return 0 })
+	r.Client = newClient(t, baseURL, append([]vidu.Option{count}, opts...)...)
+	creates, reads, _ := r.Transports()
+	r.creates, r.reads = r.tap(creates), r.tap(reads)
+	t.Cleanup(func() {
+		assert.Zero(t, r.open.Load(), "bodies left open")
+		for _, transport := range []*http.Transport{r.creates, r.reads} {
+			if transport != nil {
+				transport.CloseIdleConnections()
+			}
+		}
+	})
+	return r
+}
+
+// tap puts itself between a client and its transport, which it returns.
+func (r *rig) tap(client *http.Client) *http.Transport {
+	inner := client.Transport
+	client.Transport = testkit.RoundTrip(func(req *http.Request) (*http.Response, error) {
+		resp, err := inner.RoundTrip(req)
+		if err == nil {
+			r.open.Add(1)
+			resp.Body = &tappedBody{ReadCloser: resp.Body, rig: r}
+		}
+		return resp, err
+	})
+	own, _ := inner.(*http.Transport)
+	return own
+}
+
+type tappedBody struct {
+	io.ReadCloser
+	rig  *rig
+	once sync.Once
+}
+
+func (b *tappedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.rig.read.Add(int64(n))
+	return n, err
+}
+
+func (b *tappedBody) Close() error {
+	b.once.Do(func() { b.rig.open.Add(-1) })
+	return b.ReadCloser.Close()
+}
+
+// create sends the small request.
+func (r *rig) create(t *testing.T) (*vidu.Task, error) {
+	t.Helper()
+	return r.Reference2Video(t.Context(), smallRequest())
+}
+
+// dialTo makes every connection with dialer, whatever the host.
+func (r *rig) dialTo(dialer func(ctx context.Context, network, address string) (net.Conn, error)) {
+	r.creates.DialContext, r.reads.DialContext = dialer, dialer
+}
+
+// leadTo lets every host name lead to the server at serverURL.
+func (r *rig) leadTo(serverURL string) {
+	_, address, _ := strings.Cut(serverURL, "://")
+	r.dialTo(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	})
+}
+
+// pipes lets connections end in memory, where a synctest bubble can see that they wait.
+func (r *rig) pipes(serve func(conn net.Conn)) {
+	r.dialTo(func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			serve(theirs)
+		}()
+		return ours, nil
+	})
+}
+
+// trust accepts the certificates that pool knows.
+func (r *rig) trust(pool *x509.CertPool) {
+	for _, transport := range []*http.Transport{r.creates, r.reads} {
+		if transport.TLSClientConfig == nil {
+			transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		transport.TLSClientConfig.RootCAs = pool
+	}
+}
+
+// assertNotCreated checks the promise of P, of S that ran out of attempts, and of every failed read.
+func assertNotCreated(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+	testkit.AssertHarmless(t, err)
+}
+
+// unknownOutcome is the error of A.
+func unknownOutcome(t *testing.T, err error) *vidu.MaybeCreatedError {
+	t.Helper()
+	require.ErrorIs(t, err, vidu.ErrMaybeCreated)
+	doubt, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+	require.True(t, ok)
+	return doubt
+}
+
+// assertUnknownOutcome checks the promise of A.
+func assertUnknownOutcome(t *testing.T, err error) {
+	t.Helper()
+	doubt := unknownOutcome(t, err)
+	testkit.AssertHarmless(t, err)
+	assert.Equal(t, "job-42", doubt.Payload, "the marker to look for")
+	assert.False(t, doubt.From.IsZero() || doubt.To.Before(doubt.From), "the window to look in")
+	assert.NotContains(t, strings.ToLower(err.Error()), "again")
+}
+
+// assertCreated checks the promise of C.
+func assertCreated(t *testing.T, task *vidu.Task, err error) {
+	t.Helper()
+	require.NoError(t, err)
+	assert.Equal(t, "1", task.ID)
+}
+
+// clientWithReply is a client whose every call gets the same answer.
+func clientWithReply(tb testing.TB, status int, body string) *vidu.Client {
+	tb.Helper()
+	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithMaxAttempts(1),
+		withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }))
+	require.NoError(tb, err)
+	return client
+}
+
+// createFrom is what Reference2Video makes of a reply.
+func createFrom(tb testing.TB, body string) (*vidu.Task, error) {
+	tb.Helper()
+	return clientWithReply(tb, http.StatusOK, body).Reference2Video(tb.Context(), smallRequest())
+}
+
+// queryFrom is what GetTask makes of a reply for the task "1".
+func queryFrom(tb testing.TB, body string) (*vidu.Task, error) {
+	tb.Helper()
+	return clientWithReply(tb, http.StatusOK, body).GetTask(tb.Context(), "1")
+}
+
+func contractReply(tb testing.TB) []byte {
+	tb.Helper()
+	body, err := os.ReadFile("testdata/seed-response.json")
+	require.NoError(tb, err)
+	return bytes.TrimSpace(body)
+}
+
+const (
+	processingReply = `{"id":"1","state":"processing"}`
+	succeededReply  = `{"id":"1","state":"success","creations":[{"id":"9","url":"https://h/x.mp4"}]}`
+)
+
+// canceledContext is a context that is over.
+func canceledContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
+}
+
+// scriptedClient is a client without retries whose answers come from a script. It belongs into a synctest bubble.
+func scriptedClient(t *testing.T, answer replyFunc) (*vidu.Client, *scriptedTransport) {
+	t.Helper()
+	p := &scriptedTransport{started: time.Now(), answer: answer}
+	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: p})), p
+}
+
+// replyFunc answers the n-th question, from 0.
+type replyFunc func(r *http.Request, n int) (*http.Response, error)
+
+// scriptedTransport plays a script and records when the API was asked, from the start of the test.
+type scriptedTransport struct {
+	started time.Time
+	answer  replyFunc
+
+	mu sync.Mutex
+	at []time.Duration
+}
+
+func (p *scriptedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	p.at = append(p.at, time.Since(p.started))
+	n := len(p.at) - 1
+	p.mu.Unlock()
+	return p.answer(r, n)
+}
+
+// replyScript gives one body after the other, and the last one for ever.
+func replyScript(bodies ...string) replyFunc {
+	return func(r *http.Request, n int) (*http.Response, error) {
+		return testkit.Reply(r, http.StatusOK, bodies[min(n, len(bodies)-1)])
+	}
+}
+
+// officialServer is a fake of the official API in memory and a client for it.
+func officialServer(t *testing.T, server []vidutest.Option, opts ...vidu.Option) (*vidutest.Server, *rig) {
+	t.Helper()
+	fake := vidutest.NewServer(append([]vidutest.Option{
+		vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithAPIKey(testkit.Key), vidutest.WithTiming(0, 0),
+	}, server...)...)
+	t.Cleanup(fake.Close)
+	return fake, newRig(t, fake.URL, append([]vidu.Option{vidu.WithOfficialAPI(), vidu.WithHTTPClient(fake.Client())}, opts...)...)
+}
+
+// recordedClient is a client of the official API that talks to a recorder. It does not retry.
+func recordedClient(t *testing.T, answer func(req *http.Request) (int, string), opts ...vidu.Option) (*vidu.Client, *recorder) {
+	t.Helper()
+	rec := &recorder{answer: answer}
+	opts = append([]vidu.Option{vidu.WithOfficialAPI(), vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: rec})}, opts...)
+	return newRig(t, someHost, opts...).Client, rec
+}
+
+// recorder is a transport that keeps what was asked and answers each request with what answer says, "" for 404.
+type recorder struct {
+	asked  []string // method, path and, decoded, query
+	answer func(req *http.Request) (status int, body string)
+}
+
+func (rec *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	query, err := url.QueryUnescape(req.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	rec.asked = append(rec.asked, strings.TrimSuffix(req.Method+" "+req.URL.Path+"?"+query, "?"))
+	status, body := rec.answer(req)
+	return testkit.Reply(req, status, body)
+}
+
+// finishedTask is a task whose video is at link.
+func finishedTask(link string) *vidu.Task {
+	return &vidu.Task{ID: "42", State: vidu.StateSuccess, Creations: []vidu.Creation{{
+		URL: link, CoverURL: link + "&cover", WatermarkedURL: link + "&watermarked",
+	}}}
+}
+
+// problemFields lists the fields that a ValidationError complains about.
+func problemFields(t *testing.T, err error) []string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var invalid *vidu.ValidationError
+	require.ErrorAs(t, err, &invalid)
+	fields := make([]string, len(invalid.Problems))
+	for i, problem := range invalid.Problems {
+		assert.NotEmpty(t, problem.Reason)
+		fields[i] = problem.Field
+	}
+	return fields
+}
+
+const (
+	imageLink  = "https://example.com/hero.png"
+	createPath = "/vidu/v2/reference2video"
+)
+
+func imageLinks(n int) []vidu.Media { return slices.Repeat([]vidu.Media{vidu.URL(imageLink)}, n) }
+
+// assertSecretFree checks an error of a download or an upload: nothing of a presigned link may be in it.
+func assertSecretFree(t *testing.T, err error) {
+	t.Helper()
+	testkit.AssertHarmless(t, err)
+	testkit.AssertSecretFree(t, err)
+}
