@@ -21,7 +21,7 @@ func (c *Client) Teach(n int, d time.Duration) {
 	for range n {
 		c.pacer.Remember(schedule.Sighting{ID: "taught"}, false, nil)
 		s, _ := c.pacer.Begin("taught")
-		s.Wake()
+		s.NoteCallback()
 		c.pacer.Observe(&s, schedule.Sighting{ID: "taught", Phase: schedule.Succeeded}, c.pacer.Now()+d)
 	}
 }
@@ -31,7 +31,7 @@ func (c *Client) RelyOnCallbacks() {
 	for range 3 {
 		c.pacer.Remember(schedule.Sighting{ID: "reported"}, true, nil)
 		s, _ := c.pacer.Begin("reported")
-		s.Wake()
+		s.NoteCallback()
 		c.pacer.Observe(&s, schedule.Sighting{ID: "reported", Phase: schedule.Failed}, c.pacer.Now())
 	}
 }
@@ -46,9 +46,9 @@ func (c *Client) WakeUnverified(id string) { c.waiters.wake(id, false) }
 func (c *Client) Waiting() int {
 	c.waiters.mu.Lock()
 	defer c.waiters.mu.Unlock()
-	n := len(c.waiters.fleets)
-	for _, sleeps := range c.waiters.sleeps {
-		n += max(len(sleeps), 1)
+	n := len(c.waiters.multi)
+	for _, wakes := range c.waiters.byID {
+		n += max(len(wakes), 1)
 	}
 	return n
 }

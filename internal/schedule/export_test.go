@@ -21,3 +21,8 @@ func Hazard(mu, sigma, t float64) float64 { return lognormal{mu, sigma}.hazard(t
 
 // Quantile is that of a lognormal distribution of durations.
 func Quantile(mu, sigma, share float64) time.Duration { return lognormal{mu, sigma}.quantile(share) }
+
+// State returns the name of the state that t is in.
+func (t *Turn) State() string {
+	return [...]string{"waiting", "asking", "called", "calledGenuine", "ended"}[t.state]
+}

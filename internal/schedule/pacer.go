@@ -177,11 +177,8 @@ type PollState struct {
 	probe     bool          // one of the first of a class of which nothing is known
 }
 
-// Wake notes that a genuine callback has just come: whatever the next answer brings happened now.
-func (s *PollState) Wake() { s.woken = true }
-
-// Answered returns when the task was last seen.
-func (s *PollState) Answered() time.Duration { return s.answered }
+// NoteCallback notes that a genuine callback has just come: what the next answer brings happened when it is answered.
+func (s *PollState) NoteCallback() { s.woken = true }
 
 // Begin returns the initial polling state of a task, and the reply to its create if that can stand for the first
 // answer: this client has just created the task, and has learned that such tasks take longer.

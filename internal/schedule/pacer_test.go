@@ -41,7 +41,7 @@ func (p *pacer) create(j job, callback bool) { p.Remember(j.sighting(), callback
 func (p *pacer) answer(s *schedule.PollState, j job) { p.Observe(s, j.sighting(), p.Now()) }
 
 func (p *pacer) answerWoken(s *schedule.PollState, j job) {
-	s.Wake()
+	s.NoteCallback()
 	p.answer(s, j)
 }
 
