@@ -272,11 +272,8 @@ func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, err
 	if got.failure == nil && task.Done() {
 		return m.end(i, task, failureOf(task), yield)
 	}
-	pause, hold := item.pause(m.config, m.client.pacer, now, got.failure), time.Duration(0)
-	if got.failure != nil {
-		hold = pause
-	}
-	if m.queue.Rest(i, now, pause, hold, got.failure != nil) {
+	pause := item.pause(m.config, m.client.pacer, now, got.failure)
+	if m.queue.Rest(i, now, pause, retryAfter(got.failure), got.failure != nil) {
 		item.poll.NoteCallback()
 	}
 	return true

@@ -155,6 +155,22 @@ func TestWake_AfterRetryAfter(t *testing.T) {
 	}
 }
 
+// After a query that failed a callback brings the next one forward, however the task is waited for.
+func TestWake_AfterFailure(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, outage(time.Second, saying(http.StatusServiceUnavailable, "")))
+				time.AfterFunc(10*time.Second, func() { client.Wake("1") })
+				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
+				assert.Equal(t, []time.Duration{0, 10 * time.Second}, p.at)
+			})
+		})
+	}
+}
+
 // Polling relies on callbacks when three in a row have told of an end first, and no longer when one was lost. Those of
 // other tasks, and those that nobody verified, prove nothing.
 func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
