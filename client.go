@@ -182,3 +182,29 @@ func (c *Client) record(ctx context.Context, level slog.Level, text string, attr
 		c.logger.LogAttrs(ctx, level, text, attrs...)
 	}
 }
+
+// parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the query.
+func (c *Client) parseLink(link string) (*url.URL, error) {
+	u, err := url.Parse(link)
+	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
+		err = errors.New("it has a space")
+	}
+	if err != nil {
+		return nil, errors.New("the link is not a URL")
+	}
+	return u, c.checkResultLink(u)
+}
+
+// checkResultLink accepts https links, and plain http for clients that use it themselves.
+func (c *Client) checkResultLink(u *url.URL) error {
+	switch {
+	case u.User != nil:
+		return fmt.Errorf("%s is not an https link without a user name, as it must be", c.shown(u))
+	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
+		return fmt.Errorf("%s is not an https link", c.shown(u))
+	}
+	return nil
+}
+
+// shown returns u as it may stand in errors and logs.
+func (c *Client) shown(u *url.URL) string { return c.redact(scrub.URL(u.String())) }

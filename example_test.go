@@ -166,7 +166,7 @@ func ExampleValidationError() {
 	// Output:
 	// prompt: is required
 	// images: at least one image or subject is required
-	// duration: is 8 seconds, viduq1 makes 5 s
+	// duration: 8 s is not supported by viduq1 (5 s)
 }
 
 func ExampleErrorCode() {
@@ -318,7 +318,7 @@ func ExampleReference2VideoRequest_MarshalJSON() {
 		log.Fatal(err)
 	}
 	fmt.Println(string(text))
-	// Output: {"model":"viduq2-pro","images":["https://example.com/hero.png"],"prompt":"The astronaut waved and the camera moved up.","duration":5,"seed":0,"resolution":"720p","movement_amplitude":"auto","off_peak":false}
+	// Output: {"model":"viduq2-pro","prompt":"The astronaut waved and the camera moved up.","seed":0,"resolution":"720p","movement_amplitude":"auto","off_peak":false,"images":["https://example.com/hero.png"],"duration":5}
 }
 
 func ExampleReference2VideoRequest_UnmarshalJSON() {

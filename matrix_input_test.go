@@ -72,8 +72,8 @@ func TestU07_LimitsOfTheRequest(t *testing.T) {
 		"no prompt":  {func(r *vidu.Reference2VideoRequest) { r.Prompt = "" }, "prompt", "is required"},
 		"no model":   {func(r *vidu.Reference2VideoRequest) { r.Model = "" }, "model", "is required"},
 		"images":     {func(r *vidu.Reference2VideoRequest) { r.Images = imageLinks(8) }, "images", "8 items"},
-		"duration":   {func(r *vidu.Reference2VideoRequest) { r.Duration = 11 }, "duration", "11 seconds"},
-		"resolution": {func(r *vidu.Reference2VideoRequest) { r.Resolution = vidu.Resolution360p }, "resolution", "is 360p"},
+		"duration":   {func(r *vidu.Reference2VideoRequest) { r.Duration = 11 }, "duration", "11 s"},
+		"resolution": {func(r *vidu.Reference2VideoRequest) { r.Resolution = vidu.Resolution360p }, "resolution", "360p is not supported"},
 		"body":       {func(r *vidu.Reference2VideoRequest) { r.Images = []vidu.Media{vidu.Bytes(testkit.BigPNG(t, 16<<20))} }, "body", "at most 20971520"},
 		"extra":      {func(r *vidu.Reference2VideoRequest) { r.Extra = map[string]any{"Seed": 1} }, "extra", "is a field of the request"},
 	} {

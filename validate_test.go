@@ -249,8 +249,8 @@ func TestValidateExplains(t *testing.T) {
 		edit func(req *vidu.Reference2VideoRequest)
 		want []string // parts of the reason
 	}{
-		"range of seconds":  {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ2, 11 }, []string{"11 seconds", "1–10 s"}},
-		"one length":        {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ1, 4 }, []string{"viduq1", " 5 s"}},
+		"range of seconds":  {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ2, 11 }, []string{"11 s", "1–10 s"}},
+		"one length":        {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ1, 4 }, []string{"viduq1", "(5 s)"}},
 		"two lengths":       {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.Model15, 5 }, []string{"4 s or 8 s"}},
 		"payload, in both":  {func(req *vidu.Reference2VideoRequest) { req.Payload = strings.Repeat("参", 1048577) }, []string{"1048577 characters", "3145731 bytes", "1048576"}},
 		"resolution":        {func(req *vidu.Reference2VideoRequest) { req.Model, req.Resolution = vidu.Model20, "1080p" }, []string{"1080p", "360p 720p"}},

@@ -3,6 +3,8 @@ package vidu_test
 import (
 	"encoding/json"
 	"math"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,16 +15,106 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-// The list that tells what is Extra must not lag behind the struct.
-func TestWireFieldsAreTheTags(t *testing.T) {
-	t.Parallel()
-	tags := make([]string, 0, len(vidu.WireFields))
-	for field := range vidu.WireRequestType.Fields() {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() {
-			tags = append(tags, name)
+// wireName is what a name on the wire looks like. A field without a tag goes out under its Go name, which does not.
+var wireName = regexp.MustCompile(`^[a-z0-9_]+$`)
+
+// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data of their
+// own, which only a list that is encoded as media can carry.
+func setEveryField(t *testing.T, request reflect.Value) {
+	t.Helper()
+	for i := range request.NumField() {
+		field, name := request.Field(i), request.Type().Field(i).Name
+		switch v := field.Addr().Interface().(type) {
+		case *[]vidu.Media:
+			*v = []vidu.Media{vidu.Bytes(mediumFor(t, name))}
+		case *[]vidu.Subject:
+			*v = []vidu.Subject{{}}
+			setEveryField(t, reflect.ValueOf(&(*v)[0]).Elem())
+		case **bool:
+			*v = new(true)
+		case *bool:
+			*v = true
+		case *int:
+			*v = 4
+		case *map[string]any:
+			*v = map[string]any{"unknown_field": json.Number("9007199254740993")}
+		default:
+			require.Equal(t, reflect.String, field.Kind(), "%s has a type that this test does not know", name)
+			field.SetString("value of " + name)
 		}
 	}
-	assert.Equal(t, tags, vidu.WireFields)
+}
+
+// mediumFor returns data of the kind that a field takes.
+func mediumFor(t *testing.T, name string) []byte {
+	t.Helper()
+	switch name {
+	case "Images":
+		return testkit.PNG(t, 128, 128)
+	case "Videos":
+		return []byte("\x00\x00\x00\x10ftypisom\x00\x00\x00\x00")
+	}
+	require.Fail(t, "this test does not know what goes into "+name)
+	return nil
+}
+
+// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it fails.
+func TestCreate_EveryFieldIsOnTheWire(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]any{
+		"reference2video": &vidu.Reference2VideoRequest{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			setEveryField(t, reflect.ValueOf(request).Elem())
+			text, err := json.Marshal(request)
+			require.NoError(t, err)
+			assertEveryField(t, reflect.TypeOf(request).Elem(), text)
+
+			again := reflect.New(reflect.TypeOf(request).Elem())
+			require.NoError(t, json.Unmarshal(text, again.Interface()))
+			assertNoZero(t, again.Elem())
+			second, err := json.Marshal(again.Interface())
+			require.NoError(t, err)
+			assert.Equal(t, string(text), string(second))
+		})
+	}
+}
+
+// assertNoZero requires that no field is lost, of subjects neither.
+func assertNoZero(t *testing.T, request reflect.Value) {
+	t.Helper()
+	for i := range request.NumField() {
+		assert.False(t, request.Field(i).IsZero(), "%s is lost on the way back", request.Type().Field(i).Name)
+		if list, ok := request.Field(i).Interface().([]vidu.Subject); ok && len(list) > 0 {
+			assertNoZero(t, reflect.ValueOf(list[0]))
+		}
+	}
+}
+
+// assertEveryField requires as many members as the struct has fields, each under the name of its tag.
+func assertEveryField(t *testing.T, request reflect.Type, text []byte) {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(text, &members))
+	assert.Len(t, members, request.NumField())
+	for name, value := range members {
+		assert.Regexp(t, wireName, name)
+		assert.NotContains(t, []string{"null", `""`, "[]", "false", "0"}, string(value), name)
+	}
+	for field := range request.Fields() {
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Type == reflect.TypeFor[map[string]any]() {
+			tag = "unknown_field"
+		}
+		assert.Contains(t, members, tag, field.Name)
+		if field.Type == reflect.TypeFor[[]vidu.Subject]() {
+			var list []json.RawMessage
+			require.NoError(t, json.Unmarshal(members[tag], &list))
+			require.Len(t, list, 1)
+			assertEveryField(t, reflect.TypeFor[vidu.Subject](), list[0])
+		}
+	}
 }
 
 func TestExtraIsChecked(t *testing.T) {
@@ -94,7 +186,12 @@ func TestRequestUnmarshals(t *testing.T) {
 				"style":    nil,
 			}},
 		},
-		"known field in another case": {text: `{"Seed":3}`, want: vidu.Reference2VideoRequest{Seed: 3}},
+		"unknown field of a subject": {
+			text: `{"subjects":[{"name":"a","server_id":"s","gender":"f","age":7}]}`,
+			want: vidu.Reference2VideoRequest{Subjects: []vidu.Subject{
+				{Name: "a", ServerID: "s", Extra: map[string]any{"gender": "f", "age": json.Number("7")}},
+			}},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,16 +205,22 @@ func TestRequestUnmarshals(t *testing.T) {
 
 func TestRequestUnmarshalFails(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
-		"array":               `[]`,
-		"number for a string": `{"model":1}`,
-		"string for a number": `{"seed":"1"}`,
-		"media as an object":  `{"images":[{"url":"x"}]}`,
+	for name, tt := range map[string]struct{ text, want string }{
+		"array":                           {`[]`, "array"},
+		"number for a string":             {`{"model":1}`, "model"},
+		"string for a number":             {`{"seed":"1"}`, "seed"},
+		"media as an object":              {`{"images":[{"url":"x"}]}`, "object"},
+		"known field in another case":     {`{"Seed":3}`, `"Seed" must be spelled "seed"`},
+		"known field in two cases":        {`{"model":"a","MODEL":"b"}`, `"MODEL" must be spelled "model"`},
+		"field of a subject, other case":  {`{"subjects":[{"Name":"a"}]}`, `"Name" must be spelled "name"`},
+		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
+		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
+		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var req vidu.Reference2VideoRequest
-			require.Error(t, json.Unmarshal([]byte(text), &req))
+			require.ErrorContains(t, json.Unmarshal([]byte(tt.text), &req), tt.want)
 			assert.Zero(t, req)
 		})
 	}
@@ -133,7 +236,7 @@ func TestRequestRoundTrip(t *testing.T) {
 			"movement_amplitude":"small","off_peak":true,"audio":true,"audio_type":"all","bgm":false,"watermark":false,"wm_position":1,
 			"wm_url":"https://example.com/mark.png","meta_data":"{}","payload":"x","callback_url":"https://example.com/done",
 			"priority":9007199254740993,"sounds":[{"volume":0.10}],"style":null}`,
-		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s"}],
+		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f"}],
 			"auto_subjects":false,"prompt":"@a","duration":8,"seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false}`,
 		"unknown model": `{"model":"viduq9","images":["ssupload:?id=1"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false}`,
 	} {
