@@ -142,21 +142,6 @@ func FuzzListPage(f *testing.F) {
 	})
 }
 
-// FuzzWalk holds the reader of JSON against encoding/json.
-func FuzzWalk(f *testing.F) {
-	for _, body := range hostileReplies {
-		f.Add([]byte(body))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if json.Valid(text) && utf8.Valid(text) { // encoding/json replaces invalid UTF-8 in keys
-			assertWalksLikeEncodingJSON(t, text)
-			return
-		}
-		keys, values := vidu.Walk(text)
-		assert.Len(t, values, len(keys))
-	})
-}
-
 // FuzzCallback sends hostile headers and bodies, signed and not. The handler accepts what VerifyCallback accepts, and
 // whatever it passes on came from the API.
 func FuzzCallback(f *testing.F) {
