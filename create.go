@@ -51,7 +51,7 @@ func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
 		return nil, err
 	}
 	maskTask(task, c.redact)
-	c.pacer.remember(task, cr.callback)
+	c.pacer.Remember(sightingOf(task), cr.callback, task.raw)
 	return task, nil
 }
 
