@@ -237,3 +237,18 @@ func TestVerifyCallbackAllocations(t *testing.T) { //nolint:paralleltest // Allo
 		require.LessOrEqual(t, n, 1.0)
 	}
 }
+
+// An unknown field costs no memory beyond its text.
+func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest // measures what the process allocates
+	body := []byte(`{"id":"1","state":"success","x":[` + strings.Repeat("[],", 4<<20/3) + `[]]}`)
+	task := &vidu.Task{}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, task.UnmarshalJSON(body))
+	runtime.ReadMemStats(&after)
+
+	assert.Equal(t, vidu.StateSuccess, task.State)
+	ratio := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body))
+	t.Logf("allocated %.3f × the reply", ratio)
+	assert.LessOrEqual(t, ratio, 1.1)
+}
