@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/schedule"
 )
 
@@ -40,12 +38,8 @@ func CreateRules() []CreateRule {
 	return rules
 }
 
-// Seams to pure functions.
-var (
-	ParseRetryAfter = backoff.RetryAfter
-	RetryDelay      = retryDelay
-	FullJitter      = backoff.FullJitter
-)
+// RetryDelay is a seam to a pure function.
+var RetryDelay = retryDelay
 
 // MaxErrorReply is the bound of what is read of an error.
 const MaxErrorReply = maxErrorReply
@@ -53,15 +47,6 @@ const MaxErrorReply = maxErrorReply
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 	return c.http.Creates, c.http.Reads, c.http.Downloads
-}
-
-// Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
-func Walk(text []byte) (keys []string, values [][]byte) {
-	for it := lenientjson.Value(text).Items(); it.Next(); {
-		keys = append(keys, string(it.Key))
-		values = append(values, it.Value)
-	}
-	return keys, values
 }
 
 // SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
@@ -135,20 +134,5 @@ func FuzzListPage(f *testing.F) {
 		for _, task := range page.Tasks {
 			assertTask(t, task)
 		}
-	})
-}
-
-// FuzzWalk holds the reader of JSON against encoding/json.
-func FuzzWalk(f *testing.F) {
-	for _, body := range hostileReplies {
-		f.Add([]byte(body))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if json.Valid(text) && utf8.Valid(text) { // encoding/json replaces invalid UTF-8 in keys
-			assertWalksLikeEncodingJSON(t, text)
-			return
-		}
-		keys, values := vidu.Walk(text)
-		assert.Len(t, values, len(keys))
 	})
 }

@@ -1,4 +1,4 @@
-package vidu_test
+package nethttpfacts_test
 
 import (
 	"bufio"
@@ -29,12 +29,9 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-// Canaries: how net/http behaves where this package's promises depend on it. Nothing here tests the package. When a
-// new release of Go fails one of them, the policy for creates has to be thought through again; see createRules.
-
-// closesUsed is a server that answers the first request on each connection, reads every further one to its end, and
-// closes. That is what a server does whose idle timeout ends as a request arrives.
-func closesUsed(t *testing.T) (w *testkit.Server, posts *atomic.Int64) {
+// closeReused starts a server that answers the first request on each connection, reads the second one to its end and
+// closes the connection, as a server does whose idle timeout expires when a request arrives.
+func closeReused(t *testing.T) (w *testkit.Server, posts *atomic.Int64) {
 	t.Helper()
 	posts = new(atomic.Int64)
 	return testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
@@ -55,8 +52,8 @@ func closesUsed(t *testing.T) (w *testkit.Server, posts *atomic.Int64) {
 	}), posts
 }
 
-// postOnUsed posts on a connection that has served a request before.
-func postOnUsed(t *testing.T, url, header string, body io.Reader) error {
+// postOnReused posts on a connection that has served a request before.
+func postOnReused(t *testing.T, url, header string, body io.Reader) error {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -83,15 +80,15 @@ func drained(resp *http.Response, err error) error {
 // opaque hides the type of a reader, so that net/http finds no GetBody for it.
 type opaque struct{ io.Reader }
 
-// Fact 1: a POST with an idempotency key is sent again, silently, when its idle connection turns out to be dead; and
-// over HTTP/2 any POST with GetBody is, when its stream is refused or, until Go 1.27, breaks the peer's protocol.
-func TestCanary1_NetHTTPSendsPostsAgain(t *testing.T) {
+// A POST with an idempotency key is sent again, silently, when its idle connection turns out to be dead. Over HTTP/2
+// any POST with GetBody is, when its stream is refused or, until Go 1.27, ends with PROTOCOL_ERROR.
+func TestPosts_AreSentAgain(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]int64{"": 1, "Idempotency-Key": 2, "X-Idempotency-Key": 2} {
 		t.Run("header "+header, func(t *testing.T) {
 			t.Parallel()
-			w, posts := closesUsed(t)
-			err := postOnUsed(t, w.URL, header, strings.NewReader("{}"))
+			w, posts := closeReused(t)
+			err := postOnReused(t, w.URL, header, strings.NewReader("{}"))
 			assert.Equal(t, want, posts.Load())
 			assert.Equal(t, want == 1, err != nil, "%v", err)
 		})
@@ -106,8 +103,8 @@ func TestCanary1_NetHTTPSendsPostsAgain(t *testing.T) {
 	}
 }
 
-// sentOverHTTP2 posts body to a server that does harm to every request, and counts how often it was sent until the
-// client gave up, or until it was too often.
+// sentOverHTTP2 posts body to a server that lets do happen to every request. It returns how often the request was sent
+// until the client gave up, 2 at most.
 func sentOverHTTP2(t *testing.T, do testkit.H2Fault, body io.Reader) int64 {
 	t.Helper()
 	config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com")
@@ -117,7 +114,7 @@ func sentOverHTTP2(t *testing.T, do testkit.H2Fault, body io.Reader) int64 {
 	w := testkit.Serve(t, config, func(w *testkit.Server, conn net.Conn) {
 		testkit.ServeH2(w, conn, func(s testkit.H2Conn, stream uint32, whole bool) {
 			if w.Requests.Load() >= 2 {
-				cancel() // or it would go on and on
+				cancel() // or it would be sent without end
 			}
 			do(s, stream, whole)
 		})
@@ -130,21 +127,21 @@ func sentOverHTTP2(t *testing.T, do testkit.H2Fault, body io.Reader) int64 {
 		},
 	}
 	defer transport.CloseIdleConnections()
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, someHost, body)
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://gateway.example.com", body)
 	require.NoError(t, err)
 	require.Error(t, drained((&http.Client{Transport: transport}).Do(post)))
 	return w.Requests.Load()
 }
 
-// Fact 2: without GetBody, and with a body of a type that net/http does not know, nothing is sent again: not on a dead
+// Without GetBody, and with a body of a type that net/http does not know, nothing is sent again: not on a dead
 // connection, not over HTTP/2, not after a 307 or 308.
-func TestCanary2_OneShotBodiesAreSentOnce(t *testing.T) {
+func TestPosts_WithoutGetBodyAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for _, header := range []string{"", "Idempotency-Key", "X-Idempotency-Key"} {
 		t.Run("header "+header, func(t *testing.T) {
 			t.Parallel()
-			w, posts := closesUsed(t)
-			require.Error(t, postOnUsed(t, w.URL, header, opaque{strings.NewReader("{}")}))
+			w, posts := closeReused(t)
+			require.Error(t, postOnReused(t, w.URL, header, opaque{strings.NewReader("{}")}))
 			assert.Equal(t, int64(1), posts.Load())
 		})
 	}
@@ -178,14 +175,14 @@ func TestCanary2_OneShotBodiesAreSentOnce(t *testing.T) {
 	}
 }
 
-// watched is a body that knows whether its last byte was handed out, and hands out nothing once it is sealed.
-type watched struct {
+// sealable is a body that can be sealed: then no more of it can be read.
+type sealable struct {
 	mu     sync.Mutex
 	left   []byte
 	sealed bool
 }
 
-func (b *watched) Read(p []byte) (int, error) {
+func (b *sealable) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -199,16 +196,17 @@ func (b *watched) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (b *watched) seal() (incomplete bool) {
+// seal reports whether a part of the body had not been read yet.
+func (b *sealable) seal() (incomplete bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.sealed = true
 	return len(b.left) > 0
 }
 
-// cancelledPosts sends posts and cancels each after a moment. For those that failed it tells, by number, whether the
-// last byte of the body was still to be handed out; and which the server has got whole.
-func cancelledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *sync.Map) {
+// canceledPosts sends posts and cancels each after a moment. For those that failed, by number, it returns whether a
+// part of the body had not been read by net/http; arrived are those that the server received to the last byte.
+func canceledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *sync.Map) {
 	t.Helper()
 	arrived, incomplete = new(sync.Map), map[int]bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -219,7 +217,7 @@ func cancelledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *
 	}))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for n := range posts {
-		body := &watched{left: make([]byte, 50_000)}
+		body := &sealable{left: make([]byte, 50_000)}
 		ctx, cancel := context.WithTimeout(t.Context(), rand.N(1500*time.Microsecond))
 		post, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, opaque{body})
 		require.NoError(t, err)
@@ -235,29 +233,29 @@ func cancelledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *
 	return incomplete, arrived
 }
 
-// Fact 3: a body whose last byte was not handed out before it was sealed does not arrive whole. What
-// httptrace.WroteRequest says is no such proof, in either direction.
-func TestCanary3_TheSealIsTheProof(t *testing.T) {
+// A body whose last byte had not been read when it was sealed does not arrive complete. httptrace.WroteRequest is no
+// such proof, in either direction.
+func TestCanceledPosts_UnreadBodyDoesNotArrive(t *testing.T) {
 	t.Parallel()
-	incomplete, arrived := cancelledPosts(t, 400)
-	proven := 0
-	for n, isProof := range incomplete {
-		if isProof {
-			proven++
+	incomplete, arrived := canceledPosts(t, 400)
+	notArrived := 0
+	for n, unread := range incomplete {
+		if unread {
+			notArrived++
 			_, whole := arrived.Load(strconv.Itoa(n))
 			assert.False(t, whole, "post %d", n)
 		}
 	}
-	t.Logf("%d of %d failed posts provably did not arrive", proven, len(incomplete))
-	assert.Positive(t, proven)
+	t.Logf("%d of %d failed posts cannot have arrived", notArrived, len(incomplete))
+	assert.Positive(t, notArrived)
 
-	t.Run("written but not sent", func(t *testing.T) {
+	t.Run("WroteRequest without error, not sent", func(t *testing.T) {
 		t.Parallel()
 		whole, wrote := tracedPost(t, func(net.Conn, []byte) error { return nil })
 		require.NoError(t, wrote)
 		assert.Zero(t, whole)
 	})
-	t.Run("sent but not written", func(t *testing.T) {
+	t.Run("WroteRequest with error, sent", func(t *testing.T) {
 		t.Parallel()
 		whole, wrote := tracedPost(t, func(conn net.Conn, p []byte) error {
 			if _, err := conn.Write(p); err != nil || !bytes.HasSuffix(p, []byte("{}")) {
@@ -270,8 +268,8 @@ func TestCanary3_TheSealIsTheProof(t *testing.T) {
 	})
 }
 
-// tracedPost posts through connections that write as write does. It returns how many requests arrived whole, and
-// what WroteRequest says.
+// tracedPost posts through connections whose Write is write. It returns how many requests arrived complete, and the
+// error that WroteRequest got.
 func tracedPost(t *testing.T, write func(conn net.Conn, p []byte) error) (whole int64, wrote error) {
 	t.Helper()
 	read := make(chan bool, 1)
@@ -279,7 +277,7 @@ func tracedPost(t *testing.T, write func(conn net.Conn, p []byte) error) (whole 
 		conn.SetDeadline(time.Now().Add(200 * time.Millisecond)) //nolint:errcheck // then it takes longer
 		read <- w.ReadRequest(conn)
 	})
-	wrote = errors.New("not told")
+	wrote = errors.New("not called")
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		WroteRequest: func(info httptrace.WroteRequestInfo) { wrote = info.Err },
 	})
@@ -307,9 +305,9 @@ func (c *writeConn) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Fact 4: the default client takes the Authorization header along from https to http, on the same host and to its
-// subdomains.
-func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
+// The default client keeps the Authorization header when it follows a redirect from https to http, on the same host and
+// to its subdomains.
+func TestRedirects_KeepAuthorizationOnTheWayToHTTP(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]bool{
 		"http://gateway.example.com/": true, "http://sub.gateway.example.com/": true, "http://other.example.com/": false,
@@ -335,7 +333,7 @@ func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
 				},
 			}
 			defer transport.CloseIdleConnections()
-			get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, someHost, http.NoBody)
+			get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://gateway.example.com", http.NoBody)
 			require.NoError(t, err)
 			get.Header.Set("Authorization", "Bearer "+testkit.Key)
 			require.NoError(t, drained((&http.Client{Transport: transport}).Do(get)))
@@ -344,21 +342,21 @@ func TestCanary4_RedirectsTakeTheKeyAlong(t *testing.T) {
 	}
 }
 
-// Fact 5: cancelling is not un-creating. Of the cancelled posts whose last byte was handed out, nearly all arrived.
-func TestCanary5_CancellingIsNotUncreating(t *testing.T) {
+// To cancel a request is not to undo it: of the canceled posts whose last byte had been read, most arrive.
+func TestCanceledPosts_ReadBodyMostlyArrives(t *testing.T) {
 	t.Parallel()
-	incomplete, arrived := cancelledPosts(t, 400)
-	handedOut, whole := 0, 0
-	for n, isProof := range incomplete {
-		if isProof {
+	incomplete, arrived := canceledPosts(t, 400)
+	read, whole := 0, 0
+	for n, unread := range incomplete {
+		if unread {
 			continue
 		}
-		handedOut++
+		read++
 		if _, ok := arrived.Load(strconv.Itoa(n)); ok {
 			whole++
 		}
 	}
-	t.Logf("%d of %d cancelled posts arrived nevertheless", whole, handedOut)
+	t.Logf("%d of %d canceled posts arrived", whole, read)
 	assert.Positive(t, whole)
-	assert.GreaterOrEqual(t, whole, handedOut/2)
+	assert.GreaterOrEqual(t, whole, read/2)
 }

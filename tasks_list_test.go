@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jarcoal/httpmock"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -386,4 +390,110 @@ func TestNewMarker(t *testing.T) {
 	}
 	slices.Sort(markers)
 	assert.Len(t, slices.Compact(markers), 1000, "no two alike")
+}
+
+// endlessList returns a client of a list without end; token gives each page the token of the next.
+func endlessList(t *testing.T, token func(page int64) string) (*vidu.Client, *atomic.Int64) {
+	t.Helper()
+	gets := new(atomic.Int64)
+	return newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
+		n := gets.Add(1)
+		return testkit.Reply(req, 200, fmt.Sprintf(`{"tasks":[{"id":"%d","state":"success"}],"next_page_token":%q}`, n, token(n)))
+	})).Client, gets
+}
+
+func TestAllTasks_PagesWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		token func(page int64) string
+		gets  int64
+		says  string
+	}{
+		"the same token": {func(int64) string { return "a" }, 2, "repeats its page token"},
+		"new tokens":     {func(page int64) string { return strconv.FormatInt(page, 10) }, 50, "more than 50 pages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, gets := endlessList(t, tt.token)
+			tasks := 0
+			var last error
+			for _, err := range client.AllTasks(t.Context(), nil) {
+				if last = err; err == nil {
+					tasks++
+				}
+			}
+			assertNotCreated(t, last)
+			require.ErrorContains(t, last, tt.says)
+			assert.Equal(t, tt.gets, gets.Load())
+			assert.Equal(t, tt.gets, int64(tasks))
+		})
+	}
+}
+
+func TestTaskIDs_AreChecked(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) {
+		assert.Fail(t, "a request was sent: "+req.Method+" "+req.URL.Path)
+		return nil, errors.New("sent")
+	}))
+	for name, id := range map[string]string{
+		"parent": "..", "here": ".", "empty": "", "slash": "a/b", "climbing": "../../x", "query": "a?b", "fragment": "a#b",
+		"escaped dots": "%2e%2e", "escaped slash": "a%2fb", "space": "a b", "newline": "\n", "letter": "ü", "semicolon": "a;b",
+		"backslash": `a\b`, "NUL": "a\x00", "invalid UTF-8": "\xff", "10 kB": strings.Repeat("a", 10_000), "129": strings.Repeat("a", 129),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := r.GetTask(t.Context(), id)
+			assert.Nil(t, task)
+			_, waitErr := r.Wait(t.Context(), id)
+			errs := []error{err, waitErr, r.CancelTask(t.Context(), id)}
+			for _, err := range r.WaitAll(t.Context(), []string{id}) {
+				errs = append(errs, err)
+			}
+			assert.Len(t, errs, 4)
+			for _, err := range errs {
+				assertNotCreated(t, err)
+				require.ErrorContains(t, err, "is not a task id")
+			}
+		})
+	}
+}
+
+func TestGetTask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ id, body, warning string }{
+		"with its id":         {"task_A-1", `{"id":"task_A-1","state":"processing"}`, ""},
+		"without id":          {"1", `{"state":"processing"}`, ""},
+		"null id":             {"1", `{"id":null,"state":"processing"}`, ""},
+		"as task_id":          {"1", `{"task_id":1,"state":"processing"}`, ""},
+		"the upstream's id":   {"1", `{"id":"2","state":"processing"}`, "the reply calls the task 2"},
+		"an id that is none":  {"1", `{"id":"cgt:1/2","state":"processing"}`, "id cannot be read"},
+		"longest id":          {strings.Repeat("a", 128), `{"state":"processing"}`, ""},
+		"wrapped, without id": {"1", `{"code":"success","data":{"status":"PROCESSING"}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := httpmock.NewMockTransport()
+			mock.RegisterResponder(http.MethodGet, "https://gateway.example.com/vidu/v2/tasks/"+tt.id+"/creations",
+				func(r *http.Request) (*http.Response, error) {
+					assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
+					assert.Equal(t, "Bearer "+testkit.Key, r.Header.Get("Authorization"))
+					assert.Nil(t, r.Body)
+					return httpmock.NewStringResponse(http.StatusOK, tt.body), nil
+				})
+			client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+			task, err := client.GetTask(t.Context(), tt.id)
+			require.NoError(t, err)
+			assert.Equal(t, tt.id, task.ID)
+			assert.Equal(t, vidu.StateProcessing, task.State)
+			assert.Equal(t, tt.warning, strings.Join(task.Warnings, ";"))
+			assert.Equal(t, 1, mock.GetTotalCallCount())
+		})
+	}
+}
+
+func TestGetTask_WithoutContext(t *testing.T) {
+	t.Parallel()
+	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
+	assert.EqualError(t, err, "vidu: the context is nil")
 }

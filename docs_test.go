@@ -34,7 +34,7 @@ func TestReadmeProgramsAreCompiled(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
 	var compiled strings.Builder
-	for _, name := range []string{"example_test.go", "readme_test.go"} {
+	for _, name := range []string{"example_test.go", "docs_test.go"} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		compiled.WriteString(strings.ReplaceAll(string(text), "\tt.Parallel()\n", "")) // which a user's test may do without
