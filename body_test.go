@@ -30,6 +30,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
@@ -104,7 +105,7 @@ func mixedSubjects(tb testing.TB, prompt string, picture, clip []byte) (*vidu.Re
 	return req, want
 }
 
-func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *vidu.Body {
+func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *oneshot.Body {
 	tb.Helper()
 	body, err := req.Prepare()
 	require.NoError(tb, err)

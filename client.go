@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"runtime"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // version is the version of this module, for the User-Agent header.
@@ -32,10 +32,7 @@ type Client struct {
 	contentType   []string
 	encoding      []string
 	userAgent     []string
-	creates       *http.Client
-	reads         *http.Client
-	downloads     *http.Client
-	uploads       *http.Client
+	http          transport.Clients
 	insecureHTTP  bool
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
@@ -84,12 +81,10 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		budget:        new(backoff.Budget),
 		pacer:         newPacer(rand.Float64),
 		waiters:       newWaiters(),
+		http:          transport.New(cfg.httpClient),
 		official:      cfg.official,
 		recovery:      cfg.recovery,
 	}
-	c.creates, c.reads, c.downloads = httpClients(cfg.httpClient)
-	c.uploads = new(*c.downloads)
-	c.uploads.Timeout = c.creates.Timeout // a storage may stop reading; downloads notice by themselves when theirs stops
 	return c, nil
 }
 
@@ -186,3 +181,29 @@ func (c *Client) record(ctx context.Context, level slog.Level, text string, attr
 		c.logger.LogAttrs(ctx, level, text, attrs...)
 	}
 }
+
+// parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the query.
+func (c *Client) parseLink(link string) (*url.URL, error) {
+	u, err := url.Parse(link)
+	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
+		err = errors.New("it has a space")
+	}
+	if err != nil {
+		return nil, errors.New("the link is not a URL")
+	}
+	return u, c.checkResultLink(u)
+}
+
+// checkResultLink accepts https links, and plain http for clients that use it themselves.
+func (c *Client) checkResultLink(u *url.URL) error {
+	switch {
+	case u.User != nil:
+		return fmt.Errorf("%s is not an https link without a user name, as it must be", c.shown(u))
+	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
+		return fmt.Errorf("%s is not an https link", c.shown(u))
+	}
+	return nil
+}
+
+// shown returns u as it may stand in errors and logs.
+func (c *Client) shown(u *url.URL) string { return c.redact(scrub.URL(u.String())) }

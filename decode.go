@@ -347,8 +347,8 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 }
 
 // maskTask masks the key in the texts of a task that become errors.
-func (c *Client) maskTask(task *Task) {
-	task.State = State(c.redact(string(task.State)))
-	task.ErrCode = ErrorCode(c.redact(string(task.ErrCode)))
-	task.ErrMessage = c.redact(task.ErrMessage)
+func maskTask(task *Task, mask func(string) string) {
+	task.State = State(mask(string(task.State)))
+	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
+	task.ErrMessage = mask(task.ErrMessage)
 }

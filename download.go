@@ -6,10 +6,18 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
+
+	"github.com/vidu-go/vidu/internal/fetch"
+	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 const (
@@ -106,7 +114,7 @@ func (c *Client) Download(ctx context.Context, task *Task, w io.Writer, opts ...
 	if w == nil {
 		return 0, errors.New("vidu: download: the writer is nil")
 	}
-	return c.download(ctx, task, &transfer{w: w}, downloadOptions(opts))
+	return c.download(ctx, task, downloadOptions(opts), &fetch.Job{Writer: w})
 }
 
 // DownloadFile writes the video of a finished task to a file and returns its size. It does what [Client.Download] does,
@@ -131,17 +139,113 @@ func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	defer func() { // also when the caller's progress function panics
-		temp.Close()           //nolint:errcheck // keep looks at it
+		temp.Close()           //nolint:errcheck // commit looks at it
 		os.Remove(temp.Name()) //nolint:errcheck // after a success there may be nothing to remove
 	}()
-	n, err := c.download(ctx, task, &transfer{w: temp, file: temp}, d)
+	n, err := c.download(ctx, task, d, &fetch.Job{File: temp})
 	if err != nil {
 		return 0, err
 	}
-	if err := d.keep(temp, path); err != nil {
+	if err := d.commit(temp, path); err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	return n, nil
+}
+
+// downloadError is any failure of a download. Its text is made when it happens: one line, one "vidu: ", no key.
+type downloadError struct {
+	text  string
+	cause error
+}
+
+func (e *downloadError) Error() string { return e.text }
+func (e *downloadError) Unwrap() error { return e.cause }
+
+// download fills in the rest of job, which says where the bytes go, and runs it.
+func (c *Client) download(ctx context.Context, task *Task, d *downloadConfig, job *fetch.Job) (int64, error) {
+	link, err := c.linkOf(task, d.kind)
+	if err != nil {
+		return 0, err
+	}
+	id := task.ID
+	job.Link, job.Name, job.Video, job.MaxBytes, job.Progress = link, d.kind.name, d.kind.video, d.maxBytes, d.progress
+	job.Renew = func(ctx context.Context) (*url.URL, error) {
+		task, err := c.GetTask(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return c.linkOf(task, d.kind)
+	}
+	n, err := fetch.Run(ctx, c.downloadPolicy(), job)
+	if err == nil {
+		return n, nil
+	}
+	after := ""
+	if n > 0 {
+		after = fmt.Sprintf("after %d bytes: ", n)
+	}
+	text := fmt.Sprintf("download %s of task %s: %s%v", d.kind.name, id, after, err)
+	return n, &downloadError{"vidu: " + scrub.OneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), err}
+}
+
+// downloadPolicy is how this client downloads.
+func (c *Client) downloadPolicy() *fetch.Policy {
+	p := &fetch.Policy{
+		Do:        c.sendDownload,
+		Header:    http.Header{"Accept-Encoding": c.encoding, "User-Agent": c.userAgent},
+		CheckLink: c.checkResultLink,
+		Redact:    c.redact,
+		Retryable: func(err error) bool { return classifyRead(&attempt{err: err}) == retry },
+		Backoff:   c.backoff,
+		Once:      c.maxAttempts == 1,
+	}
+	if c.logger != nil {
+		p.Log = c.logDownload
+	}
+	return p
+}
+
+// sendDownload sends one request of a download, guarded against a transport that repeats it. The guard ends with the
+// context of req, for the body is read after sendDownload has returned.
+func (c *Client) sendDownload(req *http.Request) (*http.Response, error) {
+	guarded, g := transport.Watch(req.Context(), transport.Sendings, nil)
+	resp, err := c.http.Downloads.Do(req.WithContext(guarded))
+	if err == nil {
+		return resp, nil
+	}
+	if transport.Stopped(guarded) {
+		err = transport.ErrRetried
+	}
+	g.Release()
+	return nil, err
+}
+
+func (c *Client) logDownload(ctx context.Context, try fetch.Try) {
+	c.record(ctx, slog.LevelDebug, "vidu: download",
+		slog.String("method", http.MethodGet), slog.String("url", try.URL), slog.Int("status", try.Status),
+		slog.Duration("duration", try.Duration), slog.Int("attempt", try.Number), slog.Int64("from", try.From), slog.Int64("to", try.To))
+}
+
+// linkOf returns the link to a file of task.
+func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
+	switch {
+	case task == nil:
+		return nil, errors.New("vidu: download: the task is nil")
+	case !task.Done():
+		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished", scrub.OneLine(task.ID, 128), scrub.OneLine(string(task.State), 40))
+	case parseState(string(task.State)) != StateSuccess:
+		return nil, &TaskError{Task: task}
+	}
+	for _, creation := range task.Creations {
+		if link := kind.link(creation); link != "" {
+			u, err := c.parseLink(link)
+			if err != nil {
+				return nil, fmt.Errorf("vidu: download: %w", err)
+			}
+			return u, nil
+		}
+	}
+	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", scrub.OneLine(task.ID, 128), kind.name)
 }
 
 // createTemp opens the temporary file. What could keep the finished file from its place fails here, before the
@@ -195,8 +299,8 @@ func sweepTemps(dir string) {
 	}
 }
 
-// keep makes the temporary file durable and gives it its name.
-func (d *downloadConfig) keep(temp *os.File, path string) error {
+// commit makes the temporary file durable and gives it its name.
+func (d *downloadConfig) commit(temp *os.File, path string) error {
 	if err := errors.Join(d.sync(temp), temp.Close()); err != nil {
 		return err
 	}

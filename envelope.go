@@ -85,7 +85,7 @@ func (e *envelope) errorCode(status int) ErrorCode {
 	switch word := e.word(); {
 	case word != "":
 		return word
-	case kind.outOfMoney():
+	case kind.isOutOfMoney():
 		return kind
 	}
 	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
@@ -111,7 +111,7 @@ func traceIDIn(message string) string {
 	return strings.TrimRight(id, ").,")
 }
 
-// isTornJSON finds a body whose end is missing: nothing said how long it would be, or it is longer than what is read.
+// isTornJSON reports whether the end of a JSON body is missing: its length was not announced, or is more than what is read.
 func isTornJSON(body []byte) bool {
 	var whole json.RawMessage
 	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark)))).Decode(&whole)

@@ -1,13 +1,16 @@
 package vidu
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Verdict and its values let tests walk the policy for creates.
 type Verdict = verdict
 
 const (
-	Refused   = refused
-	Again     = again
+	Fail      = fail
+	Retry     = retry
 	Ambiguous = ambiguous
 )
 
@@ -23,7 +26,12 @@ type CreateRule struct {
 func CreateRules() []CreateRule {
 	rules := make([]CreateRule, len(createRules))
 	for i, r := range createRules {
-		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Codes: r.codes, Verdict: r.verdict}
+		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Verdict: r.verdict}
+		for _, row := range codeRows {
+			if slices.Contains(r.codes, row.verdict) {
+				rules[i].Codes = append(rules[i].Codes, row.code)
+			}
+		}
 	}
 	return rules
 }
@@ -36,8 +44,20 @@ const MaxErrorReply = maxErrorReply
 
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
-	return c.creates, c.reads, c.downloads
+	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
 // SetJitter replaces the random source of the schedule; 0.5 is no jitter.
 func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }
+
+// CodeRows lists the codes that have a row.
+func CodeRows() []ErrorCode {
+	codes := make([]ErrorCode, len(codeRows))
+	for i := range codeRows {
+		codes[i] = codeRows[i].code
+	}
+	return codes
+}
+
+// CodeOfStatus is the code that a status stands for.
+var CodeOfStatus = codeOfStatus

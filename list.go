@@ -58,7 +58,7 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 		return nil, unsupported(err)
 	}
 	for _, task := range page.Tasks {
-		c.maskTask(task)
+		maskTask(task, c.redact)
 	}
 	return page, nil
 }

@@ -129,7 +129,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 	if err != nil {
 		return nil, err
 	}
-	c.maskTask(task)
+	maskTask(task, c.redact)
 	c.pacer.remember(task, callback)
 	return task, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -32,7 +33,7 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 		task.Warnings = append(task.Warnings, "the reply calls the task "+task.ID)
 	}
 	task.ID = id // gateways leave it out, or name their upstream's
-	c.maskTask(task)
+	maskTask(task, c.redact)
 	c.pacer.outdate(id)
 	return task, nil
 }
@@ -54,7 +55,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	body := newBody([]byte(`{"id":"`+id+`"}`), nil, nil)
+	body := oneshot.New([]byte(`{"id":"`+id+`"}`), nil, nil)
 	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(reply []byte) error {
 			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // maxUploadBytes is the official limit of one upload.
@@ -52,15 +53,15 @@ func (m Media) forUpload() (*inline, error) {
 	case in == nil || in.contentType == "":
 		return nil, errors.New("has no file to upload; use vidu.File, vidu.FS or vidu.Bytes")
 	}
-	in.field, in.raw, in.prefix = "image", true, ""
+	in.Name, in.Raw, in.Prefix = "image", true, ""
 	return in, nil
 }
 
 // startUpload asks for a place to put the image.
 func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err error) {
 	rq := &request{
-		method: http.MethodPost, path: "/tools/v2/files/uploads", outside: true,
-		body: newBody([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
+		method: http.MethodPost, path: "/tools/v2/files/uploads", fromRoot: true,
+		body: oneshot.New([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
 	}
 	err = c.call(ctx, rq, func(reply []byte) error {
 		if err := checkReply(reply); err != nil {
@@ -80,10 +81,10 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 
 // putImage stores the image and returns the mark that the storage gives it.
 func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
-	b := &body{}
-	b.add(part{in: in})
+	b := &oneshot.Body{}
+	b.AddSource(&in.Source)
 	a := c.sendWithRetry(ctx, &request{
-		method: http.MethodPut, signed: &signedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
+		method: http.MethodPut, presigned: &presignedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
 	})
 	if a.err != nil {
 		return "", a.err
@@ -101,8 +102,8 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 		return Media{}, err
 	}
 	rq := &request{
-		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", outside: true,
-		body: newBody(text, nil, nil), limit: maxReply,
+		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", fromRoot: true,
+		body: oneshot.New(text, nil, nil), limit: maxReply,
 	}
 	var ref Media
 	err = c.call(ctx, rq, func(reply []byte) error {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // Validate reports everything that is wrong with the request, as one [*ValidationError]. It looks at inline media, too,
@@ -19,7 +21,7 @@ func (req *Reference2VideoRequest) Validate() error {
 }
 
 // prepare checks the request and encodes it.
-func (req *Reference2VideoRequest) prepare() (*body, error) {
+func (req *Reference2VideoRequest) prepare() (*oneshot.Body, error) {
 	if req == nil {
 		return nil, &ValidationError{Problems: []FieldProblem{{Field: "req", Reason: "is nil"}}}
 	}
@@ -29,7 +31,7 @@ func (req *Reference2VideoRequest) prepare() (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if body.size > maxBodyBytes {
+	if body.Size() > maxBodyBytes {
 		e.problemOfSize(body)
 	}
 	if len(e.problems) > 0 {
@@ -247,19 +249,19 @@ func (e *encoder) checkCallbackURL(link string) {
 }
 
 // problemOfSize names the biggest inline media, since those are what can be left out.
-func (e *encoder) problemOfSize(b *body) {
-	media := slices.SortedStableFunc(slices.Values(e.media), func(x, y *inline) int {
-		return cmp.Compare(y.encodedLen(), x.encodedLen())
+func (e *encoder) problemOfSize(b *oneshot.Body) {
+	media := slices.SortedStableFunc(slices.Values(e.media), func(x, y *oneshot.Source) int {
+		return cmp.Compare(y.EncodedLen(), x.EncodedLen())
 	})
 	hint := "the text is too long"
 	if len(media) > 0 {
 		names := make([]string, 0, 3)
-		for _, in := range media[:min(len(media), 3)] {
-			names = append(names, fmt.Sprintf("%s with %d", in.field, in.encodedLen()))
+		for _, s := range media[:min(len(media), 3)] {
+			names = append(names, fmt.Sprintf("%s with %d", s.Name, s.EncodedLen()))
 		}
 		hint = "use vidu.URL or UploadImage; biggest: " + strings.Join(names, ", ")
 	}
-	e.problem("body", "has %d bytes, at most %d are allowed; %s", b.size, maxBodyBytes, hint)
+	e.problem("body", "has %d bytes, at most %d are allowed; %s", b.Size(), maxBodyBytes, hint)
 }
 
 func (s *modelSpec) durationText() string {

@@ -134,8 +134,8 @@ var createFaults = map[string]func(t *testing.T) trial{
 	"redirect, never followed":          answer(307, ""),
 	"408, request incomplete":           answerEarly("408 Request Timeout"),
 	"408":                               answer(408, ""),
-	"409, a twin may exist":             answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
-	"499, given up midway":              answer(499, ""),
+	"409, a duplicate task may exist":   answer(409, `{"code":409,"reason":"Conflict","message":"resource key conflict"}`),
+	"499, abandoned midway":             answer(499, ""),
 	"417, our Expect is not understood": answerEarly("417 Expectation Failed"),
 	"425, not processed by definition":  answer(425, ""),
 	"429, out of money":                 answer(429, `{"error":{"message":"no","code":"insufficient_quota"}}`),
@@ -191,7 +191,7 @@ func TestCreateRules(t *testing.T) {
 			require.Error(t, got.err)
 			assert.Equal(t, rule.Verdict == vidu.Ambiguous, errors.Is(got.err, vidu.ErrMaybeCreated), "%v", got.err)
 			wantAttempts := int64(1)
-			if rule.Verdict == vidu.Again {
+			if rule.Verdict == vidu.Retry {
 				wantAttempts = 3
 				assert.True(t, got.complete == 0 || rule.From == 429 || rule.From == 425, "sent again though the server had it all")
 			}

@@ -240,7 +240,7 @@ func isTransient(failure error) bool {
 	if refusal, ok := errors.AsType[*APIError](failure); ok {
 		a.status = refusal.StatusCode
 	}
-	return judgeRead(a) == again
+	return classifyRead(a) == retry
 }
 
 // pause is how long to wait before the next query.

@@ -11,14 +11,15 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // encoder collects the problems of one request while it turns it into the wire form.
 type encoder struct {
 	problems []FieldProblem
-	media    []*inline // in the order in which they stand on the wire
-	mark     string    // stands for each of them in the encoded text; random, so that no prompt can contain it
+	media    []*oneshot.Source // in the order in which they stand on the wire
+	mark     string            // stands for each of them in the encoded text; random, so that no prompt can contain it
 }
 
 func (e *encoder) problem(field, format string, args ...any) {
@@ -77,7 +78,7 @@ func isWireField(name string) bool {
 var wireRequests = sync.Pool{New: func() any { return new(wireRequest) }}
 
 // encode turns the request into its wire form. What is wrong with media and Extra is added to the problems.
-func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
+func (e *encoder) encode(req *Reference2VideoRequest) (*oneshot.Body, error) {
 	w := wireRequests.Get().(*wireRequest)
 	e.fill(w, req)
 	text, err := json.Marshal(w)
@@ -87,7 +88,7 @@ func (e *encoder) encode(req *Reference2VideoRequest) (*body, error) {
 		return nil, fmt.Errorf("vidu: encode request: %w", err)
 	}
 	text = e.appendExtra(text, req.Extra)
-	return newBody(text, []byte(e.mark), e.media), nil
+	return oneshot.New(text, []byte(e.mark), e.media), nil
 }
 
 // fill turns req into w. The order counts: the media are put where their marks stand, in the order of w's fields.
@@ -160,7 +161,7 @@ func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 		case err != nil:
 			e.problem(itemField(field, i), "%v", err)
 		case in != nil:
-			in.field = itemField(field, i)
+			in.Name = itemField(field, i)
 			refs[i] = e.add(in)
 		default:
 			refs[i] = ref
@@ -174,7 +175,7 @@ func (e *encoder) add(in *inline) string {
 	if e.mark == "" {
 		e.mark = rand.Text()
 	}
-	e.media = append(e.media, in)
+	e.media = append(e.media, &in.Source)
 	return e.mark
 }
 
@@ -211,7 +212,7 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 	if len(e.problems) > 0 {
 		return nil, &ValidationError{Problems: e.problems}
 	}
-	return b.bytes()
+	return b.Bytes()
 }
 
 // UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know

@@ -1,0 +1,124 @@
+package fetch
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vidu-go/vidu/internal/scrub"
+)
+
+const (
+	maxRedirects = 5
+	maxDrain     = 64 << 10 // bytes read of a body that is not the file, to keep its connection
+)
+
+// open sends the request and follows redirects itself: net/http would leak the signed query in the Referer header.
+func (d *download) open(ctx context.Context) (*http.Response, error) {
+	u := d.link
+	for hops := 0; ; hops++ {
+		resp, err := d.send(ctx, u)
+		if err != nil {
+			return nil, d.transportError(ctx, err)
+		}
+		switch resp.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		default:
+			return resp, nil
+		}
+		drain(resp)
+		if hops == maxRedirects {
+			return nil, fmt.Errorf("more than %d redirects", maxRedirects)
+		}
+		if u, err = d.policy.follow(u, resp.Header.Get("Location")); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send sends one request. The link goes out byte for byte as it was received, for its query is signed.
+func (d *download) send(ctx context.Context, u *url.URL) (*http.Response, error) {
+	header := http.Header{}
+	maps.Copy(header, d.policy.Header)
+	if d.written > 0 {
+		header.Set("Range", "bytes="+strconv.FormatInt(d.written, 10)+"-")
+		header.Set("If-Range", d.validator)
+	}
+	req := (&http.Request{
+		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+	}).WithContext(ctx)
+	resp, err := d.policy.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Request = req // not every transport sets it
+	return resp, nil
+}
+
+// follow returns the target of a redirect. A link that was https stays https.
+func (p *Policy) follow(from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if location == "" || err != nil || strings.Contains(location, " ") {
+		return nil, fmt.Errorf("%s redirects without a valid Location", p.shown(from))
+	}
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", p.shown(from), p.shown(to))
+	}
+	return to, p.CheckLink(to)
+}
+
+// drain reads a body that is not the file and closes it, so that its connection can be used again.
+func drain(resp *http.Response) {
+	bufio.NewReader(resp.Body).Discard(maxDrain) //nolint:errcheck // only for the connection; bufio gives up on empty reads
+	resp.Body.Close()
+}
+
+// transportError makes the error of a failure of the network: without queries and secrets, matching the end of the
+// context even where that was given a cause of its own, and retryable or not.
+func (d *download) transportError(ctx context.Context, err error) error {
+	if context.Cause(ctx) == errStalled { //nolint:errorlint // compared by identity: set only by this package
+		return &retryableError{err: errStalled}
+	}
+	if outer, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL
+		err = outer.Err
+	}
+	text := err.Error()
+	if masked := d.policy.Redact(scrub.Queries(text)); masked != text {
+		err = errors.New(masked)
+	}
+	ended := ctx.Err()
+	if ended != nil && !errors.Is(err, ended) {
+		err = fmt.Errorf("%w: %w", ended, err)
+	}
+	if ended == nil && d.policy.Retryable(err) {
+		return &retryableError{err: err}
+	}
+	return err
+}
+
+// pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold that
+// in the query, as a time or as a date and a number of seconds.
+func pastExpiry(u *url.URL, now time.Time) bool {
+	var signed time.Time
+	var lasts int64
+	for name, values := range u.Query() {
+		name = strings.ToLower(name)
+		seconds, err := strconv.ParseInt(values[0], 10, 64)
+		switch {
+		case name == "expires" && err == nil:
+			return now.Unix() >= seconds
+		case strings.HasSuffix(name, "-expires") && err == nil:
+			lasts = seconds
+		case strings.HasSuffix(name, "-date"):
+			signed, _ = time.Parse("20060102T150405Z", values[0]) // zero when it is no date
+		}
+	}
+	return lasts > 0 && !signed.IsZero() && now.Unix()-signed.Unix() >= lasts
+}
