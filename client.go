@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
 )
@@ -38,7 +39,7 @@ type Client struct {
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
 	budget        *backoff.Budget
-	pacer         *pacer
+	pacer         *schedule.Pacer
 	waiters       *waiters
 	official      bool
 	recovery      time.Duration // how long to look for a task whose create has an unknown outcome; 0: not at all
@@ -79,7 +80,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
 		budget:        new(backoff.Budget),
-		pacer:         newPacer(rand.Float64),
+		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
 		http:          transport.New(cfg.httpClient),
 		official:      cfg.official,

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"runtime"
 	"strconv"
 	"strings"
@@ -17,7 +19,7 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-func TestCreateReply_Seed(t *testing.T) {
+func TestCreateReply_Contract(t *testing.T) {
 	t.Parallel()
 	body := contractReply(t)
 	got, err := createFrom(t, string(body))
@@ -168,9 +170,9 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 func TestCreateReply_CutAnywhere(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string][]byte{
-		"seed":    contractReply(t),
-		"wrapped": []byte(`{"code":"success","data":{"images":["https://h/1.png"],"task_id":885482446060003328,"state":"created"}}`),
-		"number":  []byte(`{"task_id":885482446060003328,"credits":5}`),
+		"contract": contractReply(t),
+		"wrapped":  []byte(`{"code":"success","data":{"images":["https://h/1.png"],"task_id":885482446060003328,"state":"created"}}`),
+		"number":   []byte(`{"task_id":885482446060003328,"credits":5}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,6 +192,56 @@ func TestCreateReply_CutAnywhere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The connection breaks off before the promised length. The "id" of a gateway is not the id of a task.
+func TestCreateReply_BreaksOff(t *testing.T) {
+	t.Parallel()
+	for body, id := range map[string]string{
+		`{"task_id":"885482446060003328","type":"img2v`:              "885482446060003328",
+		`{"id":"req-77","data":{"task_id":"885482446060003328","sta`: "885482446060003328",
+		`{"id":"req-77","data":{"task_id":"8854824460`:               "",
+		`{"id":"req-77","code":0,`:                                   "",
+		`{"id":"req-77","state":"ok","task_id":"8854`:                "",
+	} {
+		client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+			resp, err := testkit.Reply(r, 200, body)
+			resp.ContentLength = 700
+			resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
+			return resp, err
+		}))
+		task, err := client.Reference2Video(t.Context(), smallRequest())
+		if id == "" {
+			require.ErrorIs(t, err, vidu.ErrMaybeCreated, body)
+			continue
+		}
+		require.NoError(t, err, body)
+		assert.Equal(t, id, task.ID)
+		assert.Contains(t, strings.Join(task.Warnings, " "), "cannot be used", body)
+	}
+}
+
+// A create's reply is not lost for what follows the object; for a query it is an error, for a query can be repeated.
+func TestReply_TrailingGarbage(t *testing.T) {
+	t.Parallel()
+	for name, garbage := range map[string]string{"text": " x", "second object": succeededReply, "comment": "<!-- cached -->"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := createFrom(t, createdReply+garbage)
+			assertCreated(t, task, err)
+			assert.NotEmpty(t, task.Warnings)
+			_, err = queryFrom(t, succeededReply+garbage)
+			assertNotCreated(t, err)
+			require.ErrorContains(t, err, "after top-level value")
+		})
+	}
+}
+
+func TestQueryReply_ByteOrderMark(t *testing.T) {
+	t.Parallel()
+	task, err := queryFrom(t, "\uFEFF"+succeededReply)
+	require.NoError(t, err)
+	assert.True(t, task.Done())
 }
 
 func TestQueryReply_CannotBeUsed(t *testing.T) {
@@ -317,6 +369,54 @@ func TestReply_Drift(t *testing.T) {
 	}
 }
 
+// everyMember returns the members of a reply with every field of a Task but the id, each with the given value.
+func everyMember(t *testing.T, value string) string {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal([]byte(testkit.JSON(t, everyField())), &members))
+	parts := []string{}
+	for name := range members {
+		if name != "id" {
+			parts = append(parts, strconv.Quote(name)+":"+value)
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func TestReply_NullInEveryField(t *testing.T) {
+	t.Parallel()
+	task, err := createFrom(t, `{"task_id":"1",`+everyMember(t, "null")+`}`)
+	assertCreated(t, task, err)
+	assert.Empty(t, task.Warnings)
+	assert.JSONEq(t, `{"id":"1","state":"","credits":0}`, testkit.JSON(t, task), "everything else is zero")
+}
+
+func TestReply_WrongTypeInEveryField(t *testing.T) {
+	t.Parallel()
+	for _, wrong := range []string{`{}`, `[[]]`, `{"a":[1,{"b":"c"}]}`} {
+		task, err := createFrom(t, `{"task_id":"1",`+everyMember(t, wrong)+`}`)
+		assertCreated(t, task, err)
+		assert.NotEmpty(t, task.Warnings)
+		assert.JSONEq(t, wrong, string(memberOf(t, task.RawJSON(), "credits")), "nothing is lost")
+	}
+}
+
+func memberOf(t *testing.T, object json.RawMessage, name string) json.RawMessage {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(object, &members))
+	return members[name]
+}
+
+func TestReply_UnknownValuesAndFields(t *testing.T) {
+	t.Parallel()
+	task, err := createFrom(t, `{"task_id":"1","state":"scheduling","model":"viduq9","resolution":"8k","usage":{"total":[1]}}`)
+	assertCreated(t, task, err)
+	assert.Equal(t, []any{vidu.State("scheduling"), vidu.Model("viduq9"), vidu.Resolution("8k")}, []any{task.State, task.Model, task.Resolution})
+	assert.False(t, task.Done())
+	assert.JSONEq(t, `{"total":[1]}`, string(memberOf(t, task.RawJSON(), "usage")))
+}
+
 func TestReply_CreatedAt(t *testing.T) {
 	t.Parallel()
 	second := time.Date(2025, 11, 10, 15, 3, 1, 0, time.UTC)
@@ -372,7 +472,7 @@ func TestReply_ListsAreBounded(t *testing.T) {
 	assert.Len(t, task.Warnings, 20)
 }
 
-// R23: an unknown field costs no memory beyond its text.
+// An unknown field costs no memory beyond its text.
 func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest // measures what the process allocates
 	body := []byte(`{"id":"1","state":"success","x":[` + strings.Repeat("[],", 4<<20/3) + `[]]}`)
 	task := &vidu.Task{}

@@ -3,6 +3,8 @@ package vidu
 import (
 	"net/http"
 	"slices"
+
+	"github.com/vidu-go/vidu/internal/schedule"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -47,8 +49,8 @@ func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
-// SetJitter replaces the random source of the schedule; 0.5 is no jitter.
-func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }
+// SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.
+func (c *Client) SetJitter(random func() float64) { c.pacer = schedule.NewPacer(random) }
 
 // CodeRows lists the codes that have a row.
 func CodeRows() []ErrorCode {

@@ -50,7 +50,7 @@ func sendCreate(t *testing.T, req *vidu.Reference2VideoRequest) string {
 // The founding example, value for value, its two zeros included.
 func TestReference2VideoSendsTheSeedExample(t *testing.T) {
 	t.Parallel()
-	seed, err := os.ReadFile("testdata/seed-request.json")
+	seed, err := os.ReadFile("testdata/contract-request.json")
 	require.NoError(t, err)
 	req := &vidu.Reference2VideoRequest{
 		Model: vidu.ModelQ2Pro,

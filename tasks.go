@@ -34,7 +34,7 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	}
 	task.ID = id // gateways leave it out, or name their upstream's
 	maskTask(task, c.redact)
-	c.pacer.outdate(id)
+	c.pacer.DropReply(id)
 	return task, nil
 }
 

@@ -197,9 +197,9 @@ func TestCreateRules(t *testing.T) {
 			}
 			assert.Equal(t, wantAttempts, got.attempts)
 			testkit.AssertHarmless(t, got.err)
-			if doubt, ok := errors.AsType[*vidu.MaybeCreatedError](got.err); ok {
-				assert.Equal(t, "job-42", doubt.Payload)
-				assert.WithinRange(t, time.Now(), doubt.From, doubt.To.Add(time.Minute))
+			if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](got.err); ok {
+				assert.Equal(t, "job-42", unknown.Payload)
+				assert.WithinRange(t, time.Now(), unknown.From, unknown.To.Add(time.Minute))
 				assert.NotContains(t, strings.ToLower(got.err.Error()), "again")
 			}
 		})
