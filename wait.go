@@ -229,7 +229,8 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 // keep the time themselves, such as the workflows of an engine. task is the task as last seen, age the time since its
 // create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four times as long while
 // callbacks arrive and the task has one, with a random jitter of ±10 %. It learns from tasks that are waited for by
-// [Client.Wait], [Client.Watch] and [Client.WaitAll], and knows nothing without them, or without a task.
+// [Client.Wait], [Client.Watch] and [Client.WaitAll]: it returns the default if the client has seen none, and 30 s if task
+// is nil.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
 		return schedule.MaxGap
