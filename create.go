@@ -27,7 +27,7 @@ import (
 
 // creation is a create that is ready to be sent.
 type creation struct {
-	path     string // of the endpoint, below the API path
+	endpoint string // below the API path
 	body     *oneshot.Body
 	payload  string
 	prompt   string
@@ -37,7 +37,7 @@ type creation struct {
 func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{
-		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
+		method: http.MethodPost, path: "/" + cr.endpoint, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(reply []byte) (err error) {
 		task, err = decodeCreated(reply)
 		return err
@@ -74,6 +74,16 @@ type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
+
+	payload string // for a request that has none; "": none
+}
+
+// newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
+func (c *Client) newEncoder() encoder {
+	if c == nil || c.recovery == 0 {
+		return encoder{}
+	}
+	return encoder{payload: NewMarker()}
 }
 
 // finish returns the encoded request, or all that is wrong with it.
@@ -136,18 +146,23 @@ func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 	}
 	refs := make([]string, len(list))
 	for i, m := range list {
-		ref, in, err := m.check(kind)
-		switch {
-		case err != nil:
-			e.add(itemField(field, i), "%v", err)
-		case in != nil:
-			in.Name = itemField(field, i)
-			refs[i] = e.addMedium(&in.Source)
-		default:
-			refs[i] = ref
-		}
+		refs[i] = e.ref(itemField(field, i), m, kind)
 	}
 	return refs
+}
+
+// ref returns one medium as it goes on the wire, the mark where it is inline.
+func (e *encoder) ref(field string, m Media, kind *mediaKind) string {
+	ref, in, err := m.check(kind)
+	if err != nil {
+		e.add(field, "%v", err)
+		return ""
+	}
+	if in == nil {
+		return ref
+	}
+	in.Name = field
+	return e.addMedium(&in.Source)
 }
 
 // addMedium returns the mark.

@@ -5,4 +5,4 @@ import (
 )
 
 // Prepare checks and encodes the request.
-func (req *Reference2VideoRequest) Prepare() (*oneshot.Body, error) { return req.prepare() }
+func (req *Reference2VideoRequest) Prepare() (*oneshot.Body, error) { return req.prepare(&encoder{}) }

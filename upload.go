@@ -15,7 +15,7 @@ import (
 // maxUploadBytes is the official limit of one upload.
 const maxUploadBytes = 10 << 20
 
-var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, maxBytes: maxUploadBytes - 1}
+var uploadKind = mediaKind{formats: imageKind.formats, types: imageTypes, maxBytes: maxUploadBytes - 1, wide: true}
 
 // UploadImage stores an image on the server and returns the reference to it, for use in any number of requests. That is
 // the way for more images than the 20 MB of one request hold. image is a [File], [FS] or [Bytes] of less than 10 MB; it
