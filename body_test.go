@@ -30,19 +30,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 // plainRequest is what a request to an unknown model is on the wire: encoding/json alone says what the bytes must be.
 type plainRequest struct {
 	Model             string         `json:"model"`
-	Images            []string       `json:"images,omitempty"`
-	Videos            []string       `json:"videos,omitempty"`
-	Subjects          []plainSubject `json:"subjects,omitempty"`
 	Prompt            string         `json:"prompt"`
 	Seed              int            `json:"seed"`
 	MovementAmplitude string         `json:"movement_amplitude"`
 	OffPeak           bool           `json:"off_peak"`
+	Images            []string       `json:"images,omitempty"`
+	Videos            []string       `json:"videos,omitempty"`
+	Subjects          []plainSubject `json:"subjects,omitempty"`
 }
 
 type plainSubject struct {
@@ -104,7 +105,7 @@ func mixedSubjects(tb testing.TB, prompt string, picture, clip []byte) (*vidu.Re
 	return req, want
 }
 
-func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *vidu.Body {
+func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *oneshot.Body {
 	tb.Helper()
 	body, err := req.Prepare()
 	require.NoError(tb, err)

@@ -4,60 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
-// call does rq and hands the reply to read. It is where every failure gets its promise.
+// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
+// and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error in failure.go.
+
+// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is provable
+// that no task was created.
 func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
 	from := time.Now()
 	a := c.sendWithRetry(ctx, rq)
-	c.decode(rq, a, read)
-	if a.err == nil || !rq.paid || judgeCreate(a) != ambiguous {
+	c.readReply(rq, a, read)
+	if a.err == nil || !rq.paid || classifyCreate(a) != ambiguous {
 		return a.err
 	}
-	e := &MaybeCreatedError{
-		Payload: rq.payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: c.traceIDOf(a.header), Err: a.err,
-		Body: c.excerpt(a),
-	}
-	if failure, ok := errors.AsType[*APIError](a.err); ok {
-		e.TraceID = failure.TraceID
-	}
-	return e
+	return c.operation(rq).maybeCreated(a, rq.payload, from)
 }
 
-// decode reads a 2xx answer. One that broke off is tried, too, when it was paid for: it may still hold the task's id.
-func (c *Client) decode(rq *request, a *attempt, read func(reply []byte) error) {
-	if a.err != nil && (!rq.paid || a.status/100 != 2) {
-		return
-	}
-	err := read(a.body)
-	failure, isEnvelope := errors.AsType[*APIError](err)
-	switch {
-	case err == nil:
-		a.err = nil
-	case a.err != nil: // that it broke off says more
-	case isEnvelope:
-		failure.StatusCode = a.status
-		a.err = c.finish(rq, a, failure)
-	default:
-		a.err = c.wrap(rq, fmt.Errorf("HTTP %d: %w", a.status, err))
-	}
-}
-
-// sendWithRetry sends rq until it succeeds, fails for good, must not be sent again, or has used up its attempts.
+// sendWithRetry sends rq until it succeeds, must not be sent again, or has used up its attempts.
 func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
-	judge := judgeRead
+	classify := classifyRead
 	if rq.paid {
-		judge = judgeCreate
+		classify = classifyCreate
 	}
 	expect := true
 	for n := 1; ; n++ {
@@ -69,7 +48,7 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 			c.budget.Refund()
 			return a
 		}
-		if n == c.maxAttempts || judge(a) != again || !c.budget.Take() {
+		if n == c.maxAttempts || classify(a) != retry || !c.budget.Take() {
 			return a
 		}
 		if !backoff.Sleep(ctx, retryDelay(c.backoff, n, a.err)) {
@@ -81,95 +60,11 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	}
 }
 
-// log writes the record of one attempt.
-func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
-	if c.logger == nil {
-		return
-	}
-	c.record(ctx, slog.LevelDebug, "vidu: request",
-		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
-		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", c.traceIDOf(a.header)))
-}
+const quotaPause = 5 * time.Second // a running task must end before QuotaExceeded can
 
-// send puts one request on the wire and reads the answer. expect announces a large body before it is sent.
-func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
-	a := &attempt{}
-	var sent *oneShot
-	if rq.body != nil {
-		sent = rq.body.open()
-		defer sent.Close() //nolint:errcheck // its failures show in Read
-	}
-	guarded, g := guard(ctx, rq.paid, sent)
-	defer g.release()
-	req := c.newRequest(guarded, rq)
-	if sent != nil {
-		req.Body, req.ContentLength = sent, rq.body.size
-		if expect && rq.body.size >= expectFrom {
-			req.Header["Expect"] = expectContinue
-		}
-	}
-	resp, err := c.clientFor(rq).Do(req)
-	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
-		a.incomplete = sent.seal()
-	}
-	a.ended = ctx.Err() != nil
-	if resent := context.Cause(guarded) == errResent; resent && (err != nil || resp.StatusCode > 299) { //nolint:errorlint // the very one
-		if err == nil { // whatever it says, it may not speak of the first sending
-			resp.Body.Close()
-		}
-		err = errResent
-	}
-	if err != nil {
-		a.err = c.wrap(rq, transportError(ctx, err))
-		return a
-	}
-	defer resp.Body.Close()
-	if a.incomplete { // the server may wait for the rest of the request as we wait for the rest of its early answer
-		defer time.AfterFunc(earlyAnswerTime, g.release).Stop()
-	}
-	c.readAnswer(ctx, rq, resp, a)
-	return a
-}
-
-const earlyAnswerTime = 30 * time.Second
-
-// readAnswer fills a from resp. Only a 2xx that was read whole leaves a.err nil.
-func (c *Client) readAnswer(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
-	a.status, a.header = resp.StatusCode, resp.Header
-	if a.status < 200 { // 101: the body would be a raw connection
-		a.err = c.wrap(rq, fmt.Errorf("unexpected HTTP %d", a.status))
-		return
-	}
-	limit := rq.limit
-	if a.status > 299 {
-		limit = maxErrorReply
-	}
-	var err error
-	a.body, err = readBounded(resp.Body, resp.ContentLength, limit)
-	encoding := resp.Header.Get("Content-Encoding")
-	encoded := encoding != "" && encoding != "identity"
-	switch {
-	case a.status > 299:
-		tooBig := errors.Is(err, errReplyTooBig) // as web pages may be
-		a.cut = encoded || (err != nil && !tooBig) || isTornJSON(a.body)
-		a.err = c.refusal(rq, resp, a)
-	case encoded:
-		a.err = c.wrap(rq, fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
-	case err != nil:
-		a.err = c.wrap(rq, fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
-	}
-	if a.status > 299 && errors.Is(err, errReplyTooBig) {
-		io.CopyN(io.Discard, resp.Body, maxDrain) //nolint:errcheck // a web page read to its end leaves the connection usable
-	}
-}
-
-// expectFrom is the size of a body from which on the server is asked before it is sent. A refusal then comes before
-// the upload, saves it, and proves that nothing was created. A server that does not answer costs a second.
-const expectFrom = 1 << 20
-
-// retryDelay is how long to wait before retry number retry (from 1), given how the last attempt failed.
-func retryDelay(pause func(retry int) time.Duration, retry int, err error) time.Duration {
-	delay := pause(retry)
+// retryDelay returns how long to wait before retry number n (from 1), given how the last attempt failed.
+func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Duration {
+	delay := pause(n)
 	var failure *APIError
 	if !errors.As(err, &failure) {
 		return delay
@@ -180,4 +75,122 @@ func retryDelay(pause func(retry int) time.Duration, retry int, err error) time.
 	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
 }
 
-const quotaPause = 5 * time.Second // a running task must end before QuotaExceeded can
+// log writes the record of one attempt.
+func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+	if c.logger == nil {
+		return
+	}
+	c.record(ctx, slog.LevelDebug, "vidu: request",
+		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", traceIDOf(a.header, c.redact)))
+}
+
+// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload, saves
+// it, and proves that nothing was created. A server that ignores the announcement costs a second.
+const expectFrom = 1 << 20
+
+var expectContinue = []string{"100-continue"}
+
+// send sends rq once and reads the response.
+func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
+	a := &attempt{}
+	var sent *oneshot.Reader
+	if rq.body != nil {
+		sent = rq.body.Open()
+		defer sent.Close() //nolint:errcheck // its failures show in Read
+	}
+	guarded, g := watch(ctx, rq.paid, sent)
+	defer g.Release()
+	req := c.newRequest(guarded, rq)
+	if sent != nil {
+		req.Body, req.ContentLength = sent, rq.body.Size()
+		if expect && rq.body.Size() >= expectFrom {
+			req.Header["Expect"] = expectContinue
+		}
+	}
+	resp, err := c.clientFor(rq).Do(req)
+	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
+		a.incomplete = sent.Seal()
+	}
+	a.ended = ctx.Err() != nil
+	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
+		if err == nil { // whatever the response is, it may not be about the first sending
+			resp.Body.Close()
+		}
+		err = transport.ErrRetried
+	}
+	if err != nil {
+		a.err = c.operation(rq).wrap(transportError(ctx, err))
+		return a
+	}
+	defer resp.Body.Close()
+	if a.incomplete { // the server may wait for the rest of the request while we wait for the rest of its early response
+		defer time.AfterFunc(earlyResponseTime, g.Release).Stop()
+	}
+	c.readResponse(ctx, rq, resp, a)
+	return a
+}
+
+const earlyResponseTime = 30 * time.Second
+
+// watch guards one attempt against a transport that retries by itself. A create gets one connection only.
+func watch(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *transport.Guard) {
+	switch {
+	case !paid:
+		return transport.Watch(ctx, transport.Sendings, nil)
+	case sent == nil: // a nil pointer in an interface would be a body
+		return transport.Watch(ctx, 1, nil)
+	}
+	return transport.Watch(ctx, 1, sent)
+}
+
+// readResponse fills a from resp. Only a 2xx that was read to its end leaves a.err nil.
+func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
+	a.status, a.header = resp.StatusCode, resp.Header
+	if a.status < 200 { // 101: the body would be a raw connection
+		a.err = c.operation(rq).wrap(fmt.Errorf("unexpected HTTP %d", a.status))
+		return
+	}
+	limit := rq.limit
+	if a.status > 299 {
+		limit = maxErrorReply
+	}
+	var err error
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	encoding := resp.Header.Get("Content-Encoding")
+	encoded := encoding != "" && encoding != "identity"
+	tooBig := errors.Is(err, transport.ErrTooBig)
+	switch {
+	case a.status > 299:
+		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
+		a.err = c.operation(rq).refusal(a)
+		if tooBig {
+			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
+		}
+	case encoded:
+		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
+	case tooBig:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+	case err != nil:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
+	}
+}
+
+// readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.
+func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) error) {
+	if a.err != nil && (!rq.paid || a.status/100 != 2) {
+		return
+	}
+	err := read(a.body)
+	failure, isEnvelope := errors.AsType[*APIError](err)
+	switch {
+	case err == nil:
+		a.err = nil
+	case a.err != nil: // that the reply broke off is the better explanation
+	case isEnvelope:
+		failure.StatusCode = a.status
+		a.err = c.operation(rq).complete(a, failure)
+	default:
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, err))
+	}
+}

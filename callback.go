@@ -3,7 +3,8 @@ package vidu
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,51 +15,76 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vidu-go/vidu/internal/callbacksig"
+	"github.com/vidu-go/vidu/internal/claims"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // What [VerifyCallback] finds wrong, for errors.Is.
 var (
-	// ErrCallbackSignature says that the request was not signed with the secret, or not as it arrived: a proxy may have
-	// changed its path or query.
-	ErrCallbackSignature = errors.New("vidu: the signature of the callback is wrong")
-	// ErrCallbackStale says that the signature is right and its Date too far from now: an old request sent again, or a
-	// clock that is wrong.
-	ErrCallbackStale = errors.New("vidu: the callback is too old, or from the future")
-	// ErrCallbackHeader says that a header which the signature needs is missing, repeated or malformed.
-	ErrCallbackHeader = errors.New("vidu: a header of the callback cannot be used")
+	// ErrCallbackSignature means that the request was not signed with the secret, or a proxy changed its path or query.
+	ErrCallbackSignature = errors.New("vidu: invalid callback signature")
+	// ErrCallbackStale means that the signature is valid and its Date too far from now: a replay, or a wrong clock.
+	ErrCallbackStale = errors.New("vidu: callback timestamp outside the allowed window")
+	// ErrCallbackHeader means that a header which the signature needs is missing, repeated or malformed.
+	ErrCallbackHeader = errors.New("vidu: callback has a missing or invalid header")
 )
 
-const (
-	nonceHeader     = "X-Request-Nonce"
-	listHeader      = "X-Hmac-Signed-Headers"
-	algorithmHeader = "X-Hmac-Algorithm"
-	accessKeyHeader = "X-Hmac-Access-Key"
-	signatureHeader = "X-Hmac-Signature"
-	digestHeader    = "X-Hmac-Digest"
+// callbackErrors pairs what callbacksig finds wrong with the public errors, whose text is the same after "vidu: ".
+var callbackErrors = [...]struct{ found, public error }{
+	{callbacksig.ErrSignature, ErrCallbackSignature},
+	{callbacksig.ErrStale, ErrCallbackStale},
+	{callbacksig.ErrHeader, ErrCallbackHeader},
+}
 
-	callbackAlgorithm = "hmac-sha256"
+const (
 	callbackAccessKey = "vidu"
-	callbackList      = "Date;x-request-nonce"
+	defaultTolerance  = 5 * time.Minute
+	maxTolerance      = 10 * 365 * 24 * time.Hour // of what a nonce's lifetime is computed from
+	maxCallback       = 2 << 20
+	callbackBudget    = time.Minute      // for one delivery, the function included
+	requeryBudget     = 15 * time.Second // of it, for the question to the API
+	storeBudget       = 5 * time.Second  // beyond it, for ending a claim
+	maxUnverified     = 8                // queries at once that unverified callbacks cause
+	reportedFor       = 24 * time.Hour   // how long a task that was reported is remembered
 )
 
-const (
-	defaultTolerance = 5 * time.Minute
-	maxTolerance     = 10 * 365 * 24 * time.Hour // of what a nonce's lifetime is computed from
-	maxCallback      = 2 << 20
-	maxSigned        = 16  // headers in the list
-	maxSignedLen     = 512 // of a signed header's name, and of its value
-	maxNonceLen      = 128
-	callbackBudget   = time.Minute      // for one delivery, the function included
-	requeryBudget    = 15 * time.Second // of it, for the question to the API
-	storeBudget      = 5 * time.Second  // beyond it, for ending a claim
-	maxStrangers     = 8                // queries at once that unverified callbacks cause
-	reportedFor      = 24 * time.Hour   // how long a task that was reported is remembered
-	maxRemembered    = 100_000
-)
+// NonceStore remembers which callbacks were handled and which are being handled. It is shared by all processes that
+// receive them. Keys are plain text of at most 160 bytes.
+//
+// A delivery claims its nonce, and later its task, before anything is done, and then commits the claim, or releases it
+// when something failed, so that the next delivery gets its turn. With Redis 7:
+//
+//	func (s Store) Claim(ctx context.Context, key string, lease time.Duration) (bool, error) {
+//		old, err := s.rdb.SetArgs(ctx, key, "claimed", redis.SetArgs{Mode: "NX", Get: true, TTL: lease}).Result()
+//		switch {
+//		case errors.Is(err, redis.Nil):
+//			return false, nil // it was free, and is ours now
+//		case err == nil && old == "claimed":
+//			return false, errors.New("being handled elsewhere")
+//		}
+//		return old == "done", err
+//	}
+//
+//	func (s Store) Commit(ctx context.Context, key string, ttl time.Duration) error {
+//		return s.rdb.Set(ctx, key, "done", ttl).Err()
+//	}
+//
+//	func (s Store) Release(ctx context.Context, key string) error { return s.rdb.Del(ctx, key).Err() }
+type NonceStore interface {
+	// Claim takes key, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
+	// returns an error if another delivery holds key, or if the store fails: the callback is then answered with 503, so
+	// that it is delivered again. It may wait for that other delivery, for as long as ctx lasts. A claim that is
+	// neither committed nor released, because its process died, should end after lease, which is one minute.
+	Claim(ctx context.Context, key string, lease time.Duration) (done bool, err error)
+	// Commit records for ttl that key has been handled.
+	Commit(ctx context.Context, key string, ttl time.Duration) error
+	// Release ends the claim, so that key can be claimed again. Its error is only logged: the claim then ends after its
+	// lease.
+	Release(ctx context.Context, key string) error
+}
 
-// CallbackOption changes a default of [VerifyCallback] or [Client.CallbackHandler]. An option that makes no sense is an
-// error of either, which names it.
+// CallbackOption changes a default of [VerifyCallback] or [Client.CallbackHandler], which name the invalid ones.
 type CallbackOption func(*callbackConfig) error
 
 type callbackConfig struct {
@@ -71,7 +97,7 @@ type callbackConfig struct {
 }
 
 // WithTolerance sets how far the Date of a callback may be from now, in either direction. The default is 5 minutes; any
-// positive duration will do.
+// positive duration is valid.
 func WithTolerance(d time.Duration) CallbackOption {
 	return func(cfg *callbackConfig) error {
 		if d <= 0 {
@@ -84,7 +110,7 @@ func WithTolerance(d time.Duration) CallbackOption {
 
 // WithPublicURL names the callback_url as it was given to the API, for handlers behind something that changes the path:
 // http.StripPrefix, a rewriting ingress, the stage of an API gateway. Its path is then checked in place of the
-// request's. If it has a query, so is its query; otherwise the request's query is. The default is the request's own URL.
+// request's. If it has a query, so is its query; otherwise the request's query is. The default is the request's URL.
 func WithPublicURL(callbackURL string) CallbackOption {
 	return func(cfg *callbackConfig) error {
 		u, err := url.Parse(callbackURL)
@@ -117,13 +143,13 @@ func WithNonceStore(store NonceStore) CallbackOption {
 	}
 }
 
-// WithUnverifiedCallbacks makes the handler take callbacks without looking at their signature. It is for gateways that
+// WithUnverifiedCallbacks makes the handler accept callbacks without checking their signature. It is for gateways that
 // pass the upstream's callbacks on: those are signed with the gateway's key, which its customers do not have. Secrets
 // are not needed then and not used.
 //
-// Anybody can then make the handler ask the API about a task, one question each and 8 at a time (the rest gets 503),
-// and anyone who knows the id of a task that is being waited for can have it queried sooner, at most once a second. That
-// is all: what the function is given comes from the API, never from the callback, and polling does not rely on such
+// Anybody can then make the handler query a task, one query per callback and 8 at a time (the rest gets 503), and
+// anybody with the id of a task that is being waited for can have it queried sooner, at most once per second. That is
+// all: what the function is given comes from the API, never from the callback, and polling does not rely on such
 // callbacks. Still give the handler a path that cannot be guessed. [VerifyCallback] ignores this option.
 func WithUnverifiedCallbacks() CallbackOption {
 	return func(cfg *callbackConfig) error {
@@ -145,7 +171,7 @@ func newCallbackConfig(secret string, opts []CallbackOption) (*callbackConfig, e
 	return cfg, nil
 }
 
-// checkSecrets never lets an empty secret pass, with which anybody could sign.
+// checkSecrets rejects an empty secret, with which anybody could sign.
 func (cfg *callbackConfig) checkSecrets() error {
 	err := checkKey(cfg.secret)
 	for _, secret := range cfg.more {
@@ -157,14 +183,14 @@ func (cfg *callbackConfig) checkSecrets() error {
 	return nil
 }
 
-// VerifyCallback checks that a request was signed with secret, that its method, path, query and signed headers are as they
-// were signed, and that it is recent. The secret is the API key that created the task. The error is [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do
-// not tell the sender which.
+// VerifyCallback checks that a request was signed with secret, that its method, path, query and signed headers are as
+// they were signed, and that it is recent. The secret is the API key that created the task. The error matches
+// [ErrCallbackSignature], [ErrCallbackStale] or [ErrCallbackHeader]; do not show the sender which.
 //
 // The signature covers method, path, query, Date and nonce, and not the body: whoever has seen one callback can send
 // it with another body for as long as its Date is fresh. Take nothing from the body but the id, and ask
 // [Client.GetTask] about that. Nor does VerifyCallback remember nonces. [Client.CallbackHandler] does both. (The vendor
-// sends no X-HMAC-DIGEST. If one comes and is signed, the body is checked against it and can be read again.)
+// sends no X-HMAC-DIGEST. If there is one and it is signed, the body is checked against it and can be read again.)
 //
 // Proxies break the signature when they change the path (stripped prefixes, merged slashes), the query (re-encoded or
 // reordered) or the Date. [WithPublicURL] helps with the first two; for the third there is [WithUnverifiedCallbacks].
@@ -180,43 +206,47 @@ func VerifyCallback(r *http.Request, secret string, opts ...CallbackOption) erro
 	return cfg.verify(r)
 }
 
+func (cfg *callbackConfig) verify(r *http.Request) error {
+	err := callbacksig.Verify(r, &callbacksig.Params{
+		AccessKey: callbackAccessKey, Secret: cfg.secret, More: cfg.more,
+		Tolerance: cfg.tolerance, PublicURL: cfg.publicURL, MaxBody: maxCallback,
+	})
+	for _, e := range callbackErrors {
+		if errors.Is(err, e.found) {
+			return &signatureError{e.public, err}
+		}
+	}
+	return err
+}
+
+// signatureError is an error of callbacksig that matches its public counterpart as well.
+type signatureError struct{ public, found error }
+
+func (e *signatureError) Error() string   { return "vidu: " + e.found.Error() }
+func (e *signatureError) Unwrap() []error { return []error{e.public, e.found} }
+
 // SignCallback signs a request as the API does, for tests of handlers: it sets the six headers that [VerifyCallback]
 // wants. Method, path and query must be final; the body is not signed. A nonce has 1 to 128 bytes and is new with every
 // delivery.
 func SignCallback(r *http.Request, secret string, date time.Time, nonce string) {
-	if r.Header == nil {
-		r.Header = http.Header{}
-	}
-	stamp := date.UTC().Format(http.TimeFormat)
-	m := borrowCallbackMAC(secret, nil)
-	defer callbackMACs.Put(m)
-	m.date = stamp
-	m.signed = append(m.signed[:0], signedHeader{name: "Date", value: stamp}, signedHeader{name: "x-request-nonce", value: nonce})
-	sum := m.sum(m.keyed[0], r.Method, cmp.Or(r.URL.Path, "/"), r.URL.RawQuery)
-
-	r.Header.Set("Date", stamp)
-	r.Header.Set(nonceHeader, nonce)
-	r.Header.Set(listHeader, callbackList)
-	r.Header.Set(algorithmHeader, callbackAlgorithm)
-	r.Header.Set(accessKeyHeader, callbackAccessKey)
-	r.Header.Set(signatureHeader, base64.StdEncoding.EncodeToString(sum))
+	callbacksig.Sign(r, callbackAccessKey, secret, date, nonce)
 }
 
-// CallbackHandler receives callbacks: it verifies them as [VerifyCallback] does, handles each nonce once, takes the
-// task's id from the body and nothing else, asks the API about that task, wakes whoever waits for it in this process,
-// and calls fn once for every task that has ended, well or not.
+// CallbackHandler receives callbacks: it verifies them as [VerifyCallback] does, handles each nonce once, uses only the
+// task id from the body, queries that task, wakes whoever waits for it in this process, and calls fn once for every
+// task that has ended, successful or not.
 //
 // The answer is 200 when there is nothing left to do and an error otherwise, so that the API delivers the callback
-// again, up to three times: 500 when fn failed or panicked; 503 when the [NonceStore] cannot be asked, or the API cannot
-// be asked within 15 seconds, or does not know the task; 401 for everything that is wrong with the signature; 400 (no task
-// id), 405 (not a POST), 413 (more than 2 MiB). The reasons go to the client's logger and to nobody else.
+// again, up to three times: 500 when fn failed or panicked; 503 when the [NonceStore] fails, or the query fails or
+// takes more than 15 seconds, or the task does not exist; 401 for everything that is wrong with the signature; 400 (no
+// task id), 405 (not a POST), 413 (more than 2 MiB). The reasons go to the client's logger and to nobody else.
 //
 // Whoever has seen a genuine callback can deliver its nonce first, with the id of another task; the genuine one is then
-// taken for a copy. So a callback can be kept from fn, though never changed: what fn must not miss has to be polled for.
+// taken for a duplicate. So a callback can be kept from fn, though never changed: poll for what fn must not miss.
 //
-// fn may be called again for a task after 24 hours, after a restart, or, when another process reported it, without a
-// common [WithNonceStore]: let it be harmless to repeat, and quick, best by only queueing work. Its context ends one
-// minute after the request came, and not when the sender hangs up.
+// fn may be called again for a task after 24 hours, after a restart, or, without a shared [WithNonceStore], by another
+// process: it should be idempotent, and quick, best by only queueing work. Its context ends one minute after the
+// request came, and not when the sender hangs up.
 //
 // Callbacks get lost, so they only speed things up: keep polling, for example with [Client.Wait], as the safety net.
 // The http.Server in front should set ReadHeaderTimeout and ReadTimeout. secret is the API key that creates the tasks;
@@ -238,11 +268,11 @@ func (c *Client) CallbackHandler(secret string, fn func(context.Context, *Task) 
 	h := &callbackHandler{client: c, cfg: cfg, fn: fn, nonces: cfg.nonces, tasks: cfg.nonces}
 	if cfg.unverified {
 		single := *c
-		single.maxAttempts = 1 // retries of ours would multiply what strangers ask
-		h.client, h.strangers = &single, make(chan struct{}, maxStrangers)
+		single.maxAttempts = 1 // retries would multiply the queries that strangers cause
+		h.client, h.unverifiedSem = &single, make(chan struct{}, maxUnverified)
 	}
 	if cfg.nonces == nil {
-		h.nonces, h.tasks = newNonceMemory(), newNonceMemory()
+		h.nonces, h.tasks = claims.New(), claims.New()
 	}
 	return http.HandlerFunc(h.serve), nil // a function: whatever prints structs cannot reach the secrets
 }
@@ -254,10 +284,10 @@ type callbackHandler struct {
 	nonces NonceStore
 	tasks  NonceStore
 
-	strangers chan struct{} // holds one for each query that an unverified callback causes
+	unverifiedSem chan struct{} // one slot for each query that an unverified callback causes
 }
 
-// callbackError is why a callback was not taken, and the status that answers it.
+// callbackError is why a callback was not accepted, and the status that answers it.
 type callbackError struct {
 	status int
 	err    error
@@ -281,7 +311,7 @@ func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status) // never why
 }
 
-// take does everything but answer.
+// take does everything but write the answer.
 func (h *callbackHandler) take(w http.ResponseWriter, r *http.Request) (id string, err error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -303,10 +333,10 @@ func (h *callbackHandler) take(w http.ResponseWriter, r *http.Request) (id strin
 		return id, h.handle(ctx, id)
 	}
 	ttl := 2*min(h.cfg.tolerance, maxTolerance) + time.Minute
-	return id, h.once(ctx, h.nonces, nonceKey(r.Header.Get(nonceHeader)), ttl, func() error { return h.handle(ctx, id) })
+	return id, h.once(ctx, h.nonces, nonceKey(r.Header.Get(callbacksig.NonceHeader)), ttl, func() error { return h.handle(ctx, id) })
 }
 
-// readCallback returns the task id in the body of a callback, the one thing that is read of it.
+// readCallback returns the task id in the body of a callback; nothing else in it is used.
 func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 	if r.Body == nil { // of a request that was made by hand
 		r.Body = http.NoBody
@@ -330,8 +360,7 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 	return task.ID, nil
 }
 
-// once runs do, unless key stands for something that is done already. Whatever ends do without success, a panic
-// included, leaves key to the next delivery.
+// once runs do, unless key is committed already. If do does not succeed, or panics, the next delivery can claim key.
 func (h *callbackHandler) once(ctx context.Context, store NonceStore, key string, ttl time.Duration, do func() error) error {
 	done, err := store.Claim(ctx, key, callbackBudget)
 	if err != nil {
@@ -359,11 +388,11 @@ func (h *callbackHandler) once(ctx context.Context, store NonceStore, key string
 	return err
 }
 
-// handle asks about the task and tells those who want to know.
+// handle queries the task, wakes waiters and reports a finished task.
 func (h *callbackHandler) handle(ctx context.Context, id string) error {
 	task, err := h.requery(ctx, id)
 	if h.cfg.unverified && isStatus(err, http.StatusNotFound) {
-		return nil // a stranger's, or under the upstream's id: coming again would not help
+		return nil // not of this account, or the upstream's id: another delivery would not help
 	}
 	if err != nil {
 		return &callbackError{http.StatusServiceUnavailable, err}
@@ -375,12 +404,12 @@ func (h *callbackHandler) handle(ctx context.Context, id string) error {
 	return h.once(ctx, h.tasks, "vidu:task:"+id, reportedFor, func() error { return h.report(ctx, task) })
 }
 
-// requery returns what the API says about the task. A success without a link is not the end of it, see [Client.Watch].
+// requery returns the task as the API has it. A success without a link is not final, see [Client.Watch].
 func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error) {
 	if h.cfg.unverified {
 		select {
-		case h.strangers <- struct{}{}:
-			defer func() { <-h.strangers }()
+		case h.unverifiedSem <- struct{}{}:
+			defer func() { <-h.unverifiedSem }()
 		default:
 			return nil, errors.New("too many unverified callbacks at once")
 		}
@@ -394,7 +423,7 @@ func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error)
 	return task, err
 }
 
-// report calls the user's function. The value of a panic may hold anything, so only its type is logged, and where.
+// report calls the user's function. A panic value may hold anything, so only its type and the stack are logged.
 func (h *callbackHandler) report(ctx context.Context, task *Task) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -410,4 +439,10 @@ func (h *callbackHandler) report(ctx context.Context, task *Task) (err error) {
 
 func (h *callbackHandler) reason(err error) slog.Attr {
 	return slog.String("error", scrub.OneLine(h.client.redact(err.Error()), 300))
+}
+
+// nonceKey returns a short key of plain characters, whatever the nonce contains.
+func nonceKey(nonce string) string {
+	sum := sha256.Sum256([]byte(nonce))
+	return "vidu:nonce:" + hex.EncodeToString(sum[:16])
 }

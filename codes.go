@@ -8,8 +8,8 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// ErrorCode is the API's own word for a failure. It is itself an error, so that one line matches a refused call and a
-// failed task alike:
+// ErrorCode is the API's word for the cause of a failure. It is itself an error, so that one line matches a refused call
+// and a failed task alike:
 //
 //	if errors.Is(err, vidu.ErrCreditInsufficient) { … }
 //
@@ -19,7 +19,7 @@ type ErrorCode string //nolint:errname // "code" is the field's own term; the ty
 
 // Codes of a request that was refused for what it says. Sending it again as it is changes nothing.
 const (
-	ErrBadRequest               ErrorCode = "BadRequest"               // 400, the request as a whole; also a cancel that came too late
+	ErrBadRequest               ErrorCode = "BadRequest"               // 400, the request as a whole; also a cancellation that came too late
 	ErrFieldLacking             ErrorCode = "FieldLacking"             // 400, a required field is missing
 	ErrFieldUnwanted            ErrorCode = "FieldUnwanted"            // 400, a field that the model does not take
 	ErrFieldItemCountOutOfRange ErrorCode = "FieldItemCountOutOfRange" // 400, too few or too many images, videos or subjects
@@ -63,9 +63,9 @@ const (
 	ErrCreationNotFound       ErrorCode = "CreationNotFound"       // 404, no such result
 	ErrNotFound               ErrorCode = "NotFound"               // 404; also of [Client.FindTask], where it means: not seen
 	ErrOperationInProcess     ErrorCode = "OperationInProcess"     // 400, please wait; after a create a task may exist
-	ErrConflict               ErrorCode = "Conflict"               // 409, a twin may exist
+	ErrConflict               ErrorCode = "Conflict"               // 409, a duplicate task may exist
 	ErrUserCancelled          ErrorCode = "UserCancelled"          // of a task that was cancelled
-	ErrCanceled               ErrorCode = "Canceled"               // 499, the request was given up midway; after a create a task may exist
+	ErrCanceled               ErrorCode = "Canceled"               // 499, the request was abandoned midway; after a create a task may exist
 	ErrInternalServiceFailure ErrorCode = "InternalServiceFailure" // 500, may pass; after a create a task may exist
 )
 
@@ -74,18 +74,19 @@ func (c ErrorCode) Error() string { return scrub.OneLine(string(c), 80) }
 
 // Is makes [ErrCreditInsufficient] match every spelling of "out of money".
 func (c ErrorCode) Is(target error) bool {
-	return target == ErrCreditInsufficient && c.outOfMoney()
+	return target == ErrCreditInsufficient && c.isOutOfMoney()
 }
 
-// outOfMoney tells the codes that no waiting cures. Gateways say insufficient_quota, insufficient_user_quota,
-// insufficient_balance and the like, some of them with status 429; insufficient_permissions is something else.
-func (c ErrorCode) outOfMoney() bool {
+// isOutOfMoney reports whether the code means an empty balance, which no waiting cures. Gateways spell it
+// insufficient_quota, insufficient_user_quota, insufficient_balance and the like, some of them with status 429;
+// insufficient_permissions is something else.
+func (c ErrorCode) isOutOfMoney() bool {
 	lower := strings.ToLower(string(c))
 	return strings.Contains(lower, "insufficient") &&
 		slices.ContainsFunc([]string{"credit", "quota", "balance", "fund"}, func(money string) bool { return strings.Contains(lower, money) })
 }
 
-// orNil keeps an absent code out of error chains.
+// orNil returns nil for an absent code, which must not be in error chains.
 func (c ErrorCode) orNil() error {
 	if c == "" {
 		return nil
@@ -93,43 +94,86 @@ func (c ErrorCode) orNil() error {
 	return c
 }
 
+// codeVerdict is what a code proves about a create that was answered with it.
+type codeVerdict uint8
+
+const (
+	byStatus       codeVerdict = iota // nothing: the HTTP status decides, as for every unknown code
+	refused                           // no task was created, and none will be for this request
+	outOfMoney                        // no task was created, and none will be until the account is topped up
+	mayPass                           // no task was created; a later attempt may succeed
+	unknownOutcome                    // a task may exist, whatever the status
+)
+
 // statusClientClosed is nginx's "client closed request", which the API documents as Canceled.
 const statusClientClosed = 499
 
-// codeOfStatus is the code that an answer stands for when its body names none.
-func codeOfStatus(status int) ErrorCode {
-	switch status {
-	case http.StatusBadRequest:
-		return ErrBadRequest
-	case http.StatusUnauthorized:
-		return ErrUnauthorized
-	case http.StatusPaymentRequired:
-		return ErrCreditInsufficient
-	case http.StatusForbidden:
-		return ErrForbidden
-	case http.StatusNotFound:
-		return ErrNotFound
-	case http.StatusConflict:
-		return ErrConflict
-	case http.StatusTooManyRequests:
-		return ErrTooManyRequests
-	case statusClientClosed:
-		return ErrCanceled
-	case http.StatusInternalServerError:
-		return ErrInternalServiceFailure
-	default:
-		return ""
-	}
+// codeRows has one row for each constant above: the status that the code usually comes with and what it proves. The first
+// code of a status is the one that an error response stands for when its body names none.
+var codeRows = []struct {
+	code    ErrorCode
+	status  int // 0: none, the code comes with a task
+	verdict codeVerdict
+}{
+	{ErrBadRequest, http.StatusBadRequest, refused},
+	{ErrFieldLacking, http.StatusBadRequest, refused},
+	{ErrFieldUnwanted, http.StatusBadRequest, refused},
+	{ErrFieldItemCountOutOfRange, http.StatusBadRequest, refused},
+	{ErrFieldInvalid, http.StatusBadRequest, refused},
+	{ErrPageSizeOutOfRange, http.StatusBadRequest, byStatus},
+	{ErrModelUnavailable, http.StatusBadRequest, refused},
+
+	{ErrImageFormatInvalid, http.StatusBadRequest, refused},
+	{ErrImageSizeInvalid, http.StatusBadRequest, refused},
+	{ErrImageDownloadFailure, http.StatusBadRequest, refused},
+	{ErrVideoFormatInvalid, http.StatusBadRequest, refused},
+	{ErrVideoDownloadFailure, http.StatusBadRequest, refused},
+
+	{ErrTaskPromptPolicyViolation, http.StatusBadRequest, refused},
+	{ErrAuditSubmitIllegal, http.StatusBadRequest, refused},
+	{ErrCreationPolicyViolation, http.StatusBadRequest, refused},
+	{ErrPhotoAuditNotPass, http.StatusBadRequest, refused},
+	{ErrAuditFailed, http.StatusBadRequest, refused},
+
+	{ErrUnauthorized, http.StatusUnauthorized, refused},
+	{ErrForbidden, http.StatusForbidden, refused},
+	{ErrCreditInsufficient, http.StatusPaymentRequired, outOfMoney},
+	{ErrTooManyRequests, http.StatusTooManyRequests, mayPass},
+	{ErrQuotaExceeded, http.StatusTooManyRequests, mayPass},
+	{ErrSystemThrottling, http.StatusTooManyRequests, mayPass},
+
+	{ErrNotFound, http.StatusNotFound, refused},
+	{ErrTaskNotFound, http.StatusNotFound, byStatus},
+	{ErrCreationNotFound, http.StatusNotFound, byStatus},
+	{ErrOperationInProcess, http.StatusBadRequest, unknownOutcome},
+	{ErrConflict, http.StatusConflict, unknownOutcome},
+	{ErrUserCancelled, 0, byStatus},
+	{ErrCanceled, statusClientClosed, unknownOutcome},
+	{ErrInternalServiceFailure, http.StatusInternalServerError, unknownOutcome},
 }
 
-// beginnings are the codes after which a task may exist whatever the status says.
-var beginnings = []ErrorCode{ErrOperationInProcess, ErrConflict, ErrCanceled, ErrInternalServiceFailure}
+// verdict returns what the code proves about a create.
+func (c ErrorCode) verdict() codeVerdict {
+	for i := range codeRows {
+		if codeRows[i].code == c {
+			return codeRows[i].verdict
+		}
+	}
+	return byStatus
+}
 
-// refusals are the codes that mean "not accepted" even inside an answer whose status says 200.
-var refusals = []ErrorCode{
-	ErrBadRequest, ErrFieldLacking, ErrFieldUnwanted, ErrFieldItemCountOutOfRange, ErrFieldInvalid,
-	ErrModelUnavailable, ErrImageFormatInvalid, ErrImageSizeInvalid, ErrImageDownloadFailure, ErrVideoFormatInvalid,
-	ErrVideoDownloadFailure, ErrTaskPromptPolicyViolation, ErrAuditSubmitIllegal, ErrCreationPolicyViolation,
-	ErrPhotoAuditNotPass, ErrAuditFailed, ErrUnauthorized, ErrForbidden, ErrCreditInsufficient, ErrQuotaExceeded,
-	ErrTooManyRequests, ErrSystemThrottling, ErrNotFound,
+// isRefusal reports whether the code means that nothing was created, for now or for good.
+func (c ErrorCode) isRefusal() bool {
+	v := c.verdict()
+	return v == refused || v == outOfMoney || v == mayPass
+}
+
+// codeOfStatus returns the code that an error response stands for when its body names none, "" for most statuses.
+func codeOfStatus(status int) ErrorCode {
+	for i := range codeRows {
+		if row := &codeRows[i]; row.status == status && status != 0 {
+			return row.code
+		}
+	}
+	return ""
 }

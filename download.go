@@ -17,6 +17,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/fetch"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 const (
@@ -194,7 +195,7 @@ func (c *Client) downloadPolicy() *fetch.Policy {
 		Header:    http.Header{"Accept-Encoding": c.encoding, "User-Agent": c.userAgent},
 		CheckLink: c.checkResultLink,
 		Redact:    c.redact,
-		Retryable: func(err error) bool { return judgeRead(&attempt{err: err}) == again },
+		Retryable: func(err error) bool { return classifyRead(&attempt{err: err}) == retry },
 		Backoff:   c.backoff,
 		Once:      c.maxAttempts == 1,
 	}
@@ -207,15 +208,15 @@ func (c *Client) downloadPolicy() *fetch.Policy {
 // sendDownload sends one request of a download, guarded against a transport that repeats it. The guard ends with the
 // context of req, for the body is read after sendDownload has returned.
 func (c *Client) sendDownload(req *http.Request) (*http.Response, error) {
-	guarded, g := guard(req.Context(), false, nil)
-	resp, err := c.downloads.Do(req.WithContext(guarded))
+	guarded, g := transport.Watch(req.Context(), transport.Sendings, nil)
+	resp, err := c.http.Downloads.Do(req.WithContext(guarded))
 	if err == nil {
 		return resp, nil
 	}
-	if context.Cause(guarded) == errResent { //nolint:errorlint // compared by identity: set only by this package
-		err = errResent
+	if transport.Stopped(guarded) {
+		err = transport.ErrRetried
 	}
-	g.release()
+	g.Release()
 	return nil, err
 }
 
@@ -333,29 +334,3 @@ func (d *downloadConfig) move(temp, path string) error {
 	}
 	return nil
 }
-
-// parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the query.
-func (c *Client) parseLink(link string) (*url.URL, error) {
-	u, err := url.Parse(link)
-	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
-		err = errors.New("it has a space")
-	}
-	if err != nil {
-		return nil, errors.New("the link is not a URL")
-	}
-	return u, c.checkResultLink(u)
-}
-
-// checkResultLink accepts https links, and plain http for clients that use it themselves.
-func (c *Client) checkResultLink(u *url.URL) error {
-	switch {
-	case u.User != nil:
-		return fmt.Errorf("%s is not an https link without a user name, as it must be", c.shown(u))
-	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
-		return fmt.Errorf("%s is not an https link", c.shown(u))
-	}
-	return nil
-}
-
-// shown returns u as it may stand in errors and logs.
-func (c *Client) shown(u *url.URL) string { return c.redact(scrub.URL(u.String())) }

@@ -63,7 +63,8 @@ func (e *envelope) read(object lenientjson.Value) {
 	}
 }
 
-// saysError tells an error envelope with status 200 from a reply that lacks a task for another reason.
+// saysError reports whether the body of a 2xx is an error envelope, rather than a reply that lacks a task for another
+// reason.
 func (e *envelope) saysError() bool {
 	number, word := e.splitCode()
 	return e.failed || e.reason != "" || number >= 400 ||
@@ -85,7 +86,7 @@ func (e *envelope) errorCode(status int) ErrorCode {
 	switch word := e.word(); {
 	case word != "":
 		return word
-	case kind.outOfMoney():
+	case kind.isOutOfMoney():
 		return kind
 	}
 	return cmp.Or(codeOfStatus(number), codeOfStatus(status), kind)
@@ -111,7 +112,7 @@ func traceIDIn(message string) string {
 	return strings.TrimRight(id, ").,")
 }
 
-// isTornJSON finds a body whose end is missing: nothing said how long it would be, or it is longer than what is read.
+// isTornJSON reports whether the end of a JSON body is missing: its length was not announced, or is more than what is read.
 func isTornJSON(body []byte) bool {
 	var whole json.RawMessage
 	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark)))).Decode(&whole)

@@ -2,17 +2,17 @@ package vidu
 
 import (
 	"net/http"
+	"slices"
 
-	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/schedule"
 )
 
 // Verdict and its values let tests walk the policy for creates.
 type Verdict = verdict
 
 const (
-	Refused   = refused
-	Again     = again
+	Fail      = fail
+	Retry     = retry
 	Ambiguous = ambiguous
 )
 
@@ -28,34 +28,38 @@ type CreateRule struct {
 func CreateRules() []CreateRule {
 	rules := make([]CreateRule, len(createRules))
 	for i, r := range createRules {
-		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Codes: r.codes, Verdict: r.verdict}
+		rules[i] = CreateRule{Name: r.name, From: r.from, To: r.to, Verdict: r.verdict}
+		for _, row := range codeRows {
+			if slices.Contains(r.codes, row.verdict) {
+				rules[i].Codes = append(rules[i].Codes, row.code)
+			}
+		}
 	}
 	return rules
 }
 
-// Seams to pure functions.
-var (
-	ParseRetryAfter = backoff.RetryAfter
-	RetryDelay      = retryDelay
-	FullJitter      = backoff.FullJitter
-)
+// RetryDelay is a seam to a pure function.
+var RetryDelay = retryDelay
 
 // MaxErrorReply is the bound of what is read of an error.
 const MaxErrorReply = maxErrorReply
 
 // Transports returns the clients that c uses for creates, reads and downloads.
 func (c *Client) Transports() (creates, reads, downloads *http.Client) {
-	return c.creates, c.reads, c.downloads
+	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
-// Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
-func Walk(text []byte) (keys []string, values [][]byte) {
-	for it := lenientjson.Value(text).Items(); it.Next(); {
-		keys = append(keys, string(it.Key))
-		values = append(values, it.Value)
+// SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.
+func (c *Client) SetJitter(random func() float64) { c.pacer = schedule.NewPacer(random) }
+
+// CodeRows lists the codes that have a row.
+func CodeRows() []ErrorCode {
+	codes := make([]ErrorCode, len(codeRows))
+	for i := range codeRows {
+		codes[i] = codeRows[i].code
 	}
-	return keys, values
+	return codes
 }
 
-// SetJitter replaces the random source of the schedule; 0.5 is no jitter.
-func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }
+// CodeOfStatus is the code that a status stands for.
+var CodeOfStatus = codeOfStatus

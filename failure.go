@@ -11,67 +11,30 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// refusal makes the error of an answer outside 2xx.
-func (c *Client) refusal(rq *request, resp *http.Response, a *attempt) *APIError {
-	if rq.signed != nil { // what a storage says may quote the signed link, in any spelling
-		a.body = nil
-	}
-	e := parseEnvelope(a.body)
-	failure := e.apiError(a.status)
-	failure.RetryAfter = backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-	if location := resp.Header.Get("Location"); a.status/100 == 3 && rq.signed == nil {
-		failure.Message = "redirect to " + cmp.Or(scrub.URL(c.redact(location)), "nowhere") + " not followed"
-	}
-	return c.finish(rq, a, failure)
-}
+// What went wrong becomes a public error here. The functions work on values, so that they can be read, and called, apart
+// from the path of a call.
 
-// finish adds what every APIError has and masks the key in what the server wrote.
-func (c *Client) finish(rq *request, a *attempt, failure *APIError) *APIError {
-	failure.op = c.op(rq)
-	failure.Message = c.redact(failure.Message)
-	failure.Code = ErrorCode(c.redact(string(failure.Code)))
-	failure.Body = c.excerpt(a)
-	if failure.Metadata != nil {
-		failure.Metadata = []byte(c.redact(string(failure.Metadata)))
-	}
-	if failure.TraceID == "" {
-		failure.TraceID = c.traceIDOf(a.header)
-	}
-	failure.TraceID = c.redact(failure.TraceID)
-	return failure
-}
-
-// excerpt is what errors keep of an answer; nil when there was none.
-func (c *Client) excerpt(a *attempt) []byte {
-	if len(a.body) == 0 {
-		return nil
-	}
-	return []byte(c.redact(string(a.body[:min(len(a.body), maxErrorReply)])))
-}
-
-func (c *Client) op(rq *request) string { return scrub.OneLine(rq.method+" "+c.target(rq).Path, 160) }
-
-// callError is any failure but an answer that says no. Its text is bounded and free of the key, whatever the cause's is.
+// callError is any failure but an error response. Its text is bounded and free of the key, whatever the cause's is.
 type callError struct {
 	text string
 	err  error
 }
 
 func (e *callError) Error() string { return e.text }
-
 func (e *callError) Unwrap() error { return e.err }
 
-// wrap says which call failed.
-func (c *Client) wrap(rq *request, err error) error {
-	text := c.redact(err.Error())
-	if _, ours := errors.AsType[*mediaError](err); !ours { // an error about media quotes the names of files
+// wrap names the call that failed.
+func (op operation) wrap(err error) error {
+	text := op.mask(err.Error())
+	if _, ours := errors.AsType[*oneshot.SourceError](err); !ours { // an error about media quotes the names of files
 		text = scrub.Queries(text)
 	}
-	if rq.signed != nil && rq.signed.url.RawQuery != "" {
-		text = strings.ReplaceAll(text, rq.signed.url.RawQuery, "[redacted]")
+	if op.query != "" {
+		text = strings.ReplaceAll(text, op.query, "[redacted]")
 	}
 	if text != err.Error() { // a cause that quotes a secret must not be found by unwrapping
 		switch {
@@ -83,11 +46,62 @@ func (c *Client) wrap(rq *request, err error) error {
 			err = nil
 		}
 	}
-	return &callError{text: "vidu: " + c.op(rq) + ": " + scrub.OneLine(text, 300), err: err}
+	return &callError{text: "vidu: " + op.name + ": " + scrub.OneLine(text, 300), err: err}
 }
 
-// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that the end of
-// the context can be told even where it was given a cause of its own.
+// refusal returns the error of a response outside 2xx.
+func (op operation) refusal(a *attempt) *APIError {
+	if op.link { // the storage's words may quote the presigned link, in any spelling
+		a.body = nil
+	}
+	e := parseEnvelope(a.body)
+	failure := e.apiError(a.status)
+	failure.RetryAfter = backoff.RetryAfter(a.header.Get("Retry-After"), time.Now())
+	if a.status/100 == 3 && !op.link {
+		location := scrub.URL(op.mask(a.header.Get("Location")))
+		failure.Message = "redirect to " + cmp.Or(location, "nowhere") + " not followed"
+	}
+	return op.complete(a, failure)
+}
+
+// complete adds what every APIError has and masks the key in what the server wrote.
+func (op operation) complete(a *attempt, failure *APIError) *APIError {
+	failure.op = op.name
+	failure.Message = op.mask(failure.Message)
+	failure.Code = ErrorCode(op.mask(string(failure.Code)))
+	failure.Body = op.excerpt(a)
+	if failure.Metadata != nil {
+		failure.Metadata = []byte(op.mask(string(failure.Metadata)))
+	}
+	if failure.TraceID == "" {
+		failure.TraceID = traceIDOf(a.header, op.mask)
+	}
+	failure.TraceID = op.mask(failure.TraceID)
+	return failure
+}
+
+// maybeCreated returns the error of a paid call after which a task may exist.
+func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
+	e := &MaybeCreatedError{
+		Payload: payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Body: op.excerpt(a),
+	}
+	if failure, ok := errors.AsType[*APIError](a.err); ok {
+		e.TraceID = failure.TraceID
+	}
+	return e
+}
+
+// excerpt returns what errors keep of a response; nil when there was none.
+func (op operation) excerpt(a *attempt) []byte {
+	if len(a.body) == 0 {
+		return nil
+	}
+	return []byte(op.mask(string(a.body[:min(len(a.body), maxErrorReply)])))
+}
+
+// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is finds
+// the end of the context even where it was given a cause of its own.
 func transportError(ctx context.Context, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
@@ -98,17 +112,17 @@ func transportError(ctx context.Context, err error) error {
 	return err
 }
 
-// traceIDOf finds the request id in the headers that the API and its gateways use.
-func (c *Client) traceIDOf(header http.Header) string {
+// traceIDOf returns the request id from the headers that the API and its gateways use, "" where there is none.
+func traceIDOf(header http.Header, mask func(string) string) string {
 	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
 		if values := header[name]; len(values) > 0 {
-			return scrub.OneLine(c.redact(values[0]), 80)
+			return scrub.OneLine(mask(values[0]), 80)
 		}
 	}
 	return ""
 }
 
-// unsupported tells "the server has no such endpoint" from other refusals.
+// unsupported turns the refusals of a server that lacks an endpoint into [ErrNotSupported] and leaves others alone.
 func unsupported(err error) error {
 	failure, ok := errors.AsType[*APIError](err)
 	if !ok || failure.Code == ErrTaskNotFound {
@@ -122,6 +136,7 @@ func unsupported(err error) error {
 	return err
 }
 
+// isStatus reports whether err is an error response with this HTTP status.
 func isStatus(err error, status int) bool {
 	failure, ok := errors.AsType[*APIError](err)
 	return ok && failure.StatusCode == status

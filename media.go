@@ -6,19 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"io/fs"
-	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 
-	"golang.org/x/image/webp"
-
+	"github.com/vidu-go/vidu/internal/mediatype"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -67,8 +63,8 @@ func UploadRef(ref string) Media { return Media{source: fromUpload, ref: ref} }
 func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
 
 // File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
-// between, by its size, its modification time or its identity, is an error. What it is, is told by its first bytes, not
-// by its name.
+// between, by its size, its modification time or its identity, is an error. The content type is detected from the
+// content, not from the file name.
 func File(path string) Media { return FS(disk{}, path) }
 
 // FS is a file of a file system, such as an [embed.FS]. It behaves as [File].
@@ -147,17 +143,27 @@ var (
 	}
 )
 
-// inline is media that travels in the request, checked and measured.
+// inline is media that travels in the request, checked and measured. It opens itself for its Source: Media must not
+// have an exported method for that.
 type inline struct {
-	media  Media
-	prefix string      // "data:image/png;base64,"; a data URI is all prefix
-	size   int64       // bytes before base64, the prefix not counted
-	info   fs.FileInfo // of a file when it was checked; nil otherwise
-	field  string      // where it stands in the request
-	raw    bool        // sent as it is, without prefix and base64
+	oneshot.Source // its Prefix is "data:image/png;base64,"; a data URI is all prefix
 
+	media       Media
 	contentType string
 }
+
+// newInline returns media as a source whose data are media's own.
+func newInline(m Media) *inline {
+	in := &inline{media: m}
+	in.Data = in
+	return in
+}
+
+// Open implements [oneshot.Opener].
+func (in *inline) Open() (io.ReadCloser, fs.FileInfo, error) { return in.media.open() }
+
+// String implements [oneshot.Opener].
+func (in *inline) String() string { return in.media.String() }
 
 // check returns what goes on the wire for media without data of its own, or the inline that will. The error is a
 // reason for a [FieldProblem].
@@ -171,7 +177,9 @@ func (m Media) check(kind *mediaKind) (string, *inline, error) {
 		}
 		return m.ref, nil, nil
 	case fromDataURI:
-		return "", &inline{media: m, prefix: m.ref}, checkDataURI(m.ref, kind)
+		in := newInline(m)
+		in.Prefix = m.ref
+		return "", in, checkDataURI(m.ref, kind)
 	case fromFile, fromBytes:
 		in, err := m.checkInline(kind)
 		return "", in, err
@@ -186,23 +194,24 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 		return nil, err
 	}
 	defer file.Close()
-	in := &inline{media: m, size: int64(len(m.data)), info: info}
+	in := newInline(m)
+	in.Size, in.Info = int64(len(m.data)), info
 	if info != nil {
-		in.size = info.Size()
+		in.Size = info.Size()
 	}
-	if in.size > kind.maxBytes {
-		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.size, kind.maxBytes)
+	if in.Size > kind.maxBytes {
+		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.Size, kind.maxBytes)
 	}
 	contentType, err := checkContent(file, kind)
 	if err != nil {
 		return nil, err
 	}
-	in.contentType, in.prefix = contentType, "data:"+contentType+";base64,"
+	in.contentType, in.Prefix = contentType, "data:"+contentType+";base64,"
 	return in, nil
 }
 
-// open opens the media's data and, when that is a file, tells which. Only regular files are opened: a device or a pipe
-// could block for ever.
+// open opens the media's data and, when that is a file, returns its description as well. Only regular files are opened:
+// a device or a pipe could block for ever.
 func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	if m.source != fromFile {
 		return io.NopCloser(bytes.NewReader(m.data)), nil, nil
@@ -229,7 +238,8 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 
 var errNoFile = errors.New("the file system returned neither a file nor an error")
 
-// regular passes on what Stat returned, unless it is no regular file of a known size. File systems are anybody's.
+// regular returns what Stat returned, unless that is not a regular file of a known size. Implementations of fs.FS are
+// untrusted.
 func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	switch {
 	case err != nil:
@@ -244,10 +254,9 @@ func regular(info fs.FileInfo, err error) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// checkContent tells the content type by the first bytes and, of an image, reads the dimensions from its header. No
-// pixel is decoded, so a header that lies costs nothing.
+// checkContent detects the content type from the content and checks the dimensions of an image.
 func checkContent(r io.Reader, kind *mediaKind) (string, error) {
-	head := make([]byte, 512)
+	head := make([]byte, mediatype.HeadSize)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return "", err
@@ -256,7 +265,7 @@ func checkContent(r io.Reader, kind *mediaKind) (string, error) {
 	if n == 0 {
 		return "", errors.New("is empty")
 	}
-	contentType := sniff(head)
+	contentType := mediatype.Sniff(head)
 	if err := kind.takes(contentType); err != nil {
 		return "", err
 	}
@@ -270,55 +279,16 @@ func (k *mediaKind) takes(contentType string) error {
 	return nil
 }
 
-// sniff is http.DetectContentType with the video containers that it does not know, and without its parameters.
-func sniff(head []byte) string {
-	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
-		switch brand := string(head[8:12]); brand {
-		case "qt  ":
-			return "video/quicktime"
-		case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis": // still pictures in the same container
-			return "image/" + brand
-		default:
-			return "video/mp4"
-		}
-	}
-	if len(head) >= 8 {
-		switch string(head[4:8]) {
-		case "moov", "mdat", "wide", "free", "skip", "pnot": // QuickTime before the "ftyp" box existed
-			return "video/quicktime"
-		}
-	}
-	contentType, _, _ := strings.Cut(http.DetectContentType(head), ";")
-	return contentType
-}
-
+// checkDimensions accepts what Go cannot read; the server may be able to.
 func checkDimensions(contentType string, r io.Reader) error {
-	var config image.Config
-	var err error
-	switch contentType {
-	case "image/png":
-		config, err = png.DecodeConfig(r)
-	case "image/jpeg":
-		config, err = jpeg.DecodeConfig(r)
-	case "image/webp":
-		config, err = webp.DecodeConfig(r)
-	default: // a video
-		return nil
-	}
-	if isUnsupported(err) {
+	width, height, err := mediatype.Dimensions(contentType, r)
+	if errors.Is(err, mediatype.ErrUnknown) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
 	}
-	return checkPixels(config.Width, config.Height)
-}
-
-// isUnsupported tells a valid image that Go's decoders do not know, such as a JPEG of 12 bits. The server may know it.
-func isUnsupported(err error) bool {
-	_, isJPEG := errors.AsType[jpeg.UnsupportedError](err)
-	_, isPNG := errors.AsType[png.UnsupportedError](err)
-	return isJPEG || isPNG
+	return checkPixels(width, height)
 }
 
 func checkPixels(width, height int) error {
@@ -370,4 +340,15 @@ func isBase64(digits string) bool {
 		}
 	}
 	return true
+}
+
+// mediumOf returns the media that a reference on the wire stands for.
+func mediumOf(ref string) Media {
+	switch {
+	case strings.HasPrefix(ref, "data:"):
+		return DataURI(ref)
+	case strings.HasPrefix(ref, uploadScheme):
+		return UploadRef(ref)
+	}
+	return URL(ref)
 }

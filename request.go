@@ -4,61 +4,72 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/scrub"
+)
+
+// Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million characters.
+const (
+	maxCreateReply = 32 << 20
+	maxReply       = 16 << 20
+	maxErrorReply  = 64 << 10
 )
 
 // request is one call of the API.
 type request struct {
-	method  string
-	path    string // below the API path, its elements checked
-	query   string // encoded
-	outside bool   // path is below the base URL, not the API path
-	signed  *signedLink
-	body    *body  // nil: none
-	paid    bool   // costs money: sent again only when provably nothing was created
-	payload string // of a paid request
-	limit   int64  // bytes of a good reply
+	method    string
+	path      string // below the API path, its elements checked
+	query     string // encoded
+	fromRoot  bool   // path is below the base URL, not below the API path
+	presigned *presignedLink
+	body      *oneshot.Body // nil: none
+	paid      bool          // costs money: sent again only when provably nothing was created
+	payload   string        // of a paid request
+	limit     int64         // bytes of a 2xx reply
 }
 
-// signedLink is where a request goes that leaves the API: to another host, which gets the link and no key.
-type signedLink struct {
+// presignedLink is where a request goes that leaves the API: to a storage host, which gets the link and no key.
+type presignedLink struct {
 	url         *url.URL
 	contentType string
 }
 
-// attempt is one request on the wire and what came of it.
+// attempt is what came of sending a request once.
 type attempt struct {
-	status     int // 0: no answer
+	status     int // 0: no response
 	header     http.Header
-	body       []byte // of the answer, as far as it was read
-	cut        bool   // not all of an answer that says no could be read
-	incomplete bool   // the request never left whole, and never will
+	body       []byte // of the response, as far as it was read
+	truncated  bool   // the response is an error and could not be read to its end
+	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over
-	err        error  // nil: a 2xx answer, whole
+	err        error  // nil: a 2xx response, read to its end
 }
 
-// newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
-func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
-	header := http.Header{
-		"Authorization":   c.authorization(),
-		"Content-Type":    c.contentType, // one gateway wants it on GET, too
-		"Accept-Encoding": c.encoding,    // else net/http asks for gzip and expands what comes
-		"User-Agent":      c.userAgent,
-	}
-	if rq.signed != nil {
-		header = http.Header{"Content-Type": {rq.signed.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
-	}
-	return (&http.Request{
-		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
-	}).WithContext(ctx)
+// operation is what the errors of a call need to know of it.
+type operation struct {
+	name  string              // method and path
+	mask  func(string) string // masks the API key
+	query string              // of a presigned link, which must not be quoted; "" for a call of the API
+	link  bool                // the call leaves the API for a presigned link
 }
 
-// target is where a request goes.
+func (c *Client) operation(rq *request) operation {
+	u := c.target(rq)
+	op := operation{name: operationName(rq.method, u), mask: c.redact}
+	if rq.presigned != nil {
+		op.link, op.query = true, u.RawQuery
+	}
+	return op
+}
+
+// target returns where a request goes.
 func (c *Client) target(rq *request) *url.URL {
-	if rq.signed != nil {
-		return rq.signed.url
+	if rq.presigned != nil {
+		return rq.presigned.url
 	}
 	u := c.base
-	if rq.outside {
+	if rq.fromRoot {
 		u = c.root
 	}
 	u.Path += rq.path
@@ -72,20 +83,27 @@ func (c *Client) target(rq *request) *url.URL {
 func (c *Client) clientFor(rq *request) *http.Client {
 	switch {
 	case rq.paid:
-		return c.creates
-	case rq.signed != nil:
-		return c.uploads
+		return c.http.Creates
+	case rq.presigned != nil:
+		return c.http.Uploads
 	}
-	return c.reads
+	return c.http.Reads
 }
 
-var expectContinue = []string{"100-continue"}
+// newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
+func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
+	header := http.Header{
+		"Authorization":   c.authorization(),
+		"Content-Type":    c.contentType, // one gateway requires it on GET as well
+		"Accept-Encoding": c.encoding,    // otherwise net/http asks for gzip and expands the response
+		"User-Agent":      c.userAgent,
+	}
+	if rq.presigned != nil {
+		header = http.Header{"Content-Type": {rq.presigned.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
+	}
+	return (&http.Request{
+		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+	}).WithContext(ctx)
+}
 
-// Bounds of what is read. A reply to create may echo the inline media, one to query a payload of a million characters.
-const (
-	maxCreateReply = 32 << 20
-	maxReply       = 16 << 20
-	maxErrorReply  = 64 << 10
-	maxHeader      = 64 << 10
-	maxDrain       = 64 << 10 // read past the end of interest to keep a connection
-)
+func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -32,8 +33,8 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 		task.Warnings = append(task.Warnings, "the reply calls the task "+task.ID)
 	}
 	task.ID = id // gateways leave it out, or name their upstream's
-	c.maskTask(task)
-	c.pacer.outdate(id)
+	maskTask(task, c.redact)
+	c.pacer.DropReply(id)
 	return task, nil
 }
 
@@ -54,7 +55,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	body := newBody([]byte(`{"id":"`+id+`"}`), nil, nil)
+	body := oneshot.New([]byte(`{"id":"`+id+`"}`), nil, nil)
 	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(reply []byte) error {
 			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {
@@ -113,9 +114,9 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	first := object.Items()
 	switch {
 	case list == nil && packages == nil && first.Next():
-		return nil, fmt.Errorf("%w: it tells of no credits", errBadReply)
+		return nil, fmt.Errorf("%w: it has no credits", errBadReply)
 	case !list.IsArray() && !list.IsNull():
-		return nil, fmt.Errorf("%w: its credits are no list", errBadReply)
+		return nil, fmt.Errorf("%w: its credits are not a list", errBadReply)
 	}
 	credits := &Credits{Packages: json.RawMessage(packages)}
 	for it := list.Items(); it.Next() && len(credits.Remains) < maxRemains; {
@@ -127,6 +128,8 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	}
 	return credits, nil
 }
+
+const maxRemains = 100 // balances in one reply
 
 func remainsOf(v lenientjson.Value) lenientjson.Value {
 	if list := v.Member("remains"); list != nil {

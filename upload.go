@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
 // maxUploadBytes is the official limit of one upload.
@@ -21,8 +22,8 @@ var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, m
 // is checked as in a request and streamed.
 //
 // The image itself goes to a link of the server's storage, which gets no key. The link is as good as a key for this one
-// image, and storage may quote it: of an answer that says no, an [*APIError] has the status, the trace id and RetryAfter,
-// not what it said. Uploads are free and part of the official API; elsewhere the error is [ErrNotSupported]. Source: the
+// image, and storage may quote it: for a failed upload an [*APIError] has the status, the trace id and RetryAfter, but
+// not the body. Uploads are free and part of the official API; elsewhere the error is [ErrNotSupported]. Source: the
 // upload page of platform.vidu.com.
 func (c *Client) UploadImage(ctx context.Context, image Media) (Media, error) {
 	if err := c.ready(ctx); err != nil {
@@ -52,15 +53,15 @@ func (m Media) forUpload() (*inline, error) {
 	case in == nil || in.contentType == "":
 		return nil, errors.New("has no file to upload; use vidu.File, vidu.FS or vidu.Bytes")
 	}
-	in.field, in.raw, in.prefix = "image", true, ""
+	in.Name, in.Raw, in.Prefix = "image", true, ""
 	return in, nil
 }
 
 // startUpload asks for a place to put the image.
 func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err error) {
 	rq := &request{
-		method: http.MethodPost, path: "/tools/v2/files/uploads", outside: true,
-		body: newBody([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
+		method: http.MethodPost, path: "/tools/v2/files/uploads", fromRoot: true,
+		body: oneshot.New([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
 	}
 	err = c.call(ctx, rq, func(reply []byte) error {
 		if err := checkReply(reply); err != nil {
@@ -80,10 +81,10 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 
 // putImage stores the image and returns the mark that the storage gives it.
 func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
-	b := &body{}
-	b.add(part{in: in})
+	b := &oneshot.Body{}
+	b.AddSource(&in.Source)
 	a := c.sendWithRetry(ctx, &request{
-		method: http.MethodPut, signed: &signedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
+		method: http.MethodPut, presigned: &presignedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
 	})
 	if a.err != nil {
 		return "", a.err
@@ -94,15 +95,15 @@ func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag 
 	return etag, nil
 }
 
-// finishUpload tells the server that the image is there.
+// finishUpload reports to the server that the image is stored.
 func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, error) {
 	text, err := json.Marshal(map[string]string{"etag": etag})
 	if err != nil {
 		return Media{}, err
 	}
 	rq := &request{
-		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", outside: true,
-		body: newBody(text, nil, nil), limit: maxReply,
+		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", fromRoot: true,
+		body: oneshot.New(text, nil, nil), limit: maxReply,
 	}
 	var ref Media
 	err = c.call(ctx, rq, func(reply []byte) error {

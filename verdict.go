@@ -7,114 +7,120 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+
+	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// verdict says what one failed attempt at a paid create proves.
+// verdict is what one failed attempt proves, and so what may be done next.
 type verdict int
 
 const (
-	refused   verdict = iota // no task was created, and sending the same again is pointless
-	again                    // no task was created, and sending the same again is safe
+	fail      verdict = iota // nothing was created, and sending the same again is pointless
+	retry                    // nothing was created, or nothing can be: sending the same again is safe
 	ambiguous                // a task may exist: never send again
 )
 
-// createRule is one row of the policy: which failures it covers, and what they prove.
-type createRule struct {
+// rule is one row of a policy: which failures it covers, and what they prove.
+type rule struct {
 	name       string
-	from, to   int                 // statuses; 0, 0: there was no answer
+	from, to   int                 // statuses; 0, 0: there was no response
 	incomplete bool                // only when the request provably never left whole
-	codes      []ErrorCode         // only with one of these codes
+	codes      []codeVerdict       // only with a code of one of these kinds
 	cause      func(*attempt) bool // only for such a cause
 	verdict    verdict
 }
 
-// createRules is the whole policy, top to bottom, the first match wins. What no row covers is ambiguous: rounding is
-// always toward "a task may exist".
+// createRules is the whole policy for paid requests, top to bottom, the first match wins. Unmatched failures are
+// ambiguous: if in doubt, assume that a task exists.
 //
-// "Incomplete" is the one proof that holds without an answer: our own body reader never handed out the last byte of
-// the JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even
-// httptrace.WroteRequest.
-var createRules = []createRule{
-	{name: "no answer, context ended before the request was complete", incomplete: true, cause: isContextEnd, verdict: refused},
-	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: refused},
-	{name: "no answer, certificate or protocol wrong", incomplete: true, cause: isTLSRefusal, verdict: refused},
-	{name: "no answer, host unknown", incomplete: true, cause: isUnknownHost, verdict: refused},
-	{name: "no answer, proxy wants a password", incomplete: true, cause: isProxyAuth, verdict: refused},
-	{name: "no answer, request incomplete", incomplete: true, verdict: again},
+// "Incomplete" is the one proof that holds without a response: our own body reader never handed out the last byte of the
+// JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even httptrace.WroteRequest.
+var createRules = []rule{
+	{name: "no answer, context ended before the request was complete", incomplete: true, cause: isContextEnd, verdict: fail},
+	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: fail},
+	{name: "no answer, certificate or protocol wrong", incomplete: true, cause: isTLSRefusal, verdict: fail},
+	{name: "no answer, host unknown", incomplete: true, cause: isUnknownHost, verdict: fail},
+	{name: "no answer, proxy wants a password", incomplete: true, cause: isProxyAuth, verdict: fail},
+	{name: "no answer, request incomplete", incomplete: true, verdict: retry},
 	{name: "no answer, request may have arrived", verdict: ambiguous},
 
-	{name: "2xx that quotes a code after which a task may exist", from: 200, to: 299, cause: quotesBeginning, verdict: ambiguous},
-	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: refused},
+	{name: "2xx that quotes a code after which a task may exist", from: 200, to: 299, cause: quotesAmbiguousCode, verdict: ambiguous},
+	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: fail},
 	{name: "2xx without a usable task", from: 200, to: 299, verdict: ambiguous},
 
 	{name: "3xx or 4xx that names a task", from: 300, to: 499, cause: namesTask, verdict: ambiguous},
-	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: beginnings, verdict: ambiguous},
-	{name: "3xx or 4xx that quotes such a code", from: 300, to: 499, cause: quotesBeginning, verdict: ambiguous},
+	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: []codeVerdict{unknownOutcome}, verdict: ambiguous},
+	{name: "3xx or 4xx that quotes such a code", from: 300, to: 499, cause: quotesAmbiguousCode, verdict: ambiguous},
 	{name: "4xx, of which not all could be read", from: 400, to: 499, cause: hidesReason, verdict: ambiguous},
-	{name: "redirect, never followed", from: 300, to: 399, verdict: refused},
+	{name: "redirect, never followed", from: 300, to: 399, verdict: fail},
 
-	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: again},
+	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: retry},
 	{name: "408", from: 408, to: 408, verdict: ambiguous},
-	{name: "409, a twin may exist", from: 409, to: 409, verdict: ambiguous},
-	{name: "499, given up midway", from: 499, to: 499, verdict: ambiguous},
-	{name: "417, our Expect is not understood", from: 417, to: 417, incomplete: true, verdict: again},
-	{name: "425, not processed by definition", from: 425, to: 425, verdict: again},
-	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: refused},
-	{name: "429", from: 429, to: 429, verdict: again},
-	{name: "4xx", from: 400, to: 499, verdict: refused},
+	{name: "409, a duplicate task may exist", from: 409, to: 409, verdict: ambiguous},
+	{name: "499, abandoned midway", from: 499, to: 499, verdict: ambiguous},
+	{name: "417, our Expect is not understood", from: 417, to: 417, incomplete: true, verdict: retry},
+	{name: "425, not processed by definition", from: 425, to: 425, verdict: retry},
+	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: fail},
+	{name: "429", from: 429, to: 429, verdict: retry},
+	{name: "4xx", from: 400, to: 499, verdict: fail},
 
-	{name: "5xx, request incomplete", from: 500, to: 599, incomplete: true, verdict: again},
+	{name: "5xx, request incomplete", from: 500, to: 599, incomplete: true, verdict: retry},
 	{name: "5xx", from: 500, to: 599, verdict: ambiguous},
 }
 
-// judgeCreate applies createRules to a failed attempt.
-func judgeCreate(a *attempt) verdict {
-	for i := range createRules {
-		if createRules[i].covers(a) {
-			return createRules[i].verdict
-		}
-	}
-	return ambiguous
+// readRules is the retry policy for requests that cost nothing to repeat, read in the same way. Unmatched failures are
+// final.
+var readRules = []rule{
+	{name: "no answer, context ended", cause: isContextEnd, verdict: fail},
+	{name: "no answer, medium unreadable or changed", cause: isMediaFailure, verdict: fail},
+	{name: "no answer, certificate or protocol wrong", cause: isTLSRefusal, verdict: fail},
+	{name: "no answer, host unknown", cause: isUnknownHost, verdict: fail},
+	{name: "no answer, proxy wants a password", cause: isProxyAuth, verdict: fail},
+	{name: "no answer", verdict: retry},
+
+	{name: "reply that cannot be used", from: 1, to: 299, cause: isBadReply, verdict: fail},
+	{name: "reply that broke off", from: 1, to: 299, verdict: retry},
+
+	{name: "out of money", from: 300, to: anyStatus, cause: isOutOfMoney, verdict: fail},
+	{name: "still in process", from: 300, to: anyStatus, cause: isInProcess, verdict: retry},
+	{name: "a code that may pass", from: 300, to: anyStatus, codes: []codeVerdict{mayPass}, verdict: retry},
+	{name: "a refusal, also where a gateway dresses it up as a 500", from: 300, to: anyStatus, codes: refusals, verdict: fail},
+	{name: "501", from: 501, to: 501, verdict: fail},
+	{name: "408", from: 408, to: 408, verdict: retry},
+	{name: "425", from: 425, to: 425, verdict: retry},
+	{name: "429", from: 429, to: 429, verdict: retry},
+	{name: "499", from: 499, to: 499, verdict: retry},
+	{name: "5xx", from: 500, to: anyStatus, verdict: retry},
 }
 
-func (r *createRule) covers(a *attempt) bool {
+const anyStatus = 999
+
+// refusals are the kinds of codes that mean "not accepted", also inside a response whose status is 200.
+var refusals = []codeVerdict{refused, outOfMoney, mayPass}
+
+// classifyCreate returns the verdict on a failed attempt at a paid request.
+func classifyCreate(a *attempt) verdict { return classify(createRules, a, ambiguous) }
+
+// classifyRead returns the verdict on a failed attempt at a request that costs nothing to repeat.
+func classifyRead(a *attempt) verdict { return classify(readRules, a, fail) }
+
+func classify(rules []rule, a *attempt, otherwise verdict) verdict {
+	for i := range rules {
+		if rules[i].covers(a) {
+			return rules[i].verdict
+		}
+	}
+	return otherwise
+}
+
+func (r *rule) covers(a *attempt) bool {
 	return a.status >= r.from && a.status <= r.to &&
 		(!r.incomplete || a.incomplete) &&
-		(r.codes == nil || slices.Contains(r.codes, codeOf(a.err))) &&
+		(r.codes == nil || slices.Contains(r.codes, codeOf(a.err).verdict())) &&
 		(r.cause == nil || r.cause(a))
 }
 
-// judgeRead is the policy for everything that costs nothing to ask twice.
-func judgeRead(a *attempt) verdict {
-	code := codeOf(a.err)
-	switch {
-	case a.status == 0:
-		if a.ended || isMediaFailure(a) || isTLSRefusal(a) || isUnknownHost(a) || isProxyAuth(a) {
-			return refused
-		}
-		return again
-	case a.status < 300: // broke off, or cannot be used
-		if errors.Is(a.err, errBadReply) {
-			return refused
-		}
-		return again
-	case code.outOfMoney():
-		return refused
-	case code == ErrOperationInProcess, code == ErrQuotaExceeded, code == ErrTooManyRequests, code == ErrSystemThrottling:
-		return again
-	case slices.Contains(refusals, code): // also where a gateway dresses a refusal up as a 500
-		return refused
-	case a.status == http.StatusNotImplemented:
-		return refused
-	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == http.StatusTooManyRequests,
-		a.status == statusClientClosed, a.status >= 500:
-		return again
-	default:
-		return refused
-	}
-}
-
-// codeOf is the API's code inside err, "" when there is none.
+// codeOf returns the API's code inside err, "" when there is none.
 func codeOf(err error) ErrorCode {
 	var code ErrorCode
 	errors.As(err, &code)
@@ -124,12 +130,18 @@ func codeOf(err error) ErrorCode {
 func isContextEnd(a *attempt) bool { return a.ended }
 
 func isMediaFailure(a *attempt) bool {
-	var failure *mediaError
+	var failure *oneshot.SourceError
 	return errors.As(a.err, &failure)
 }
 
-// isTLSRefusal tells the failures of a handshake that a second try would only repeat. A peer that talks plain HTTP
-// belongs here: the key must never be sent to it.
+func isBadReply(a *attempt) bool { return errors.Is(a.err, errBadReply) }
+
+func isOutOfMoney(a *attempt) bool { return codeOf(a.err).isOutOfMoney() }
+
+func isInProcess(a *attempt) bool { return codeOf(a.err) == ErrOperationInProcess }
+
+// isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks plain
+// HTTP belongs here: the key must never be sent to it.
 func isTLSRefusal(a *attempt) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -141,7 +153,7 @@ func isUnknownHost(a *attempt) bool {
 	return errors.As(a.err, &dns) && dns.IsNotFound
 }
 
-// isProxyAuth tells the 407 of a proxy's CONNECT, of which net/http reports the status text and nothing else.
+// isProxyAuth reports whether a proxy answered CONNECT with 407, of which net/http reports the status text and nothing else.
 func isProxyAuth(a *attempt) bool {
 	for err := a.err; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
@@ -151,31 +163,31 @@ func isProxyAuth(a *attempt) bool {
 	return false
 }
 
-// hidesReason tells an answer whose code may be one of the beginnings, for all we know.
+// hidesReason reports whether the error body is truncated, so that its code is unknown.
 func hidesReason(a *attempt) bool {
 	e := parseEnvelope(a.body)
-	return a.cut && !a.incomplete && !slices.Contains(refusals, e.word()) && !e.word().outOfMoney()
+	return a.truncated && !a.incomplete && !e.word().isRefusal() && !e.word().isOutOfMoney()
 }
 
-// namesTask tells an answer that says no and yet has the id of a task in it. A mere "id" may be the request's.
+// namesTask reports whether an error response contains a task id. A mere "id" may be the request's, unless the state of a
+// task that was accepted stands beside it.
 func namesTask(a *attempt) bool {
 	d := readTask(a.body)
-	return d.taskID || (d.task.ID != "" && slices.Contains(aliveStates, d.task.State))
+	return d.taskID || (d.task.ID != "" && slices.Contains(activeStates, d.task.State))
 }
 
-// aliveStates are those of tasks that have begun, the internal ones included that were seen to leak.
-var aliveStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
+// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
+var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
 
-// quotesBeginning finds the beginnings anywhere in an answer: gateways give another code and put what their upstream
-// said into the message. An answer that itself gives a documented reason to refuse is believed, except for BadRequest,
-// which says nothing.
-func quotesBeginning(a *attempt) bool {
+// quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is: gateways
+// give a code of their own and put their upstream's words into the message. A documented reason to refuse in the response
+// itself is believed, except for BadRequest, which is no reason.
+func quotesAmbiguousCode(a *attempt) bool {
 	e := parseEnvelope(a.body)
-	believed := e.word() != ErrBadRequest && slices.Contains(refusals, e.word())
+	word := e.word()
+	believed := word != ErrBadRequest && word.isRefusal()
 	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
-	return !believed && !rejected && quotedBeginning.Match(a.body[:min(len(a.body), maxErrorReply)])
+	return !believed && !rejected && quotedAmbiguousCode.Match(a.body[:min(len(a.body), maxErrorReply)])
 }
 
-var quotedBeginning = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)
-
-func isOutOfMoney(a *attempt) bool { return codeOf(a.err).outOfMoney() }
+var quotedAmbiguousCode = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)
