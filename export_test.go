@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/backoff"
@@ -77,3 +78,9 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
+
+// WireFields are the names that Extra must not have.
+var WireFields = wireFields
+
+// WireRequestType is the struct behind the wire form.
+var WireRequestType = reflect.TypeFor[wireRequest]()
