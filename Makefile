@@ -1,4 +1,4 @@
-.PHONY: test lint fuzz bench mutate
+.PHONY: test lint fuzz bench
 
 test:
 	go test -race -shuffle=on ./...
@@ -12,6 +12,3 @@ fuzz:
 
 bench:
 	go test -run='^$$' -bench=. -benchmem ./...
-
-mutate:
-	go run ./scripts/mutate

@@ -123,7 +123,7 @@ const seedPrompt = "The astronaut waved and the camera moved up."
 // smallCalls pairs each small call of ours with the floor's.
 func smallCalls(tb testing.TB) map[string]struct{ ours, floor func() error } {
 	tb.Helper()
-	seedReply, err := os.ReadFile("testdata/seed-response.json")
+	seedReply, err := os.ReadFile("testdata/contract-reply.json")
 	require.NoError(tb, err)
 	ctx := tb.Context()
 	clients := func(answer []byte) (*vidu.Client, *floorClient) {

@@ -180,24 +180,3 @@ func BenchmarkWaitAll_1000Polls(b *testing.B) {
 		}
 	})
 }
-
-// BenchmarkSchedule_1000Gaps is what the schedule itself adds to a thousand polls, of a class that is known well.
-func BenchmarkSchedule_1000Gaps(b *testing.B) {
-	p := vidu.NewPacer(func() float64 { return 0.5 })
-	var at vidu.Pace
-	for range 300 {
-		p.Remember(&vidu.Task{ID: "1"}, false)
-		at, _ = p.Begin("1")
-		p.SeeWoken(&at, &vidu.Task{State: vidu.StateSuccess})
-	}
-	p.Remember(&vidu.Task{ID: "1"}, false)
-	at, _ = p.Begin("1")
-	task := &vidu.Task{State: vidu.StateProcessing}
-	b.ReportAllocs()
-	for b.Loop() {
-		for range 1000 {
-			p.See(&at, task)
-			_ = p.Gap(&at)
-		}
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
 )
@@ -22,8 +23,8 @@ import (
 // version is the version of this module, for the User-Agent header.
 const version = "0.1.0"
 
-// Client calls the API. Make one with [NewClient], use it for everything and from any number of goroutines; it does
-// not change. Its key shows under no % verb.
+// Client calls the API. Make one with [NewClient] and use it for everything, from any number of goroutines: it is
+// immutable. The API key is never printed by any fmt verb.
 type Client struct {
 	root          url.URL         // base URL
 	base          url.URL         // base URL and API path
@@ -38,7 +39,7 @@ type Client struct {
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
 	budget        *backoff.Budget
-	pacer         *pacer
+	pacer         *schedule.Pacer
 	waiters       *waiters
 	official      bool
 	recovery      time.Duration // how long to look for a task whose create has an unknown outcome; 0: not at all
@@ -79,7 +80,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
 		budget:        new(backoff.Budget),
-		pacer:         newPacer(rand.Float64),
+		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
 		http:          transport.New(cfg.httpClient),
 		official:      cfg.official,
@@ -114,9 +115,9 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return nil, errors.New("must not have a query or fragment")
 	case u.Port() != "" && !isPort(u.Port()):
-		return nil, errors.New("has an impossible port")
+		return nil, errors.New("has an invalid port")
 	case u.Scheme == "http" && !insecureHTTP && !isLoopback(u.Hostname()):
-		return nil, errors.New("plain http would send the key readable; use https or WithInsecureHTTP")
+		return nil, errors.New("refusing to send the API key over plain http; use https, or WithInsecureHTTP to allow it")
 	}
 	return u, nil
 }
@@ -132,7 +133,8 @@ func joinBase(base *url.URL, apiPath string) url.URL {
 	return *joined
 }
 
-// allowsHTTP tells where plain http may go: anywhere with WithInsecureHTTP, else from loopback to loopback, as in tests.
+// allowsHTTP reports whether plain http may go to u: anywhere with WithInsecureHTTP, otherwise from loopback to loopback,
+// as in tests.
 func (c *Client) allowsHTTP(u *url.URL) bool {
 	return u.Scheme == "http" && (c.insecureHTTP || (c.base.Scheme == "http" && isLoopback(u.Hostname())))
 }
@@ -147,7 +149,7 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }
 
-// checkKey finds the usual accidents. Its errors do not quote the key.
+// checkKey catches the usual accidents. Its errors do not quote the key.
 func checkKey(key string) error {
 	switch {
 	case key == "":
@@ -162,7 +164,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// ready turns what would be a panic later into an error now.
+// ready reports a nil context or an uninitialized Client.
 func (c *Client) ready(ctx context.Context) error {
 	if c == nil || c.authorization == nil {
 		return errors.New("vidu: the client was not made by NewClient")

@@ -25,7 +25,7 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-func TestU02_BaseURLIsJoined(t *testing.T) {
+func TestNewClient_BaseURL(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		base string
@@ -60,7 +60,7 @@ func TestU02_BaseURLIsJoined(t *testing.T) {
 	}
 }
 
-func TestU03_BaseURLIsRefused(t *testing.T) {
+func TestNewClient_BaseURLIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, base := range map[string]string{
 		"empty":                  "",
@@ -94,7 +94,7 @@ func TestU03_BaseURLIsRefused(t *testing.T) {
 	}
 }
 
-func TestU04_PlainHTTPIsRefused(t *testing.T) {
+func TestNewClient_PlainHTTP(t *testing.T) {
 	t.Parallel()
 	_, err := vidu.NewClient("http://gateway.example.com", testkit.Key)
 	require.ErrorContains(t, err, "WithInsecureHTTP")
@@ -106,7 +106,7 @@ func TestU04_PlainHTTPIsRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestU05_KeyIsRefused(t *testing.T) {
+func TestNewClient_KeyIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ key, says string }{
 		"empty":            {"", "is empty"},
@@ -131,7 +131,7 @@ func TestU05_KeyIsRefused(t *testing.T) {
 	}
 }
 
-func TestU06_KeyIsNeverPrinted(t *testing.T) {
+func TestKey_IsNeverPrinted(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -157,7 +157,7 @@ func TestU06_KeyIsNeverPrinted(t *testing.T) {
 	assert.NotContains(t, log.String(), fmt.Sprintf("%x", testkit.Key))
 }
 
-func TestU06_KeyInTransportErrorIsMasked(t *testing.T) {
+func TestKey_IsMaskedInTransportErrors(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("cannot send %v", r.Header)
@@ -167,7 +167,7 @@ func TestU06_KeyInTransportErrorIsMasked(t *testing.T) {
 	assert.Contains(t, err.Error(), "[redacted]")
 }
 
-func TestU09_NoOptionSetsForbiddenHeaders(t *testing.T) {
+func TestNewClient_OptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]vidu.Option{
 		"WithUserAgent":   vidu.WithUserAgent("x\r\nIdempotency-Key: 1"),
@@ -188,38 +188,53 @@ func TestU09_NoOptionSetsForbiddenHeaders(t *testing.T) {
 	require.ErrorContains(t, err, "WithAuthScheme")
 }
 
-func TestU12_NilIsAnError(t *testing.T) {
+func TestClient_NilIsAnError(t *testing.T) {
 	t.Parallel()
 	var none *vidu.Client
 	for name, client := range map[string]*vidu.Client{"nil": none, "zero": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := client.Reference2Video(t.Context(), smallRequest())
-			require.ErrorContains(t, err, "NewClient")
-			_, err = client.GetTask(t.Context(), "1")
-			require.ErrorContains(t, err, "NewClient")
-			_, err = client.Wait(t.Context(), "1")
-			require.ErrorContains(t, err, "NewClient")
-			_, err = client.Download(t.Context(), &vidu.Task{}, io.Discard)
-			require.ErrorContains(t, err, "NewClient")
-			_, err = client.DownloadFile(t.Context(), nil, "x")
-			require.ErrorContains(t, err, "NewClient")
+			for method, call := range map[string]func() error{
+				"Reference2Video": func() error { _, err := client.Reference2Video(t.Context(), smallRequest()); return err },
+				"GetTask":         func() error { _, err := client.GetTask(t.Context(), "1"); return err },
+				"Wait":            func() error { _, err := client.Wait(t.Context(), "1"); return err },
+				"Download":        func() error { _, err := client.Download(t.Context(), &vidu.Task{}, io.Discard); return err },
+				"DownloadFile":    func() error { _, err := client.DownloadFile(t.Context(), nil, "x"); return err },
+				"CancelTask":      func() error { return client.CancelTask(t.Context(), "1") },
+				"ListTasks":       func() error { _, err := client.ListTasks(t.Context(), nil); return err },
+				"FindTask":        func() error { _, err := client.FindTask(t.Context(), "job-42", time.Now()); return err },
+				"GetCredits":      func() error { _, err := client.GetCredits(t.Context()); return err },
+			} {
+				require.ErrorContains(t, call(), "NewClient", method)
+			}
+			for _, err := range client.AllTasks(t.Context(), nil) {
+				require.ErrorContains(t, err, "NewClient")
+			}
+			for _, err := range client.WaitAll(t.Context(), []string{"1"}) {
+				require.ErrorContains(t, err, "NewClient")
+			}
 		})
 	}
-	client := newClient(t, "https://gateway.example.com", nil)
+}
+
+func TestClient_NilArguments(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, someHost, nil, vidu.WithLogger(nil), withTransport(func(*http.Request) (*http.Response, error) {
+		return nil, errors.New("sent")
+	}))
 	_, err := client.Reference2Video(nil, smallRequest()) //nolint:staticcheck // a nil context is the point
 	require.ErrorContains(t, err, "context is nil")
 	_, err = client.Wait(nil, "1") //nolint:staticcheck // as above
 	require.ErrorContains(t, err, "context is nil")
+	_, err = client.ListTasks(nil, nil) //nolint:staticcheck // as above
+	require.ErrorContains(t, err, "context is nil")
 	_, err = client.Reference2Video(t.Context(), nil)
-	invalid, ok := errors.AsType[*vidu.ValidationError](err)
-	require.True(t, ok)
-	assert.Equal(t, "req", invalid.Problems[0].Field)
+	assert.Equal(t, []string{"req"}, problemFields(t, err))
 	_, err = client.Download(t.Context(), nil, io.Discard)
 	require.ErrorContains(t, err, "task is nil")
 }
 
-func TestRequestHeaders(t *testing.T) {
+func TestCalls_Headers(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		opts []vidu.Option
@@ -259,7 +274,7 @@ func TestRequestHeaders(t *testing.T) {
 	}
 }
 
-func TestCallersClientIsNotModified(t *testing.T) {
+func TestWithHTTPClient_IsNotModified(t *testing.T) {
 	t.Parallel()
 	var sent atomic.Int64
 	callers := &http.Client{Timeout: time.Minute, Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
@@ -278,212 +293,6 @@ func TestCallersClientIsNotModified(t *testing.T) {
 	assert.Nil(t, callers.Jar)
 }
 
-// TestCreatesSpeakHTTP1 shows over real TLS that a server which offers HTTP/2 gets it for reads and never for creates.
-func TestCreatesSpeakHTTP1(t *testing.T) {
-	t.Parallel()
-	protocols := map[string]string{}
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		protocols[r.Method] = r.Proto
-		io.WriteString(w, `{"task_id":"1","state":"created"}`)
-	}))
-	server.EnableHTTP2 = true
-	server.StartTLS()
-	defer server.Close()
-	client := newClient(t, server.URL)
-	creates, reads, _ := client.Transports()
-	for _, c := range []*http.Client{creates, reads} {
-		transport, ok := c.Transport.(*http.Transport)
-		require.True(t, ok)
-		roots := server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-		if transport.TLSClientConfig == nil {
-			transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-		}
-		transport.TLSClientConfig.RootCAs = roots
-		defer transport.CloseIdleConnections()
-	}
-	_, err := client.Reference2Video(t.Context(), smallRequest())
-	require.NoError(t, err)
-	_, err = client.GetTask(t.Context(), "1")
-	require.NoError(t, err)
-	assert.Equal(t, map[string]string{"POST": "HTTP/1.1", "GET": "HTTP/2.0"}, protocols)
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	t.Parallel()
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		t.Run(http.StatusText(status), func(t *testing.T) {
-			t.Parallel()
-			other := testkit.ServeReply(t, 200, `{"task_id":"1"}`)
-			server := httptest.NewServer(http.RedirectHandler(other.URL+"/x?signature=secret", status))
-			defer server.Close()
-			client := newClient(t, server.URL)
-			for name, do := range map[string]func() error{
-				"create": func() error { _, err := client.Reference2Video(t.Context(), smallRequest()); return err },
-				"query":  func() error { _, err := client.GetTask(t.Context(), "1"); return err },
-			} {
-				err := do()
-				require.ErrorContains(t, err, "redirect to "+other.URL+"/x not followed", name)
-				require.NotErrorIs(t, err, vidu.ErrMaybeCreated, "a redirect was not acted on")
-				testkit.AssertHarmless(t, err)
-			}
-			assert.Zero(t, other.Requests.Load())
-		})
-	}
-}
-
-func TestReadsAreRetried(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		status   int
-		body     string
-		attempts int
-	}{
-		"500":                    {500, "", 3},
-		"502, a web page":        {502, "<html>", 3},
-		"503":                    {503, "", 3},
-		"429":                    {429, "", 3},
-		"408":                    {408, "", 3},
-		"425":                    {425, "", 3},
-		"operation in process":   {400, `{"reason":"OperationInProcess"}`, 3},
-		"500 that hides a 429":   {500, `{"code":"429","message":"busy"}`, 3},
-		"500 that hides a 400":   {500, `{"code":"400","message":"bad"}`, 1},
-		"501":                    {501, "", 1},
-		"400":                    {400, "", 1},
-		"401":                    {401, "", 1},
-		"404":                    {404, `{"reason":"TaskNotFound"}`, 1},
-		"429, out of money":      {429, `{"code":"insufficient_quota","message":"no"}`, 1},
-		"200, an error envelope": {200, `{"success":false,"message":"no"}`, 1},
-		"200, a web page":        {200, "<html>", 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := testkit.ServeReply(t, tt.status, tt.body)
-			_, err := newClient(t, w.URL).GetTask(t.Context(), "1")
-			require.Error(t, err)
-			testkit.AssertHarmless(t, err)
-			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
-			assert.Equal(t, int64(tt.attempts), w.Requests.Load())
-		})
-	}
-}
-
-func TestRetryPausesInVirtualTime(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		retryAfter string
-		deadline   time.Duration
-		attempts   int
-		took       time.Duration
-	}{
-		"seconds":                              {"7", time.Hour, 3, 14 * time.Second},
-		"ten years are capped":                 {"315360000", time.Hour, 3, 2 * time.Minute},
-		"garbage is the backoff":               {"soon", time.Hour, 3, 2 * time.Second},
-		"negative is the backoff":              {"-5", time.Hour, 3, 2 * time.Second},
-		"longer than the deadline: at once":    {"60", 30 * time.Second, 1, 0},
-		"the second one outlasts the deadline": {"20", 30 * time.Second, 2, 20 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				attempts := 0
-				client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, vidu.WithMaxAttempts(3),
-					vidu.WithBackoff(func(int) time.Duration { return time.Second }),
-					withTransport(func(r *http.Request) (*http.Response, error) {
-						attempts++
-						resp, err := testkit.Reply(r, 429, "")
-						resp.Header.Set("Retry-After", tt.retryAfter)
-						return resp, err
-					}))
-				require.NoError(t, err)
-				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
-				defer cancel()
-				started := time.Now()
-				_, err = client.Reference2Video(ctx, smallRequest())
-				failure, ok := errors.AsType[*vidu.APIError](err)
-				require.True(t, ok)
-				assert.Equal(t, 429, failure.StatusCode)
-				assert.Equal(t, tt.attempts, attempts)
-				assert.Equal(t, tt.took, time.Since(started))
-			})
-		})
-	}
-}
-
-func TestRetryPauseIsCutByTheContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		client := newClient(t, "https://gateway.example.com", vidu.WithBackoff(func(int) time.Duration { return time.Minute }),
-			withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, 503, "") }))
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
-		started := time.Now()
-		_, err := client.GetTask(ctx, "1")
-		require.ErrorIs(t, err, context.Canceled)
-		failure, ok := errors.AsType[*vidu.APIError](err)
-		require.True(t, ok, "the last answer is still there")
-		assert.Equal(t, 503, failure.StatusCode)
-		assert.Equal(t, time.Second, time.Since(started))
-	})
-}
-
-func TestContextWithACauseStillSaysCanceled(t *testing.T) {
-	t.Parallel()
-	w := testkit.ServeReply(t, 200, `{"state":"success"}`)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("shutting down"))
-	_, err := newClient(t, w.URL).GetTask(ctx, "1")
-	require.ErrorIs(t, err, context.Canceled)
-}
-
-func TestLoggerHasOneRecordAnAttempt(t *testing.T) {
-	t.Parallel()
-	var log bytes.Buffer
-	logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	statuses := []int{503, 200}
-	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(logger), withTransport(func(r *http.Request) (*http.Response, error) {
-		status := statuses[0]
-		statuses = statuses[1:]
-		resp, err := testkit.Reply(r, status, `{"state":"success"}`)
-		resp.Header.Set("X-Request-Id", "req-1")
-		return resp, err
-	}))
-	_, err := client.GetTask(t.Context(), "42")
-	require.NoError(t, err)
-	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	require.Len(t, lines, 2)
-	for i, line := range lines {
-		var record map[string]any
-		require.NoError(t, json.Unmarshal([]byte(line), &record))
-		assert.Equal(t, "DEBUG", record["level"])
-		assert.Equal(t, "GET", record["method"])
-		assert.Equal(t, "/vidu/v2/tasks/42/creations", record["path"])
-		assert.InDelta(t, []int{503, 200}[i], record["status"], 0)
-		assert.InDelta(t, i+1, record["attempt"], 0)
-		assert.Equal(t, "req-1", record["request_id"])
-		assert.Contains(t, record, "duration")
-	}
-}
-
-func TestClientIsSafeForConcurrentUse(t *testing.T) {
-	t.Parallel()
-	w := testkit.ServeReply(t, 200, `{"task_id":"1","state":"created"}`)
-	client := newClient(t, w.URL)
-	_, reads, _ := client.Transports()
-	defer reads.CloseIdleConnections()
-	req := smallRequest()
-	var running sync.WaitGroup
-	for range 50 {
-		running.Go(func() {
-			_, err := client.Reference2Video(t.Context(), req)
-			assert.NoError(t, err) //nolint:testifylint // require must not be called outside the test's goroutine
-			_, err = client.GetTask(t.Context(), "1")
-			assert.NoError(t, err)
-		})
-	}
-	running.Wait()
-	assert.Equal(t, int64(100), w.Complete.Load())
-}
-
 func TestNewClientFromEnv(t *testing.T) {
 	t.Setenv("VIDU_BASE_URL", "")
 	t.Setenv("VIDU_API_KEY", "")
@@ -498,66 +307,192 @@ func TestNewClientFromEnv(t *testing.T) {
 	assert.NotNil(t, client)
 }
 
-func TestAnswersThatCannotBeUsed(t *testing.T) {
+func TestClient_EveryMethodConcurrently(t *testing.T) {
 	t.Parallel()
-	endless := strings.Repeat("x", 32<<20+1)
+	var posts atomic.Int64
+	r := newRig(t, someHost, vidu.WithOfficialAPI(), withTransport(func(req *http.Request) (*http.Response, error) {
+		switch {
+		case strings.HasSuffix(req.URL.Path, "/reference2video"):
+			posts.Add(1)
+			return testkit.Reply(req, 200, createdReply)
+		case strings.HasSuffix(req.URL.Path, "/tasks"):
+			return testkit.Reply(req, 200, `{"tasks":[{"id":"1","state":"success"}]}`)
+		case strings.HasSuffix(req.URL.Path, "/credits"):
+			return testkit.Reply(req, 200, `{"remains":[]}`)
+		case strings.HasSuffix(req.URL.Path, "/cancel"):
+			return testkit.Reply(req, 200, `{}`)
+		case req.URL.Host == "h":
+			return testkit.Reply(req, 200, "video")
+		}
+		return testkit.Reply(req, 200, succeededReply)
+	}))
+	var running sync.WaitGroup
+	for range 100 {
+		running.Go(func() { assert.NoError(t, callEverything(t.Context(), r.Client)) })
+	}
+	running.Wait()
+	assert.Equal(t, int64(100), posts.Load())
+}
+
+func callEverything(ctx context.Context, client *vidu.Client) error {
+	task, err := client.Reference2Video(ctx, smallRequest())
+	if err != nil {
+		return err
+	}
+	task, waitErr := client.Wait(ctx, task.ID)
+	_, downloadErr := client.Download(ctx, task, io.Discard)
+	_, creditsErr := client.GetCredits(ctx)
+	errs := []error{waitErr, downloadErr, creditsErr, client.CancelTask(ctx, "1")}
+	for _, err := range client.AllTasks(ctx, nil) {
+		errs = append(errs, err)
+	}
+	for _, err := range client.WaitAll(ctx, []string{"1", "2"}) {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// A logger that panics costs no answer. Every other function of the caller's panics in the caller's goroutine, and
+// leaves the client usable: no lock is held, no body is open, no goroutine stays.
+func TestHooks_Panic(t *testing.T) {
+	t.Parallel()
+	boom := func() { panic("boom") } //nolint:forbidigo // the point
+	requests := 0
+	failing := withTransport(func(req *http.Request) (*http.Response, error) { // once
+		if requests++; requests == 1 {
+			return testkit.Reply(req, 503, "")
+		}
+		return testkit.Reply(req, 200, processingReply)
+	})
+	working := withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) })
+	ids := []string{"1", "2", "3"}
+	t.Run("logger", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t, someHost, vidu.WithLogger(slog.New(testkit.LogHook{Hook: boom})),
+			withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, createdReply) }))
+		task, err := r.create(t)
+		assertCreated(t, task, err)
+	})
 	for name, tt := range map[string]struct {
-		answer func(r *http.Request) (*http.Response, error)
-		says   string
+		opts []vidu.Option
+		call func(ctx context.Context, r *rig)
 	}{
-		"gzip that was not asked for": {func(r *http.Request) (*http.Response, error) {
-			resp, err := testkit.Reply(r, 200, "\x1f\x8b…")
-			resp.Header.Set("Content-Encoding", "gzip")
-			return resp, err
-		}, "encoded as gzip"},
-		"too large": {func(r *http.Request) (*http.Response, error) {
-			resp, err := testkit.Reply(r, 200, endless)
-			resp.ContentLength = -1
-			return resp, err
-		}, "too large"},
-		"protocol switch": {func(r *http.Request) (*http.Response, error) {
-			return testkit.Reply(r, 101, "")
-		}, "unexpected HTTP 101"},
-		"no content": {func(r *http.Request) (*http.Response, error) {
-			return testkit.Reply(r, 204, "")
-		}, "HTTP 204"},
+		"backoff": {[]vidu.Option{failing, vidu.WithBackoff(func(int) time.Duration { boom(); return 0 })}, func(ctx context.Context, r *rig) {
+			r.GetTask(ctx, "1") //nolint:errcheck // it panics
+		}},
+		"progress of Wait": {[]vidu.Option{working}, func(ctx context.Context, r *rig) {
+			r.Wait(ctx, "1", vidu.WithProgress(func(*vidu.Task) { boom() })) //nolint:errcheck // it panics
+		}},
+		"progress of WaitAll": {[]vidu.Option{working}, func(ctx context.Context, r *rig) {
+			for range r.WaitAll(ctx, ids, vidu.WithProgress(func(*vidu.Task) { boom() })) { //nolint:errcheck // it panics
+				continue
+			}
+		}},
+		"schedule of Wait": {[]vidu.Option{working}, func(ctx context.Context, r *rig) {
+			r.Wait(ctx, "1", vidu.WithPollSchedule(func(time.Duration) time.Duration { boom(); return 0 })) //nolint:errcheck // it panics
+		}},
+		"schedule of WaitAll": {[]vidu.Option{working}, func(ctx context.Context, r *rig) {
+			for range r.WaitAll(ctx, ids, vidu.WithPollSchedule(func(time.Duration) time.Duration { boom(); return 0 })) { //nolint:errcheck // it panics
+				continue
+			}
+		}},
+		"body of the loop": {[]vidu.Option{working}, func(ctx context.Context, r *rig) {
+			for range r.Watch(ctx, "1") { //nolint:errcheck // it panics
+				boom()
+			}
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client := newClient(t, "https://gateway.example.com", withTransport(tt.answer))
-			_, err := client.Reference2Video(t.Context(), smallRequest())
-			require.ErrorIs(t, err, vidu.ErrMaybeCreated)
-			require.ErrorContains(t, err, tt.says)
-			testkit.AssertHarmless(t, err)
-			_, err = client.GetTask(t.Context(), "1")
-			require.ErrorContains(t, err, tt.says)
+			synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
+				r := newRig(t, someHost, tt.opts...)
+				assert.PanicsWithValue(t, "boom", func() { tt.call(t.Context(), r) })
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				r.Wait(ctx, "1", vidu.WithProgress(func(*vidu.Task) { cancel() })) //nolint:errcheck // it ends: no lock is held
+			})
 		})
 	}
 }
 
-func TestErrorBodyIsBounded(t *testing.T) {
+func TestHooks_Block(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
-		return testkit.Reply(r, 400, strings.Repeat("x", 10<<20))
-	}))
-	_, err := client.GetTask(t.Context(), "1")
-	failure, ok := errors.AsType[*vidu.APIError](err)
-	require.True(t, ok)
-	assert.Len(t, failure.Body, vidu.MaxErrorReply)
-	testkit.AssertHarmless(t, err)
+	for name, hook := range map[string]func(block func()) (vidu.Option, vidu.WaitOption){
+		"logger": func(block func()) (vidu.Option, vidu.WaitOption) {
+			return vidu.WithLogger(slog.New(testkit.LogHook{Hook: block})), nil
+		},
+		"progress": func(block func()) (vidu.Option, vidu.WaitOption) {
+			return nil, vidu.WithProgress(func(*vidu.Task) { block() })
+		},
+		"schedule": func(block func()) (vidu.Option, vidu.WaitOption) {
+			return nil, vidu.WithPollSchedule(func(time.Duration) time.Duration { block(); return time.Second })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release, first := make(chan struct{}), new(atomic.Bool)
+				option, waitOption := hook(func() {
+					if first.CompareAndSwap(false, true) { // one call is stuck
+						<-release
+					}
+				})
+				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) }))
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var stuck sync.WaitGroup
+				stuck.Go(func() { r.Wait(ctx, "1", waitOption) }) //nolint:errcheck // the others are the point
+				synctest.Wait()
+				require.True(t, first.Load())
+				short, done := context.WithTimeout(t.Context(), time.Minute)
+				defer done()
+				_, err := r.Wait(short, "2")
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				_, err = r.Wait(short, "1")
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				cancel()
+				close(release)
+				stuck.Wait()
+			})
+		})
+	}
 }
 
-// TestReplyCutAfterTheID shows that a paid task is not lost for the rest of its reply.
-func TestReplyCutAfterTheID(t *testing.T) {
+// Over the wire, too, a create has the library's headers and no others, whatever the options.
+func TestCalls_HeadersOnTheWire(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
-		resp, err := testkit.Reply(r, 200, `{"task_id":"885482446060003328","type":"img2v`)
-		resp.ContentLength = 700
-		resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
-		return resp, err
+	var seen http.Header
+	var host string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen, host = r.Header, r.Host
+		io.WriteString(w, createdReply)
 	}))
-	task, err := client.Reference2Video(t.Context(), smallRequest())
+	defer server.Close()
+	_, err := newRig(t, server.URL, vidu.WithUserAgent("service/1")).create(t)
 	require.NoError(t, err)
-	assert.Equal(t, "885482446060003328", task.ID)
-	assert.Contains(t, strings.Join(task.Warnings, " "), "cannot be used")
+	assert.Equal(t, strings.TrimPrefix(server.URL, "http://"), host)
+	for name := range seen {
+		assert.Contains(t, []string{"Authorization", "Content-Type", "Content-Length", "Accept-Encoding", "User-Agent", "Connection"}, name)
+	}
+}
+
+// The key is not printed with what holds a client either.
+func TestKey_IsNotPrintedWithHolders(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	client := newClient(t, someHost)
+	holder := struct {
+		Client *vidu.Client
+		Copies []any
+	}{client, []any{client, client.Wait, client.Watch(t.Context(), "1")}}
+	fmt.Fprintf(&out, "%v %+v %#v", holder, holder, holder)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("holder", "holder", holder.Client)
+	text, err := json.Marshal(map[string]any{"client": client})
+	require.NoError(t, err)
+	out.Write(text)
+	func() {
+		defer func() { fmt.Fprint(&out, recover()) }()
+		panic(client) //nolint:forbidigo // a panic prints what it is given
+	}()
+	assert.NotContains(t, out.String(), testkit.Key)
 }

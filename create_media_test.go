@@ -34,13 +34,13 @@ import (
 // plainRequest is what a request to an unknown model is on the wire: encoding/json alone says what the bytes must be.
 type plainRequest struct {
 	Model             string         `json:"model"`
-	Images            []string       `json:"images,omitempty"`
-	Videos            []string       `json:"videos,omitempty"`
-	Subjects          []plainSubject `json:"subjects,omitempty"`
 	Prompt            string         `json:"prompt"`
 	Seed              int            `json:"seed"`
 	MovementAmplitude string         `json:"movement_amplitude"`
 	OffPeak           bool           `json:"off_peak"`
+	Images            []string       `json:"images,omitempty"`
+	Videos            []string       `json:"videos,omitempty"`
+	Subjects          []plainSubject `json:"subjects,omitempty"`
 }
 
 type plainSubject struct {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -71,12 +72,12 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"status alone, 409":       {409, "", want{vidu.ErrConflict, "", "", "", "HTTP 409 Conflict"}},
 		"status alone, 499":       {499, "", want{vidu.ErrCanceled, "", "", "", "HTTP 499 Canceled"}},
 		"empty":                   {502, "", want{"", "", "", "", "HTTP 502"}},
-		"web page":                {502, "\r\n<!DOCTYPE html>\n<html><body>Bad Gateway</body></html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
-		"web page, BOM":           {502, "\uFEFF <html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
-		"web page far down":       {502, strings.Repeat("\n", 100) + "<html>", want{"", "", "", "", "HTTP 502: a web page, not an answer of the API"}},
-		"web page in message":     {502, `{"message":"<html><body>"}`, want{"", "<html><body>", "", "", "HTTP 502: a web page, not an answer of the API"}},
+		"web page":                {502, "\r\n<!DOCTYPE html>\n<html><body>Bad Gateway</body></html>", want{"", "", "", "", "HTTP 502: a web page instead of an API response"}},
+		"web page, BOM":           {502, "\uFEFF <html>", want{"", "", "", "", "HTTP 502: a web page instead of an API response"}},
+		"web page far down":       {502, strings.Repeat("\n", 100) + "<html>", want{"", "", "", "", "HTTP 502: a web page instead of an API response"}},
+		"web page in message":     {502, `{"message":"<html><body>"}`, want{"", "<html><body>", "", "", "HTTP 502: a web page instead of an API response"}},
 		"web page behind text":    {502, `{"message":"upstream: <HTML><p>"}`, want{"", "upstream: <HTML><p>", "", "", "HTTP 502: upstream: …"}},
-		"web page as a code":      {502, `{"reason":"<html>","message":"<b>"}`, want{"<html>", "<b>", "", "", "HTTP 502 …: a web page, not an answer of the API"}},
+		"web page as a code":      {502, `{"reason":"<html>","message":"<b>"}`, want{"<html>", "<b>", "", "", "HTTP 502 …: a web page instead of an API response"}},
 		"less than":               {400, `{"message":"must be < 16"}`, want{vidu.ErrBadRequest, "must be < 16", "", "", "must be < 16"}},
 		"text":                    {503, "no healthy upstream", want{"", "", "", "", "HTTP 503: no healthy upstream"}},
 		"array":                   {400, `["a",{"message":"m"}]`, want{vidu.ErrBadRequest, "", "", "", `HTTP 400 BadRequest: ["a",{"message":"m"}]`}},
@@ -441,5 +442,184 @@ func TestAPIError_Marshals(t *testing.T) {
 		_, err := clientWithReply(t, http.StatusBadRequest, body).GetTask(t.Context(), "1")
 		_, marshalErr := json.Marshal(err)
 		assert.NoError(t, marshalErr, body)
+	}
+}
+
+// What was lost of a refusal may have been a code after which a task may exist.
+func TestRefusal_CannotBeRead(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status         int
+		body, encoding string
+		cut            bool
+		maybe          bool
+	}{
+		"400, cut before its reason":     {400, `{"code":400,"message":"operation in process","reason":"Operatio`, "", true, true},
+		"400, cut before its first byte": {400, ``, "", true, true},
+		"400, cut in a task's id":        {400, `{"message":"x","task_id":"8854824460`, "", true, true},
+		"400, packed":                    {400, "\x1f\x8b\x08\x00\x00", "gzip", false, true},
+		"429, cut before its reason":     {429, `{"code":429,"message":"operation in process","reason":"Operatio`, "", true, true},
+		"400, whole":                     {400, `{"code":400,"message":"x","reason":"FieldInvalid"}`, "", false, false},
+		"400, a very long page":          {400, "<html>" + strings.Repeat("x", 70<<10), "", false, false},
+		"400, a very long text":          {400, strings.Repeat("x", 70<<10), "", false, false},
+		"400, reason beyond 64 KiB":      {400, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
+		"429, reason beyond 64 KiB":      {429, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
+		"400, torn, length not told":     {400, `{"code":400,"message":"operation in pro`, "", false, true},
+		"429, torn, length not told":     {429, "\uFEFF [{", "", false, true},
+		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
+		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var sent atomic.Int64
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+				sent.Add(1)
+				resp, err := testkit.Reply(r, tt.status, tt.body)
+				if tt.encoding != "" {
+					resp.Header.Set("Content-Encoding", tt.encoding)
+				}
+				if tt.cut {
+					resp.ContentLength = 700
+					resp.Body = io.NopCloser(io.MultiReader(resp.Body, testkit.FailingReader{Err: io.ErrUnexpectedEOF}))
+				}
+				return resp, err
+			}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			require.Error(t, err)
+			assert.Equal(t, tt.maybe, errors.Is(err, vidu.ErrMaybeCreated), "%v", err)
+			assert.Equal(t, int64(1), sent.Load())
+		})
+	}
+}
+
+// Gateways have a code of their own and quote the upstream's in the message, with any status.
+func TestRefusal_QuotesAnotherCode(t *testing.T) {
+	t.Parallel()
+	for body, maybe := range map[string]bool{
+		`{"code":"fail_to_fetch_task","message":"{\"code\":400,\"reason\":\"OperationInProcess\"}"}`: true,
+		`{"code":400,"message":"operation in process, please retry later"}`:                          true,
+		`{"error":{"type":"OperationInProcess"}}`:                                                    true,
+		`{"code":400,"data":{"reason":"OperationInProcess"}}`:                                        true,
+		`{"code":"operation_in_process"}`:                                                            true,
+		`{"reason":"BadRequest","code":"OperationInProcess"}`:                                        true,
+		`{"code":400,"reason":"BadRequest","message":"{\"reason\":\"OperationInProcess\"}"}`:         true,
+		`{"code":"fail_to_fetch_task","message":"{\"reason\":\"Conflict\"}"}`:                        true,
+		`{"code":400,"data":{"reason":"Canceled"}}`:                                                  true,
+		`{"code":400,"message":"internal service failure"}`:                                          true,
+		`{"code":400,"message":"the prompt conflicts with our policy; it was canceled"}`:             false,
+		`{"reason":"TaskPromptPolicyViolation","message":"a surgical operation in process"}`:         false,
+		`{"reason":"FieldInvalid","message":"style must be one of \"conflict\""}`:                    false,
+	} {
+		for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
+			posts := 0
+			client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+				posts++
+				return testkit.Reply(r, status, body)
+			}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			require.Error(t, err)
+			assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), "%d %s: %v", status, body, err)
+			assert.Equal(t, 1, posts)
+		}
+	}
+}
+
+// A task with an active state was created, whatever the status; an id alone may be the request's.
+func TestRefusal_ContainsATask(t *testing.T) {
+	t.Parallel()
+	for body, maybe := range map[string]bool{
+		`{"id":"9","state":"created"}`:           true,
+		`{"id":"9","state":"scheduling"}`:        true,
+		`{"data":{"id":"9","state":"queueing"}}`: true,
+		`{"task_id":"9"}`:                        true,
+		`{"id":"req-9","message":"no"}`:          false,
+		`{"id":"req-9","state":"failed"}`:        false,
+		`{"id":"req-9","status":"error"}`:        false,
+		`{"id":"req-9","status":"success"}`:      false,
+	} {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, 400, body) }))
+		_, err := client.Reference2Video(t.Context(), smallRequest())
+		require.Error(t, err)
+		assert.Equal(t, maybe, errors.Is(err, vidu.ErrMaybeCreated), body)
+	}
+}
+
+// A body that only begins like JSON is not taken for truncated JSON.
+func TestRefusal_NotJSON(t *testing.T) {
+	t.Parallel()
+	for body, status := range map[string]int{
+		`[unauthorized] bad token`:     401,
+		`{'error': 'invalid api key'}`: 401,
+		"{\"message\":\"one\ntwo\"}":   401,
+		`[404] no route`:               404,
+		`{error: too large}`:           413,
+		"{\"code\":403}\x00":           403,
+		`{"code":400}{"code":400}`:     400,
+		`{"code":"insufficient_quota","message":"` + strings.Repeat("x", 70<<10) + `"}`: 402,
+	} {
+		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }))
+		_, err := client.Reference2Video(t.Context(), smallRequest())
+		assertNotCreated(t, err)
+	}
+}
+
+// What net/http quotes of an unparsable Location is not in the error.
+func TestErrors_UnparsableLocation(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/uploads") {
+			return testkit.Reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+		}
+		resp, err := testkit.Reply(r, 302, "")
+		resp.Header.Set("Location", "https://other.example.com/%zz?x-id=PutObject&signature=hunter3")
+		return resp, err
+	}))
+	_, uploaded := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 1000)))
+	_, asked := client.GetTask(t.Context(), "1")
+	_, created := client.Reference2Video(t.Context(), smallRequest())
+	for _, err := range []error{uploaded, asked, created} {
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "hunter")
+	}
+}
+
+// A server may return the Authorization header as its request id.
+func TestErrors_KeyInTheTraceIDIsMasked(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, 200, `{}`)
+		resp.Header.Set("X-Request-Id", strings.Repeat("x", 70)+r.Header.Get("Authorization"))
+		return resp, err
+	}))
+	_, err := client.Reference2Video(t.Context(), smallRequest())
+	unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+	require.True(t, ok)
+	assert.NotContains(t, unknown.TraceID, "sentinel", "not even a part of the key")
+}
+
+func TestTaskError_WithoutTask(t *testing.T) {
+	t.Parallel()
+	err := &vidu.TaskError{}
+	assert.Equal(t, "vidu: a task failed", err.Error())
+	assert.NoError(t, err.Unwrap())
+}
+
+// Whatever the body of a 400 looks like, it is a refusal.
+func TestRefusal_OddBodies(t *testing.T) {
+	t.Parallel()
+	for body, code := range map[string]vidu.ErrorCode{
+		`"no credits"`: vidu.ErrBadRequest, `["no credits"]`: vidu.ErrBadRequest, `7`: vidu.ErrBadRequest, `null`: vidu.ErrBadRequest, ``: vidu.ErrBadRequest,
+		`{"error":{"message":"no credits","type":"x","code":"insufficient_quota"}}`: "insufficient_quota",
+		`{"message":"no credits"}`:                        vidu.ErrBadRequest,
+		`<!DOCTYPE html><html>no credits</html>`:          vidu.ErrBadRequest,
+		`no credits`:                                      vidu.ErrBadRequest,
+		`{"code":400,"reason":"CreditInsufficient","mess`: vidu.ErrCreditInsufficient,
+	} {
+		_, err := clientWithReply(t, http.StatusBadRequest, body).Reference2Video(t.Context(), smallRequest())
+		assertNotCreated(t, err)
+		failure, ok := errors.AsType[*vidu.APIError](err)
+		require.True(t, ok, body)
+		assert.Equal(t, code, failure.Code, body)
+		assert.Equal(t, body, string(failure.Body))
 	}
 }

@@ -1,14 +1,20 @@
 package vidu_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"log"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"testing/fstest"
 	"time"
 
 	"github.com/vidu-go/vidu"
@@ -166,7 +172,7 @@ func ExampleValidationError() {
 	// Output:
 	// prompt: is required
 	// images: at least one image or subject is required
-	// duration: is 8 seconds, viduq1 makes 5 s
+	// duration: 8 s is not supported by viduq1 (5 s)
 }
 
 func ExampleErrorCode() {
@@ -318,7 +324,7 @@ func ExampleReference2VideoRequest_MarshalJSON() {
 		log.Fatal(err)
 	}
 	fmt.Println(string(text))
-	// Output: {"model":"viduq2-pro","images":["https://example.com/hero.png"],"prompt":"The astronaut waved and the camera moved up.","duration":5,"seed":0,"resolution":"720p","movement_amplitude":"auto","off_peak":false}
+	// Output: {"model":"viduq2-pro","prompt":"The astronaut waved and the camera moved up.","seed":0,"resolution":"720p","movement_amplitude":"auto","off_peak":false,"images":["https://example.com/hero.png"],"duration":5}
 }
 
 func ExampleReference2VideoRequest_UnmarshalJSON() {
@@ -378,4 +384,276 @@ func ExampleTask_Video() {
 func ExampleState_Terminal() {
 	fmt.Println(vidu.StateProcessing.Terminal(), vidu.State("CANCELLED").Terminal(), vidu.State("unknown").Terminal())
 	// Output: false true false
+}
+
+func ExampleAPIError_Error() {
+	err := &vidu.APIError{StatusCode: http.StatusTooManyRequests, Code: vidu.ErrQuotaExceeded, Message: "5 tasks are running"}
+	fmt.Println(err)
+	// Output: vidu: HTTP 429 QuotaExceeded: 5 tasks are running
+}
+
+func ExampleAPIError_Unwrap() {
+	err := error(&vidu.APIError{StatusCode: http.StatusTooManyRequests, Code: vidu.ErrQuotaExceeded})
+	fmt.Println(errors.Is(err, vidu.ErrQuotaExceeded), errors.Is(err, vidu.ErrTooManyRequests))
+	// Output: true false
+}
+
+func ExampleTaskError_Error() {
+	err := &vidu.TaskError{Task: &vidu.Task{ID: "885482446060003328", State: vidu.StateFailed, ErrCode: vidu.ErrImageDownloadFailure}}
+	fmt.Println(err)
+	// Output: vidu: task 885482446060003328 failed: ImageDownloadFailure
+}
+
+func ExampleTaskError_Unwrap() {
+	err := error(&vidu.TaskError{Task: &vidu.Task{ID: "1", State: vidu.StateFailed, ErrCode: vidu.ErrAuditFailed}})
+	fmt.Println(errors.Is(err, vidu.ErrAuditFailed))
+	// Output: true
+}
+
+func ExampleValidationError_Error() {
+	err := &vidu.ValidationError{Problems: []vidu.FieldProblem{
+		{Field: "prompt", Reason: "is required"}, {Field: "images[1]", Reason: "is not base64"},
+	}}
+	fmt.Println(err)
+	// Output: vidu: invalid request: prompt: is required; images[1]: is not base64
+}
+
+func ExampleMaybeCreatedError_Error() {
+	err := &vidu.MaybeCreatedError{Payload: "order-4711", Err: io.ErrUnexpectedEOF}
+	fmt.Println(err)
+	// Output: vidu: a task may have been created and billed: unexpected EOF (payload "order-4711")
+}
+
+func ExampleMaybeCreatedError_Is() {
+	err := fmt.Errorf("order 4711: %w", &vidu.MaybeCreatedError{Err: io.ErrUnexpectedEOF})
+	fmt.Println(errors.Is(err, vidu.ErrMaybeCreated))
+	// Output: true
+}
+
+func ExampleMaybeCreatedError_Unwrap() {
+	err := error(&vidu.MaybeCreatedError{Err: context.DeadlineExceeded})
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output: true
+}
+
+func ExampleMedia_MarshalJSON() {
+	queued, err := json.Marshal([]vidu.Media{vidu.URL("https://example.com/hero.png"), vidu.UploadRef("ssupload:?id=1")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(queued))
+	// Output: ["https://example.com/hero.png","ssupload:?id=1"]
+}
+
+func ExampleMedia_UnmarshalJSON() {
+	var media []vidu.Media
+	if err := json.Unmarshal([]byte(`["https://example.com/hero.png","ssupload:?id=1"]`), &media); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(media)
+	// Output: [https://example.com/hero.png ssupload:?id=1]
+}
+
+func ExampleMedia_GoString() {
+	fmt.Printf("%#v\n", vidu.URL("https://example.com/hero.png?signature=secret"))
+	// Output: vidu.Media(https://example.com/hero.png)
+}
+
+// picture is the smallest image that the API takes.
+func picture() []byte {
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewGray(image.Rect(0, 0, 128, 128))); err != nil {
+		log.Fatal(err)
+	}
+	return file.Bytes()
+}
+
+// An image that is uploaded once serves any number of requests.
+func ExampleClient_UploadImage() {
+	server := vidutest.NewServer(vidutest.WithOfficialAPI(), vidutest.WithTiming(0, 0))
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithOfficialAPI())
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	hero, err := client.UploadImage(ctx, vidu.Bytes(picture()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	req := astronaut()
+	req.Images = []vidu.Media{hero}
+	task, err := client.Reference2Video(ctx, req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(task.State)
+	// Output: created
+}
+
+func ExampleURL() {
+	req := astronaut()
+	req.Images = []vidu.Media{vidu.URL("https://example.com/hero.png"), vidu.URL("hero.png")}
+	fmt.Println(req.Validate())
+	// Output: vidu: invalid request: images[1]: must be an absolute http or https URL
+}
+
+func ExampleFile() {
+	req := astronaut()
+	req.Images = []vidu.Media{vidu.File("no such file.png")}
+	fmt.Println(req.Validate())
+	// Output: vidu: invalid request: images[0]: stat no such file.png: no such file or directory
+}
+
+// FS is for images that are embedded in the program, for example.
+func ExampleFS() {
+	files := fstest.MapFS{"hero.png": {Data: picture()}}
+	req := astronaut()
+	req.Images = []vidu.Media{vidu.FS(files, "hero.png")}
+	fmt.Println(req.Validate())
+	// Output: <nil>
+}
+
+func ExampleBytes() {
+	req := astronaut()
+	req.Images = []vidu.Media{vidu.Bytes(picture())}
+	fmt.Println(req.Validate())
+	// Output: <nil>
+}
+
+func ExampleDataURI() {
+	req := astronaut()
+	req.Images = []vidu.Media{vidu.DataURI("data:image/gif;base64,R0lGODlhAQABAAAAACw=")}
+	fmt.Println(req.Validate())
+	// Output: vidu: invalid request: images[0]: is image/gif, not one of the image formats png, jpeg, webp
+}
+
+// UploadRef is for references that were stored: UploadImage returns one.
+func ExampleUploadRef() {
+	fmt.Println(vidu.UploadRef("ssupload:?id=885482446060003328"))
+	// Output: ssupload:?id=885482446060003328
+}
+
+func ExampleWithOfficialAPI() {
+	client, err := vidu.NewClient(vidu.OfficialBaseURL, "the key", vidu.WithOfficialAPI())
+	fmt.Println(client != nil, err)
+	// Output: false vidu: API key: contains spaces or characters that a header cannot have
+}
+
+// Each attempt is a record. The key and the query are in none.
+func ExampleWithLogger() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			switch a.Key {
+			case "time", "duration", "request_id", "path":
+				return slog.Attr{} // not the same every time
+			}
+			return a
+		},
+	})
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithLogger(slog.New(handler)),
+		vidu.WithBackoff(func(int) time.Duration { return 0 }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	task, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	server.FailNext(http.StatusBadGateway, "")
+	if _, err = client.GetTask(ctx, task.ID); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// level=DEBUG msg="vidu: request" method=POST status=200 attempt=1
+	// level=DEBUG msg="vidu: request" method=GET status=502 attempt=1
+	// level=DEBUG msg="vidu: request" method=GET status=200 attempt=2
+}
+
+func ExampleWithMaxAttempts() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithMaxAttempts(1)) // no retries
+	if err != nil {
+		log.Fatal(err)
+	}
+	server.FailNext(http.StatusBadGateway, "")
+	_, err = client.GetTask(context.Background(), "885482446060003328")
+	if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+		fmt.Println(failure.StatusCode, len(server.Requests()))
+	}
+	// Output: 502 1
+}
+
+func ExampleWithProgress() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	task, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Wait(ctx, task.ID, vidu.WithProgress(func(task *vidu.Task) { fmt.Println(task.State) }))
+	fmt.Println(err)
+	// Output:
+	// success
+	// <nil>
+}
+
+// Each task comes as it ends, and the one that fails does not end the others.
+func ExampleClient_WaitAll() {
+	server, client := fake()
+	defer server.Close()
+	server.FailTask("")
+	server.FailTask("AuditFailed") // the second of three
+
+	ctx := context.Background()
+	var ids []string
+	for range 3 {
+		task, err := client.Reference2Video(ctx, astronaut())
+		if err != nil {
+			log.Fatal(err)
+		}
+		ids = append(ids, task.ID)
+	}
+	videos := 0
+	for task, err := range client.WaitAll(ctx, ids) {
+		var failed *vidu.TaskError
+		switch {
+		case err == nil:
+			videos++ // download it
+		case errors.As(err, &failed):
+			fmt.Println("no video, not charged:", task.ErrCode)
+		default:
+			fmt.Println("wait again for", task.ID, "because", err)
+		}
+	}
+	fmt.Println(videos, "videos")
+	// Output:
+	// no video, not charged: AuditFailed
+	// 2 videos
+}
+
+// However many tasks there are, the server is asked at most five times a second.
+func ExampleWithMaxPollRate() {
+	server, client := fake()
+	defer server.Close()
+
+	ctx := context.Background()
+	task, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for task, err := range client.WaitAll(ctx, []string{task.ID}, vidu.WithMaxPollRate(5)) {
+		fmt.Println(task.State, err)
+	}
+	// Output: success <nil>
 }

@@ -2,11 +2,9 @@ package vidu
 
 import (
 	"net/http"
-	"reflect"
 	"slices"
 
-	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/schedule"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -40,12 +38,8 @@ func CreateRules() []CreateRule {
 	return rules
 }
 
-// Seams to pure functions.
-var (
-	ParseRetryAfter = backoff.RetryAfter
-	RetryDelay      = retryDelay
-	FullJitter      = backoff.FullJitter
-)
+// RetryDelay is a seam to a pure function.
+var RetryDelay = retryDelay
 
 // MaxErrorReply is the bound of what is read of an error.
 const MaxErrorReply = maxErrorReply
@@ -55,17 +49,8 @@ func (c *Client) Transports() (creates, reads, downloads *http.Client) {
 	return c.http.Creates, c.http.Reads, c.http.Downloads
 }
 
-// Walk lists what the decoder finds in a JSON object or array; the keys of an array's elements are "".
-func Walk(text []byte) (keys []string, values [][]byte) {
-	for it := lenientjson.Value(text).Items(); it.Next(); {
-		keys = append(keys, string(it.Key))
-		values = append(values, it.Value)
-	}
-	return keys, values
-}
-
-// SetJitter replaces the random source of the schedule; 0.5 is no jitter.
-func (c *Client) SetJitter(random func() float64) { c.pacer.randomly = random }
+// SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.
+func (c *Client) SetJitter(random func() float64) { c.pacer = schedule.NewPacer(random) }
 
 // CodeRows lists the codes that have a row.
 func CodeRows() []ErrorCode {
@@ -78,9 +63,3 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
-
-// WireFields are the names that Extra must not have.
-var WireFields = wireFields
-
-// WireRequestType is the struct behind the wire form.
-var WireRequestType = reflect.TypeFor[wireRequest]()

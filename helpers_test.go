@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func newClient(t *testing.T, baseURL string, opts ...vidu.Option) *vidu.Client {
 	return client
 }
 
-// smallRequest is the seed's example.
+// smallRequest is the example of the published gateway contract.
 func smallRequest() *vidu.Reference2VideoRequest {
 	return &vidu.Reference2VideoRequest{
 		Model:   vidu.ModelQ2Pro,
@@ -54,9 +55,18 @@ func bigRequest(t *testing.T) *vidu.Reference2VideoRequest {
 	return req
 }
 
-// withTransport is the option that sends everything to f.
+// longestTest is how much virtual time a test may take. A wait that never ends fails after that, instead of hanging.
+const longestTest = 30 * 24 * time.Hour
+
+// withTransport answers every request with f.
 func withTransport(f testkit.RoundTrip) vidu.Option {
-	return vidu.WithHTTPClient(&http.Client{Transport: f})
+	started := time.Now()
+	return vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		if time.Since(started) > longestTest {
+			return testkit.Reply(r, http.StatusBadRequest, `{"message":"the test takes too long"}`)
+		}
+		return f(r)
+	})})
 }
 
 const (
@@ -135,14 +145,6 @@ func (r *rig) dialTo(dialer func(ctx context.Context, network, address string) (
 	r.creates.DialContext, r.reads.DialContext = dialer, dialer
 }
 
-// leadTo lets every host name lead to the server at serverURL.
-func (r *rig) leadTo(serverURL string) {
-	_, address, _ := strings.Cut(serverURL, "://")
-	r.dialTo(func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	})
-}
-
 // pipes lets connections end in memory, where a synctest bubble can see that they wait.
 func (r *rig) pipes(serve func(conn net.Conn)) {
 	r.dialTo(func(context.Context, string, string) (net.Conn, error) {
@@ -165,7 +167,7 @@ func (r *rig) trust(pool *x509.CertPool) {
 	}
 }
 
-// assertNotCreated checks the promise of P, of S that ran out of attempts, and of every failed read.
+// assertNotCreated checks a create that provably made no task, or a failed read.
 func assertNotCreated(t *testing.T, err error) {
 	t.Helper()
 	require.Error(t, err)
@@ -173,26 +175,26 @@ func assertNotCreated(t *testing.T, err error) {
 	testkit.AssertHarmless(t, err)
 }
 
-// unknownOutcome is the error of A.
+// unknownOutcome returns the error of a create whose outcome is unknown.
 func unknownOutcome(t *testing.T, err error) *vidu.MaybeCreatedError {
 	t.Helper()
 	require.ErrorIs(t, err, vidu.ErrMaybeCreated)
-	doubt, ok := errors.AsType[*vidu.MaybeCreatedError](err)
+	unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err)
 	require.True(t, ok)
-	return doubt
+	return unknown
 }
 
-// assertUnknownOutcome checks the promise of A.
+// assertUnknownOutcome checks a create whose outcome is unknown.
 func assertUnknownOutcome(t *testing.T, err error) {
 	t.Helper()
-	doubt := unknownOutcome(t, err)
+	unknown := unknownOutcome(t, err)
 	testkit.AssertHarmless(t, err)
-	assert.Equal(t, "job-42", doubt.Payload, "the marker to look for")
-	assert.False(t, doubt.From.IsZero() || doubt.To.Before(doubt.From), "the window to look in")
+	assert.Equal(t, "job-42", unknown.Payload, "the payload to look for")
+	assert.False(t, unknown.From.IsZero() || unknown.To.Before(unknown.From), "the window to look in")
 	assert.NotContains(t, strings.ToLower(err.Error()), "again")
 }
 
-// assertCreated checks the promise of C.
+// assertCreated checks a create that returned the task "1".
 func assertCreated(t *testing.T, task *vidu.Task, err error) {
 	t.Helper()
 	require.NoError(t, err)
@@ -222,7 +224,7 @@ func queryFrom(tb testing.TB, body string) (*vidu.Task, error) {
 
 func contractReply(tb testing.TB) []byte {
 	tb.Helper()
-	body, err := os.ReadFile("testdata/seed-response.json")
+	body, err := os.ReadFile("testdata/contract-reply.json")
 	require.NoError(tb, err)
 	return bytes.TrimSpace(body)
 }
@@ -244,7 +246,7 @@ func canceledContext(t *testing.T) context.Context {
 func scriptedClient(t *testing.T, answer replyFunc) (*vidu.Client, *scriptedTransport) {
 	t.Helper()
 	p := &scriptedTransport{started: time.Now(), answer: answer}
-	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), vidu.WithHTTPClient(&http.Client{Transport: p})), p
+	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(p.RoundTrip)), p
 }
 
 // replyFunc answers the n-th question, from 0.
@@ -347,3 +349,9 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertHarmless(t, err)
 	testkit.AssertSecretFree(t, err)
 }
+
+type panicking struct{ slog.Handler }
+
+func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+
+func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point

@@ -9,11 +9,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(proxyVariable) == "" { // the hosts of the tests are nobody else's
-		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} {
-			_ = os.Unsetenv(name)
-			_ = os.Unsetenv(strings.ToLower(name))
-		}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} { // no proxy for the names in these tests
+		_ = os.Unsetenv(name)
+		_ = os.Unsetenv(strings.ToLower(name))
 	}
 	goleak.VerifyTestMain(m)
 }

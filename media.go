@@ -341,3 +341,14 @@ func isBase64(digits string) bool {
 	}
 	return true
 }
+
+// mediumOf returns the media that a reference on the wire stands for.
+func mediumOf(ref string) Media {
+	switch {
+	case strings.HasPrefix(ref, "data:"):
+		return DataURI(ref)
+	case strings.HasPrefix(ref, uploadScheme):
+		return UploadRef(ref)
+	}
+	return URL(ref)
+}

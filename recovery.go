@@ -43,7 +43,7 @@ func WithRecovery(budget time.Duration) Option {
 //
 // The API lists tasks without their payload, so candidates are queried, the 50 that are nearest to since. Without a
 // match the error is [ErrNotFound]: the task was not seen, which is no proof that it was not created, since it may
-// appear later. When not every candidate could be looked at, the error is a different one. Several matches return the
+// appear later. If the search was incomplete the error does not match ErrNotFound. Several matches return the
 // oldest and a [*DuplicateTasksError]. On a server that lists no tasks the error is [ErrNotSupported].
 func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) (*Task, error) {
 	if payload == "" {
@@ -174,7 +174,7 @@ func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt st
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
 	defer cancel()
 	mayBe := func(t *Task) bool { // what this client has from earlier creates is not this one; fewer words, fewer queries
-		return !c.pacer.knows(t.ID) && (t.Payload != "" || t.Prompt == prompt || t.Prompt == "")
+		return !c.pacer.Remembers(t.ID) && (t.Payload != "" || t.Prompt == prompt || t.Prompt == "")
 	}
 	for pause := firstLook; ; pause *= 2 {
 		task, err := newSearch(doubt.Payload, doubt.From, mayBe).run(ctx, c)

@@ -371,7 +371,7 @@ func TestWithRecovery_Option(t *testing.T) {
 	require.ErrorContains(t, err, "WithRecovery: the budget -1s is negative")
 }
 
-// Whatever the doubt, what is found is the task that was paid for, and the create was sent once.
+// However the outcome became unknown: the task found is the one that was paid for, and the create was sent once.
 func TestWithRecovery_Finds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -411,6 +411,24 @@ func TestWithRecovery_Finds(t *testing.T) {
 	}
 }
 
+// The server creates the task and answers 409.
+func TestWithRecovery_FindsAfterAConflict(t *testing.T) {
+	t.Parallel()
+	var fake *vidutest.Server
+	fake, r := officialServer(t, nil, vidu.WithRecovery(time.Minute), withTransport(func(req *http.Request) (*http.Response, error) {
+		resp, err := fake.Transport().RoundTrip(req)
+		if err != nil || req.Method != http.MethodPost {
+			return resp, err
+		}
+		resp.Body.Close()
+		return testkit.Reply(req, 409, "")
+	}))
+	task, err := r.create(t)
+	require.NoError(t, err)
+	assert.Equal(t, "job-42", task.Payload)
+	assert.Equal(t, 1, fake.Charged())
+}
+
 // creates counts the POSTs to the paid endpoint.
 func creates(fake *vidutest.Server) int {
 	n := 0
@@ -422,8 +440,8 @@ func creates(fake *vidutest.Server) int {
 	return n
 }
 
-// When nothing is found the doubt remains, however long was looked; and nothing is ever sent again.
-func TestWithRecovery_DoubtRemains(t *testing.T) {
+// When no task is found the outcome stays unknown, however long the search took; nothing is ever sent again.
+func TestWithRecovery_StaysUnknown(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		budget time.Duration
@@ -462,7 +480,7 @@ func TestWithRecovery_DoubtRemains(t *testing.T) {
 				assert.Equal(t, 1, posts)
 				assert.Equal(t, tt.budget == 0, len(rec.asked) == 1, "%v", rec.asked)
 				_, several := errors.AsType[*vidu.DuplicateTasksError](err)
-				assert.Equal(t, name == "several, one is ours", several, "the doubt names the tasks")
+				assert.Equal(t, name == "several, one is ours", several, "the error names the tasks")
 			})
 		})
 	}
@@ -498,8 +516,8 @@ func TestWithRecovery_DoesNotLook(t *testing.T) {
 	}
 }
 
-// Failures that are no doubt are not looked up.
-func TestWithRecovery_LooksOnlyWhenInDoubt(t *testing.T) {
+// Nothing is looked up after a failure whose outcome is known.
+func TestWithRecovery_LooksOnlyIfUnknown(t *testing.T) {
 	t.Parallel()
 	for status, posts := range map[int]int{400: 1, 401: 1, 307: 1, 429: 3, 425: 3} {
 		fake, r := officialServer(t, nil, vidu.WithRecovery(time.Hour))
@@ -538,7 +556,7 @@ func TestWithRecovery_EndsWithTheContext(t *testing.T) {
 }
 
 // A gateway that sends one request on twice is outside what a client can prevent, but it shows.
-func TestWithRecovery_TwinsAreNamed(t *testing.T) {
+func TestWithRecovery_DuplicatesAreNamed(t *testing.T) {
 	t.Parallel()
 	fake, r := officialServer(t, nil)
 	for range 2 {
@@ -546,10 +564,10 @@ func TestWithRecovery_TwinsAreNamed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	task, err := r.FindTask(t.Context(), "job-42", time.Now())
-	twins, ok := errors.AsType[*vidu.DuplicateTasksError](err)
+	duplicates, ok := errors.AsType[*vidu.DuplicateTasksError](err)
 	require.True(t, ok, "%v", err)
-	assert.Len(t, twins.IDs, 2)
-	assert.Equal(t, twins.IDs[0], task.ID)
+	assert.Len(t, duplicates.IDs, 2)
+	assert.Equal(t, duplicates.IDs[0], task.ID)
 	assert.Equal(t, 2, fake.Charged())
 }
 

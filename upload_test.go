@@ -287,3 +287,19 @@ func TestUploadImage_StorageStalls(t *testing.T) {
 	require.ErrorContains(t, err, "deadline exceeded")
 	assert.Less(t, time.Since(began), 20*time.Second)
 }
+
+// The errors of a transport may quote the presigned link.
+func TestUploadImage_TransportQuotesLink(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			return testkit.Reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+		}
+		return nil, fmt.Errorf("Put %q: connection refused", r.URL.String())
+	}))
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 1000)))
+	require.Error(t, err)
+	for ; err != nil; err = errors.Unwrap(err) {
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+}

@@ -2,6 +2,8 @@ package vidu_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 )
 
 const anyNumber = 99 // more than these tests send
@@ -77,7 +80,7 @@ func subjectsRequest(model vidu.Model, withImages, withVideos int) *vidu.Referen
 	return req
 }
 
-func TestValidateKnowsTheModels(t *testing.T) {
+func TestValidate_Models(t *testing.T) {
 	t.Parallel()
 	for model, doc := range documented {
 		t.Run(string(model), func(t *testing.T) {
@@ -107,7 +110,7 @@ func TestValidateKnowsTheModels(t *testing.T) {
 	}
 }
 
-func TestValidateKnowsWhoTakesVideos(t *testing.T) {
+func TestValidate_Videos(t *testing.T) {
 	t.Parallel()
 	for model, doc := range documented {
 		t.Run(string(model), func(t *testing.T) {
@@ -130,7 +133,7 @@ func TestValidateKnowsWhoTakesVideos(t *testing.T) {
 	}
 }
 
-func TestValidateKnowsWhoTakesSubjects(t *testing.T) {
+func TestValidate_Subjects(t *testing.T) {
 	t.Parallel()
 	for model, doc := range documented {
 		t.Run(string(model), func(t *testing.T) {
@@ -154,7 +157,7 @@ func subject(edit func(*vidu.Subject)) func(*vidu.Reference2VideoRequest) {
 	}
 }
 
-func TestValidateFields(t *testing.T) {
+func TestValidate_Fields(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		edit func(req *vidu.Reference2VideoRequest) // of a valid request to viduq2-pro
@@ -194,6 +197,8 @@ func TestValidateFields(t *testing.T) {
 		"metadata that is not JSON":  {edit: func(req *vidu.Reference2VideoRequest) { req.MetaData = `{Label:1}` }, want: []string{"meta_data"}},
 		"callback":                   {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://example.com:8443/done?id=1" }},
 		"callback, plain http":       {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "http://example.com/done" }},
+		"callback, private":          {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://10.0.0.1/done" }},
+		"callback, loopback":         {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "http://localhost:8080/done" }},
 		"callback, relative":         {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "/done" }, want: []string{"callback_url"}},
 		"callback, other scheme":     {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "ftp://example.com/done" }, want: []string{"callback_url"}},
 		"callback, user name":        {edit: func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://me:pw@example.com/" }, want: []string{"callback_url"}},
@@ -243,17 +248,29 @@ func TestValidateFields(t *testing.T) {
 }
 
 // A reason says what would be right, too.
-func TestValidateExplains(t *testing.T) {
+func TestValidate_Reasons(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		edit func(req *vidu.Reference2VideoRequest)
 		want []string // parts of the reason
 	}{
-		"range of seconds":  {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ2, 11 }, []string{"11 seconds", "1–10 s"}},
-		"one length":        {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ1, 4 }, []string{"viduq1", " 5 s"}},
-		"two lengths":       {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.Model15, 5 }, []string{"4 s or 8 s"}},
-		"payload, in both":  {func(req *vidu.Reference2VideoRequest) { req.Payload = strings.Repeat("参", 1048577) }, []string{"1048577 characters", "3145731 bytes", "1048576"}},
-		"resolution":        {func(req *vidu.Reference2VideoRequest) { req.Model, req.Resolution = vidu.Model20, "1080p" }, []string{"1080p", "360p 720p"}},
+		"range of seconds": {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ2, 11 }, []string{"11 s", "1–10 s"}},
+		"one length":       {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.ModelQ1, 4 }, []string{"viduq1", "(5 s)"}},
+		"two lengths":      {func(req *vidu.Reference2VideoRequest) { req.Model, req.Duration = vidu.Model15, 5 }, []string{"4 s or 8 s"}},
+		"payload, in both": {func(req *vidu.Reference2VideoRequest) { req.Payload = strings.Repeat("参", 1048577) }, []string{"1048577 characters", "3145731 bytes", "1048576"}},
+		"resolution":       {func(req *vidu.Reference2VideoRequest) { req.Model, req.Resolution = vidu.Model20, "1080p" }, []string{"1080p", "360p 720p"}},
+		"prompt":           {func(req *vidu.Reference2VideoRequest) { req.Prompt = strings.Repeat("世", 5001) }, []string{"5001 characters"}},
+		"no prompt":        {func(req *vidu.Reference2VideoRequest) { req.Prompt = "" }, []string{"is required"}},
+		"no model":         {func(req *vidu.Reference2VideoRequest) { req.Model = "" }, []string{"is required"}},
+		"images":           {func(req *vidu.Reference2VideoRequest) { req.Images = imageLinks(8) }, []string{"8 items"}},
+		"body": {func(req *vidu.Reference2VideoRequest) {
+			req.Images = []vidu.Media{vidu.Bytes(testkit.BigPNG(t, 16<<20))}
+		}, []string{"at most 20971520"}},
+		"extra":             {func(req *vidu.Reference2VideoRequest) { req.Extra = map[string]any{"Seed": 1} }, []string{"is a field of the request"}},
+		"callback, user":    {func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://user:secret@example.com/" }, []string{"user name or password"}},
+		"callback, mark":    {func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://example.com/#secret" }, []string{"fragment"}},
+		"callback, scheme":  {func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "ftp://example.com/secret" }, []string{"absolute http or https URL"}},
+		"callback, no URL":  {func(req *vidu.Reference2VideoRequest) { req.CallbackURL = "https://exa mple.com/%zz" }, []string{"absolute http or https URL"}},
 		"off-peak by audio": {func(req *vidu.Reference2VideoRequest) { req.OffPeak, req.Audio = true, new(true) }, []string{"without audio"}},
 	}
 	for name, tt := range tests {
@@ -267,6 +284,43 @@ func TestValidateExplains(t *testing.T) {
 			for _, part := range tt.want {
 				assert.Contains(t, invalid.Problems[0].Reason, part)
 			}
+			testkit.AssertHarmless(t, invalid)
+			assert.NotContains(t, invalid.Error(), "secret")
+		})
+	}
+}
+
+func TestValidate_LocalImages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := func(name string, data []byte) string {
+		full := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(full, data, 0o600))
+		return full
+	}
+	loop := filepath.Join(dir, "loop.png")
+	if os.Symlink(loop, loop) != nil {
+		loop = filepath.Join(dir, "none.png") // where there are no links there are no loops
+	}
+	huge := path("huge.png", testkit.BigPNG(t, 4096))
+	require.NoError(t, os.Truncate(huge, 51<<20))
+	for name, tt := range map[string]struct{ file, says string }{
+		"missing":   {filepath.Join(dir, "missing.png"), "missing.png"},
+		"directory": {dir, "is not a regular file"},
+		"device":    {os.DevNull, "is not a regular file"},
+		"51 MB":     {huge, "at most 52428800 are allowed"},
+		"loop":      {loop, filepath.Base(loop)},
+		"empty":     {path("empty.png", nil), "is empty"},
+		"no image":  {path("text.png", []byte("hello")), "is text/plain"},
+		"no name":   {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req := smallRequest()
+			req.Images = []vidu.Media{vidu.File(tt.file)}
+			err := req.Validate()
+			assert.Equal(t, []string{"images[0]"}, problemFields(t, err))
+			require.ErrorContains(t, err, tt.says)
 		})
 	}
 }

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 const (
-	unseenGrace   = time.Minute // servers were seen to answer 404 to the first queries of a new task
-	maxOddReplies = 5           // in a row
-	minPollPause  = 100 * time.Millisecond
-	failureGap    = 5 * time.Second // at least, after a query that failed
+	unseenGrace        = time.Minute // servers were seen to answer 404 to the first queries of a new task
+	maxUnusableReplies = 5           // in a row
+	minPollPause       = 100 * time.Millisecond
+	failureGap         = 5 * time.Second // at least, after a query that failed
 )
 
 // WaitOption changes how [Client.Watch], [Client.Wait] and [Client.WaitAll] wait.
@@ -61,6 +62,18 @@ func WithProgress(fn func(*Task)) WaitOption {
 	}
 }
 
+// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
+// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
+func WithMaxPollRate(perSecond float64) WaitOption {
+	return func(w *waitConfig) {
+		if perSecond > 0 {
+			w.rate = perSecond
+		}
+	}
+}
+
+const defaultPollRate = 20.0 // queries per second
+
 // Watch follows a task: it asks at once, yields the task whenever its state or progress has changed, and ends after a
 // terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it. It does not ask at once
 // for a task that this client has just created and of whose kind it has learned that they take longer: then the reply
@@ -85,22 +98,22 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 		yield(nil, err)
 		return
 	}
-	bell, forget := c.waiters.add(id)
-	defer forget()
-	wake := alarm{bell: bell}
-	w := wait{id: id, started: c.pacer.now()}
+	w := singleWait{
+		client: c, config: config, item: waitItem{id: id}, started: c.pacer.Now(), wakeCh: make(chan bool, 1),
+	}
+	defer c.waiters.add(id, func(genuine bool) { notify(w.wakeCh, genuine) })()
 	var last *Task
-	for task, failure := c.firstAnswer(ctx, &w, config); ; task, failure = c.ask(ctx, &w) {
+	for task, failure := w.first(ctx); ; task, failure = w.ask(ctx) {
 		last = cmp.Or(task, last)
-		if w.take(task, failure) {
+		if w.item.note(task, failure) {
 			config.progress(last)
 			if !yield(last, nil) || last.Done() {
 				return
 			}
 		}
-		err := w.over(failure, c.pacer.now(), w.seen)
-		if err == nil && !wake.sleep(ctx, &w, c.pacer, w.pause(config, c.pacer, failure), failure) {
-			err = w.cutShort(ctx, failure)
+		err := w.item.fatal(failure, w.elapsed(), w.item.seen)
+		if err == nil && !w.rest(ctx, failure) {
+			err = w.item.cutShort(ctx, failure)
 		}
 		if err != nil {
 			yield(last, err)
@@ -109,34 +122,87 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 	}
 }
 
-// firstAnswer asks at once, unless the reply to the create is all that the server could say by now.
-func (c *Client) firstAnswer(ctx context.Context, w *wait, config *waitConfig) (*Task, error) {
-	if first := w.begin(c.pacer, config); first != nil {
+// singleWait is one Watch. It belongs to the caller's goroutine.
+type singleWait struct {
+	client  *Client
+	config  *waitConfig
+	item    waitItem
+	turn    schedule.Turn
+	started time.Duration // on the pacer's clock
+	wakeCh  chan bool     // receives true for a genuine callback
+}
+
+func (w *singleWait) elapsed() time.Duration { return w.client.pacer.Now() - w.started }
+
+// first asks at once, unless the reply to the create is all that the server could say by now.
+func (w *singleWait) first(ctx context.Context) (*Task, error) {
+	if first := w.item.begin(w.client.pacer, w.config); first != nil {
+		w.turn.Ask()
 		return first, nil
 	}
-	return c.ask(ctx, w)
+	return w.ask(ctx)
 }
 
-// begin returns the reply to the create where it can stand for the first answer. Who has a schedule of his own wants to
-// ask by it.
-func (w *wait) begin(p *pacer, config *waitConfig) *Task {
-	var first *Task
-	if w.pace, first = p.begin(w.id); config.schedule != nil {
-		return nil
+func (w *singleWait) ask(ctx context.Context) (*Task, error) {
+	w.turn.Ask()
+	task, err := w.client.query(ctx, w.item.id)
+	if err == nil {
+		w.client.pacer.Observe(&w.item.poll, sightingOf(task), w.client.pacer.Now())
 	}
-	return first
+	return task, err
 }
 
-// ask asks for a task, and the client learns from the answer. The task may come with an error.
-func (c *Client) ask(ctx context.Context, w *wait) (*Task, error) {
-	task, err := c.GetTask(ctx, w.id)
+// rest waits until the next query is due, and reports false when ctx has ended. Unlike the sleep between retries it uses
+// up the whole context: a wait has nothing better to do.
+func (w *singleWait) rest(ctx context.Context, failure error) bool {
+	pause := w.item.pause(w.config, w.client.pacer, w.elapsed(), failure)
+	w.turn.Rest(w.elapsed(), pause, retryAfter(failure), failure != nil)
+	timer := time.NewTimer(w.turn.Due() - w.elapsed())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return ctx.Err() == nil
+		case genuine := <-w.wakeCh:
+			if w.turn.Wake(w.elapsed(), genuine) {
+				w.item.poll.NoteCallback()
+			}
+			timer.Reset(w.turn.Due() - w.elapsed())
+		}
+	}
+}
+
+// notify leaves one wake-up in a channel with room for one. A genuine one takes the place of another.
+func notify(wakeCh chan bool, genuine bool) {
+	select {
+	case wakeCh <- genuine:
+		return
+	default: // there is one already
+	}
+	if !genuine {
+		return
+	}
+	select {
+	case <-wakeCh:
+	default:
+	}
+	select {
+	case wakeCh <- true:
+	default:
+	}
+}
+
+// query asks for a task. The task may come with an error.
+func (c *Client) query(ctx context.Context, id string) (*Task, error) {
+	task, err := c.GetTask(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if task.State == StateSuccess && !hasVideo(task) {
-		return task, fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", w.id, errBadReply)
+		return task, fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", id, errBadReply)
 	}
-	c.pacer.see(&w.pace, task)
 	return task, nil
 }
 
@@ -163,12 +229,31 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 // keep the time themselves, such as the workflows of an engine. task is the task as last seen, age the time since its
 // create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four times as long while
 // callbacks arrive and the task has one, with a random jitter of ±10 %. It learns from tasks that are waited for by
-// [Client.Wait], [Client.Watch] and [Client.WaitAll], and knows nothing without them, or without a task.
+// [Client.Wait], [Client.Watch] and [Client.WaitAll]: it returns the default if the client has seen none, and 30 s if task
+// is nil.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
-		return maxGap
+		return schedule.MaxGap
 	}
-	return c.pacer.delay(task, age)
+	return c.pacer.Delay(sightingOf(task), age)
+}
+
+// sightingOf returns what the schedule has to know of a task.
+func sightingOf(t *Task) schedule.Sighting {
+	s := schedule.Sighting{ID: t.ID, Class: schedule.Class{
+		Model: string(t.Model), Resolution: string(t.Resolution), Duration: t.Duration, OffPeak: t.OffPeak,
+	}}
+	switch {
+	case t.State == StateCreated || t.State == StateQueueing:
+		s.Phase = schedule.Queueing
+	case t.State == StateProcessing:
+		s.Phase = schedule.Processing
+	case t.State == StateSuccess:
+		s.Phase = schedule.Succeeded
+	case t.Done():
+		s.Phase = schedule.Failed
+	}
+	return s
 }
 
 // failureOf is the error of a task that has ended, nil after success.
@@ -179,23 +264,35 @@ func failureOf(task *Task) error {
 	return &TaskError{Task: task}
 }
 
-// wait is what is known about one task that is waited for. A program may wait for 100 000: keep it small.
-type wait struct {
-	id      string
-	started time.Duration // on the pacer's clock
-	pace    pace
-	state   State   // as last seen
-	percent float32 // as last seen
-	seen    bool
-	odd     int8 // failures in a row that came with status 200
+// waitItem is what is known about one task that is waited for. A program may wait for 100,000: keep it small.
+type waitItem struct {
+	id       string
+	poll     schedule.PollState
+	state    State   // as last seen
+	percent  float32 // as last seen
+	times    int32   // that WaitAll was given the id
+	seen     bool
+	unusable int8 // replies in a row
 }
 
-// take takes in an answer. It returns true when the caller should hear of it: the task has changed or ended.
-func (w *wait) take(task *Task, failure error) bool {
-	if isOdd(failure) {
-		w.odd++
+// begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the first
+// poll on.
+func (w *waitItem) begin(p *schedule.Pacer, config *waitConfig) *Task {
+	var reply []byte
+	if w.poll, reply = p.Begin(w.id); config.schedule != nil || reply == nil {
+		return nil
+	}
+	first := readTask(reply).task
+	first.ID = w.id // which a task that was recovered has from elsewhere
+	return first
+}
+
+// note takes in an answer. It reports whether the caller should see it: the task has changed or ended.
+func (w *waitItem) note(task *Task, failure error) bool {
+	if isUnusable(failure) {
+		w.unusable++
 	} else {
-		w.odd = 0
+		w.unusable = 0
 	}
 	if failure != nil {
 		return false
@@ -206,35 +303,36 @@ func (w *wait) take(task *Task, failure error) bool {
 	return changed || task.Done()
 }
 
-// isOdd tells the failures inside an answer that says it is none: a success without a link, a web page, an error with
-// status 200. They pass when a server is being restarted or is not consistent yet.
-func isOdd(failure error) bool {
+// isUnusable reports whether a 2xx response is unusable: a success without a link, a web page, an error with status 200.
+// That passes when a server is being restarted or is not consistent yet.
+func isUnusable(failure error) bool {
 	refusal, answered := errors.AsType[*APIError](failure)
 	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
 }
 
-// over returns the failure if it ends the wait, and nil while the wait goes on. heard says that a query succeeded before.
-func (w *wait) over(failure error, now time.Duration, heard bool) error {
-	if failure == nil || w.mayPass(failure, now-w.started, heard) {
+// fatal returns the failure if it ends the wait, and nil while the wait goes on. answered means that a query of this
+// wait has succeeded before.
+func (w *waitItem) fatal(failure error, elapsed time.Duration, answered bool) error {
+	if failure == nil || w.mayPass(failure, elapsed, answered) {
 		return nil
 	}
 	return failure
 }
 
-// mayPass tells the failures that a wait survives. A wrong host or a wrong certificate is only survived once the server
-// was heard: before, it is a mistake of configuration rather than an outage.
-func (w *wait) mayPass(failure error, elapsed time.Duration, heard bool) bool {
-	_, answered := errors.AsType[*APIError](failure)
+// mayPass reports whether a wait survives the failure. A wrong host or certificate is only survived once the server has
+// answered: before, it is a mistake of configuration rather than an outage.
+func (w *waitItem) mayPass(failure error, elapsed time.Duration, answered bool) bool {
+	_, isResponse := errors.AsType[*APIError](failure)
 	switch {
-	case w.odd > 0:
-		return w.odd < maxOddReplies
+	case w.unusable > 0:
+		return w.unusable < maxUnusableReplies
 	case isStatus(failure, http.StatusNotFound):
 		return elapsed < unseenGrace
 	}
-	return (heard && !answered) || isTransient(failure)
+	return (answered && !isResponse) || isTransient(failure)
 }
 
-// isTransient tells the failures of a query that may succeed when it is simply repeated.
+// isTransient reports whether a query may succeed when it is simply repeated.
 func isTransient(failure error) bool {
 	a := &attempt{err: failure}
 	if refusal, ok := errors.AsType[*APIError](failure); ok {
@@ -243,21 +341,21 @@ func isTransient(failure error) bool {
 	return classifyRead(a) == retry
 }
 
-// pause is how long to wait before the next query.
-func (w *wait) pause(config *waitConfig, p *pacer, failure error) time.Duration {
+// pause returns how long to wait before the next query.
+func (w *waitItem) pause(config *waitConfig, p *schedule.Pacer, elapsed time.Duration, failure error) time.Duration {
 	var d time.Duration
 	switch {
 	case config.schedule != nil:
-		d = min(max(config.schedule(p.now()-w.started), minPollPause), never)
+		d = min(max(config.schedule(elapsed), minPollPause), schedule.Never)
 	case failure != nil:
-		d = min(max(p.gap(&w.pace), failureGap), maxGap) // an outage says nothing about how long the task takes
+		d = min(max(p.Gap(&w.poll), failureGap), schedule.MaxGap) // an outage says nothing about how long the task takes
 	default:
-		d = p.gap(&w.pace)
+		d = p.Gap(&w.poll)
 	}
 	return max(d, retryAfter(failure))
 }
 
-// retryAfter is how long the server wants to be left alone.
+// retryAfter returns how long the server wants to be left alone.
 func retryAfter(failure error) time.Duration {
 	if refusal, ok := errors.AsType[*APIError](failure); ok {
 		return min(refusal.RetryAfter, backoff.MaxRetryAfter)
@@ -265,40 +363,8 @@ func retryAfter(failure error) time.Duration {
 	return 0
 }
 
-// alarm is what ends a pause early.
-type alarm struct {
-	bell <-chan bool
-	rung time.Duration // when it last brought a query forward; 0: never
-}
-
-// sleep waits for d or until a callback comes, and reports false when ctx has ended. Callbacks do not override what the
-// server asked for after a failure, and bring no more than one query a second forward, whoever sends them. Unlike the
-// sleep between retries it uses up the whole context: a wait has nothing better to do.
-func (a *alarm) sleep(ctx context.Context, w *wait, p *pacer, d time.Duration, failure error) bool {
-	now := p.now()
-	due, soonest := now+d, now+retryAfter(failure)
-	if a.rung != 0 {
-		soonest = max(soonest, a.rung+minGap)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	for bell := a.bell; ; {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
-			return ctx.Err() == nil
-		case genuine := <-bell:
-			w.pace.woken = w.pace.woken || genuine
-			a.rung = min(max(soonest, p.now()), due)
-			timer.Reset(a.rung - p.now())
-			bell = nil // what else rings is for the next pause
-		}
-	}
-}
-
-// cutShort is the error of a wait whose context ended, with the failure of the last query.
-func (w *wait) cutShort(ctx context.Context, failure error) error {
+// cutShort returns the error of a wait whose context ended, with the failure of the last query.
+func (w *waitItem) cutShort(ctx context.Context, failure error) error {
 	state, why := "not seen yet", ""
 	if w.seen {
 		state = "still " + scrub.OneLine(string(w.state), 40)

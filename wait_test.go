@@ -117,7 +117,7 @@ func TestWait_ContextEnds(t *testing.T) {
 		"deadline":       {timedOut, replyScript(processingReply), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
 		"cancelled":      {cancelled, replyScript(processingReply), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
 		"unknown state":  {timedOut, replyScript(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
-		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page, not an answer of the API", ""},
+		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page instead of an API response", ""},
 		"429 for ever":   {cancelled, outage(time.Hour, saying(429, `{"reason":"TooManyRequests","message":"slowly"}`)), context.Canceled, "HTTP 429 TooManyRequests: slowly", ""},
 		"hanging request": {timedOut, func(r *http.Request, n int) (*http.Response, error) {
 			if n == 0 {
@@ -559,4 +559,69 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 			require.ErrorIs(t, err, context.Canceled)
 		}
 	})
+}
+
+// PollDelay is the schedule of a wait that began with the create.
+func TestPollDelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := scriptedClient(t, replyScript(processingReply))
+		client.SetJitter(func() float64 { return 0.5 })
+		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
+		client.Teach(8, 30*time.Second)
+		assert.Greater(t, client.PollDelay(&kind, 6*time.Hour), 5*time.Minute, "off-peak")
+		assert.GreaterOrEqual(t, client.PollDelay(&vidu.Task{}, -time.Hour), time.Second)
+
+		client.Remember(&vidu.Task{ID: "1", Model: vidu.ModelQ1}, true)
+		client.RelyOnCallbacks()
+		assert.Greater(t, client.PollDelay(&vidu.Task{ID: "1"}, time.Minute), 30*time.Second, "a callback is awaited")
+	})
+	assert.Equal(t, 30*time.Second, (*vidu.Client)(nil).PollDelay(&vidu.Task{}, 0))
+	assert.Equal(t, 30*time.Second, new(vidu.Client).PollDelay(&vidu.Task{}, 0))
+}
+
+// The reply that stands for the first answer may be one that a look-up got, without an id, and nobody can change it.
+func TestWatch_FirstAnswerIsACopy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := scriptedClient(t, replyScript(succeededReply))
+		client.Teach(8, 30*time.Second)
+		var task vidu.Task
+		require.NoError(t, task.UnmarshalJSON([]byte(`{"state":"created","credits":4}`)))
+		task.ID = "1"
+		client.Remember(&task, false)
+		task.Credits = 5
+		clear(task.RawJSON())
+		for first, err := range client.Watch(t.Context(), "1") {
+			require.NoError(t, err)
+			assert.Equal(t, "1", first.ID)
+			assert.Equal(t, vidu.StateCreated, first.State)
+			assert.Equal(t, 4, first.Credits)
+			break
+		}
+		assert.JSONEq(t, `{"state":"created","credits":4}`, string(task.RawJSON()))
+	})
+}
+
+// A long reply, such as one that echoes a payload of a million characters, is not kept.
+func TestWatch_LongRepliesAreNotKept(t *testing.T) {
+	t.Parallel()
+	for size, kept := range map[int]bool{100: true, 5000: false} {
+		synctest.Test(t, func(t *testing.T) {
+			client, p := scriptedClient(t, replyScript(succeededReply))
+			client.Teach(8, 30*time.Second)
+			var task vidu.Task
+			require.NoError(t, task.UnmarshalJSON([]byte(`{"id":"1","state":"created","payload":"`+strings.Repeat("x", size)+`"}`)))
+			client.Remember(&task, false)
+			for first, err := range client.Watch(t.Context(), "1") {
+				require.NoError(t, err)
+				if kept {
+					assert.Equal(t, task.Payload, first.Payload)
+					assert.Equal(t, task.RawJSON(), first.RawJSON())
+				}
+				break
+			}
+			assert.Equal(t, kept, len(p.at) == 0)
+		})
+	}
 }

@@ -2,37 +2,18 @@ package vidu
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"iter"
-	"math"
 	"net/http"
 	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"time"
-)
 
-const (
-	defaultPollRate = 20.0 // queries a second
-	maxQueries      = 16   // at once
-	listFrom        = 8    // due tasks from which on one list request is cheaper
-	maxListFailures = 3    // in a row; then a query for one task shows whether it is the list that fails
-	listPause       = time.Minute
-	listAhead       = time.Second // how much earlier than due a task is asked for with others
+	"github.com/vidu-go/vidu/internal/schedule"
 )
-
-// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
-// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
-func WithMaxPollRate(perSecond float64) WaitOption {
-	return func(w *waitConfig) {
-		if perSecond > 0 {
-			w.rate = perSecond
-		}
-	}
-}
 
 // WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a
 // [*TaskError] after failure, and another error that names the id when the task can no longer be waited for. The
@@ -43,8 +24,8 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 // one that could not be followed to its end it has the ID and what was seen last of State and Progress.
 //
 // All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API up to 100 are
-// asked for in one request, some of them a second early. Nothing is asked while the caller is busy with a result. A waiting task costs about 120 bytes, and
-// whatever goroutines there are end with the loop.
+// asked for in one request, some of them a second early. No polls are sent while the loop body runs. A waiting task costs
+// about 120 bytes, and whatever goroutines there are end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -56,242 +37,173 @@ func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) 
 			}
 			return
 		}
-		newFleet(c, config, ids).run(ctx, yield)
+		newMultiWait(c, config).run(ctx, ids, yield)
 	}
 }
 
-// fleet is one WaitAll. It belongs to the caller's goroutine, except for two things: each query has a goroutine and,
-// until it is answered, the pace of its tasks; and callbacks leave the tasks that they name in woken.
-type fleet struct {
+// multiWait is one WaitAll. It belongs to the caller's goroutine, but for what mu guards; queries and callbacks, in other
+// goroutines, read only the ids of its items.
+type multiWait struct {
 	client  *Client
 	config  *waitConfig
-	tasks   []member      // sorted by id
-	left    int           // without a result
-	due     dueHeap       // tasks to be asked for at their time
-	urgent  []*member     // tasks to be asked for before those that are due, each alone
-	hurried bool          // the last query was for one of them, so the next is for one that is due
-	free    time.Duration // when the next query is allowed
-	lists   time.Duration // when the next list is allowed; math.MaxInt64: never, the server has none
-	listed  bool          // a list has succeeded
-	refused int           // lists in a row that failed
-	heard   bool          // the server has told of a task
-	trouble string        // of the last query that failed; one for each task would be too much
+	started time.Duration // on the pacer's clock
+	items   []waitItem    // sorted by id; a task has the same number in queue
+	queue   *schedule.Queue
+	left    int // without a result
 
-	asking  int // queries under way
+	answered    bool   // the server has answered a query for a task
+	lastFailure string // of a query; one for each task would be too much
+
 	queries sync.WaitGroup
 	answers chan answer
 
-	bell  chan bool // rings when woken is not empty
-	mu    sync.Mutex
-	woken map[*member]bool // by a genuine callback
+	wakeCh chan struct{} // receives when woken is not empty
+	mu     sync.Mutex
+	woken  map[int]bool // by a genuine callback
 }
 
-// member is a task of a fleet.
-type member struct {
-	wait
-	at      time.Duration // when to ask for it
-	place   int32         // in the heap; -1 outside
-	times   int32         // that its id was given
-	ended   bool          // the caller has the result
-	failing bool          // the last query failed
-	again   bool          // a callback came while it was being asked for
-	genuine bool          // and was a genuine one
-	rung    float32       // when a callback last brought a query forward, in seconds on the pacer's clock; 0: never
-}
-
-// answer is that of one query. A task that a list did not tell of, or told of as ended, is nil: ask for it alone.
+// answer is that of one query. A nil task: the list lacked the task or reported it finished; query it individually.
 type answer struct {
-	members []*member
-	tasks   []*Task // in the order of members
-	failure error   // for each of them
-	noList  bool    // it says that the server may have no lists, and nothing of the tasks
+	items   []int
+	tasks   []*Task       // in the order of items
+	at      time.Duration // on the pacer's clock
+	failure error         // of the query
+	noList  bool          // the failure means that the server may have no lists, and nothing for the tasks
 }
 
-func newFleet(c *Client, config *waitConfig, ids []string) *fleet {
+func newMultiWait(c *Client, config *waitConfig) *multiWait {
 	single := *c
 	single.maxAttempts = 1 // the schedule asks again, at its rate
-	f := &fleet{
-		client: &single, config: config,
-		answers: make(chan answer, maxQueries), bell: make(chan bool, 1), woken: map[*member]bool{},
+	return &multiWait{
+		client: &single, config: config, started: c.pacer.Now(),
+		answers: make(chan answer, schedule.MaxInFlight), wakeCh: make(chan struct{}, 1), woken: map[int]bool{},
 	}
-	now := c.pacer.now()
-	f.free, f.lists = now, now
-	if !c.official {
-		f.lists = math.MaxInt64
-	}
-	tasks := make([]member, len(ids))
-	for i, id := range ids { // due in the order of ids, whatever becomes of the table
-		tasks[i] = member{wait: wait{id: id, started: now}, at: now + time.Duration(i-len(ids)), place: -1}
-	}
-	slices.SortFunc(tasks, func(a, b member) int { return strings.Compare(a.id, b.id) })
-	f.tasks = tasks[:0]
-	for i := range tasks {
-		if n := len(f.tasks); n == 0 || f.tasks[n-1].id != tasks[i].id {
-			f.tasks = append(f.tasks, tasks[i])
-		}
-		f.tasks[len(f.tasks)-1].times++
-	}
-	f.left = len(f.tasks)
-	return f
 }
 
+func (m *multiWait) elapsed() time.Duration { return m.client.pacer.Now() - m.started }
+
 // run waits for every task. The goroutines of its queries end with it, however it ends.
-func (f *fleet) run(ctx context.Context, yield func(*Task, error) bool) {
-	defer f.client.waiters.addFleet(f)()
+func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, error) bool) {
+	order := m.setItems(ids)
+	defer m.client.waiters.addMulti(m.wake)()
 	asking, stop := context.WithCancel(ctx)
-	defer f.queries.Wait()
+	defer m.queries.Wait()
 	defer stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for more := f.begin(yield); more && f.left > 0; {
+	for more := m.begin(order, yield); more && m.left > 0; {
 		if ctx.Err() != nil {
-			f.queries.Wait()
-			f.finish(ctx, yield)
+			m.queries.Wait()
+			m.finish(ctx, yield)
 			return
 		}
-		timer.Reset(f.askDue(asking))
+		timer.Reset(m.askDue(asking))
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-f.bell:
-			f.hurry()
-		case got := <-f.answers:
-			more = f.take(got, yield)
+		case <-m.wakeCh:
+			m.takeWoken()
+		case got := <-m.answers:
+			more = m.take(got, yield)
 		}
 	}
 }
 
-// begin makes every task due: at once, unless the reply to its create stands for the first answer. What is no id has
-// its result already. As every function that yields, it returns false when the caller wants no more.
-func (f *fleet) begin(yield func(*Task, error) bool) bool {
-	f.due = make(dueHeap, 0, len(f.tasks))
-	for i := range f.tasks {
-		m := &f.tasks[i]
-		if err := checkID(m.id); err != nil {
-			if !f.end(m, nil, err, yield) {
+// setItems makes one item of each id, and returns where among ids each was first.
+func (m *multiWait) setItems(ids []string) (order []int) {
+	sorted := make([]int, len(ids))
+	for i := range ids {
+		sorted[i] = i
+	}
+	slices.SortFunc(sorted, func(a, b int) int { return cmp.Or(strings.Compare(ids[a], ids[b]), a-b) })
+	m.items, order = make([]waitItem, 0, len(ids)), sorted[:0]
+	for _, i := range sorted {
+		if n := len(m.items); n == 0 || m.items[n-1].id != ids[i] {
+			m.items, order = append(m.items, waitItem{id: ids[i]}), append(order, i)
+		}
+		m.items[len(m.items)-1].times++
+	}
+	m.left = len(m.items)
+	return order
+}
+
+// begin makes every task due: at once, in the given order, unless the reply to its create stands for the first answer.
+// Invalid ids are yielded as errors. Like every method that yields, it returns false if the consumer stopped.
+func (m *multiWait) begin(order []int, yield func(*Task, error) bool) bool {
+	listSize := 0
+	if m.client.official {
+		listSize = maxPageSize
+	}
+	m.queue = schedule.NewQueue(len(m.items), m.config.rate, listSize)
+	for i := range m.items {
+		item := &m.items[i]
+		if err := checkID(item.id); err != nil {
+			if !m.end(i, nil, err, yield) {
 				return false
 			}
 			continue
 		}
-		if first := m.begin(f.client.pacer, f.config); first != nil {
-			f.note(m, first, nil)
-			m.at += m.pause(f.config, f.client.pacer, nil)
+		due := time.Duration(order[i] - len(m.items)) // in the past
+		if first := item.begin(m.client.pacer, m.config); first != nil {
+			m.note(item, first, nil)
+			due += m.elapsed() + item.pause(m.config, m.client.pacer, m.elapsed(), nil)
 		}
-		heap.Push(&f.due, m)
+		m.queue.Start(i, due)
 	}
 	return true
 }
 
-// finish hands over what had been answered when the context ended, and says of the rest that it still runs.
-func (f *fleet) finish(ctx context.Context, yield func(*Task, error) bool) {
-	for len(f.answers) > 0 {
-		if got := <-f.answers; got.failure == nil && !f.take(got, yield) {
+// finish yields what had been answered when the context ended, and for each other task that it still runs.
+func (m *multiWait) finish(ctx context.Context, yield func(*Task, error) bool) {
+	for len(m.answers) > 0 {
+		if got := <-m.answers; got.failure == nil && !m.take(got, yield) {
 			return
 		}
 	}
-	for i := range f.tasks {
-		m := &f.tasks[i]
+	for i := range m.items {
 		var failure error
-		if m.failing && f.trouble != "" {
-			failure = errors.New(f.trouble)
+		if m.queue.Failed(i) && m.lastFailure != "" {
+			failure = errors.New(m.lastFailure)
 		}
-		if !m.ended && !f.end(m, nil, m.cutShort(ctx, failure), yield) {
+		if !m.queue.Ended(i) && !m.end(i, nil, m.items[i].cutShort(ctx, failure), yield) {
 			return
 		}
 	}
 }
 
 // askDue starts the queries that are due and allowed, and returns how long nothing else is.
-func (f *fleet) askDue(ctx context.Context) time.Duration {
-	for f.asking < maxQueries {
-		now := f.client.pacer.now()
-		next := f.nextDue()
-		if wait := max(next, f.free) - now; wait > 0 {
+func (m *multiWait) askDue(ctx context.Context) time.Duration {
+	for {
+		items, wait := m.queue.Next(m.elapsed())
+		if items == nil {
 			return wait
 		}
-		job := f.takeDue(now)
-		f.asking++
-		f.free = now + seconds64(1/f.config.rate)
-		f.queries.Go(func() { f.answers <- f.ask(ctx, job) })
+		m.queries.Go(func() {
+			got := m.ask(ctx, items)
+			got.at = m.client.pacer.Now()
+			m.answers <- got
+		})
 	}
-	return never
 }
 
-// never is far away, and no overflow.
-const never = 1000 * time.Hour
-
-func (f *fleet) nextDue() time.Duration {
-	switch {
-	case len(f.urgent) > 0:
-		return 0
-	case len(f.due) > 0:
-		return f.due[0].at
+// ask does one query, in a goroutine of its own. Of the items it uses the ids, which never change.
+func (m *multiWait) ask(ctx context.Context, items []int) answer {
+	if len(items) == 1 {
+		task, err := m.client.query(ctx, m.items[items[0]].id)
+		return answer{items: items, tasks: []*Task{task}, failure: err}
 	}
-	return f.client.pacer.now() + never
-}
-
-// takeDue takes what one query should ask for: one task or, where the server lists tasks, many. Urgent ones come first,
-// but take turns with those that are due: a flood of callbacks must not keep the others waiting for ever.
-func (f *fleet) takeDue(now time.Duration) []*member {
-	isDue := len(f.due) > 0 && f.due[0].at <= now
-	if f.hurried = len(f.urgent) > 0 && (!f.hurried || !isDue); f.hurried {
-		first := f.urgent[0]
-		f.urgent = f.urgent[1:]
-		return []*member{first}
+	got := answer{items: items, tasks: make([]*Task, len(items))}
+	ids := make([]string, len(items))
+	for k, i := range items {
+		ids[k] = m.items[i].id
 	}
-	if f.lists > now || f.refused >= maxListFailures {
-		return []*member{f.pop()}
-	}
-	job, rest := f.takeMany(now)
-	if len(job) < listFrom {
-		job, rest = job[:1], append(rest, job[1:]...)
-	}
-	for _, m := range rest {
-		heap.Push(&f.due, m)
-	}
-	return job
-}
-
-// takeMany takes what is due and, since one list answers for all of them, what will be due soon. The rest is what was
-// asked for within the last second, or failed and has a pause to keep.
-func (f *fleet) takeMany(now time.Duration) (job, rest []*member) {
-	for len(job) < maxPageSize && len(f.due) > 0 && f.due[0].at <= now+listAhead {
-		m := f.pop()
-		if m.at > now && (m.failing || now-m.pace.asked < minGap) {
-			rest = append(rest, m)
-		} else {
-			job = append(job, m)
-		}
-	}
-	return job, rest
-}
-
-func (f *fleet) pop() *member { return heap.Pop(&f.due).(*member) } //nolint:forcetypeassert // it is our own heap
-
-// ask does one query, in a goroutine of its own.
-func (f *fleet) ask(ctx context.Context, job []*member) answer {
-	if len(job) > 1 {
-		return f.askList(ctx, job)
-	}
-	task, err := f.client.ask(ctx, &job[0].wait)
-	return answer{members: job, tasks: []*Task{task}, failure: err}
-}
-
-func (f *fleet) askList(ctx context.Context, job []*member) answer {
-	got := answer{members: job, tasks: make([]*Task, len(job))}
-	ids := make([]string, len(job))
-	for i, m := range job {
-		ids[i] = m.id
-	}
-	page, err := f.client.ListTasks(ctx, &ListTasksRequest{TaskIDs: ids, PageSize: maxPageSize})
+	page, err := m.client.ListTasks(ctx, &ListTasksRequest{TaskIDs: ids, PageSize: maxPageSize})
 	if err != nil {
-		got.failure, got.noList = err, errors.Is(err, ErrNotSupported) || isOdd(err) || !isTransient(err)
+		got.failure, got.noList = err, errors.Is(err, ErrNotSupported) || isUnusable(err) || !isTransient(err)
 		return got
 	}
 	for _, task := range page.Tasks {
 		if i := slices.Index(ids, task.ID); i >= 0 && !task.Done() {
-			f.client.pacer.see(&job[i].pace, task)
-			task.Progress = cmp.Or(task.Progress, float64(job[i].percent)) // lists do not tell it
 			got.tasks[i] = task
 		}
 	}
@@ -299,85 +211,77 @@ func (f *fleet) askList(ctx context.Context, job []*member) answer {
 }
 
 // take takes in the answer to one query.
-func (f *fleet) take(got answer, yield func(*Task, error) bool) bool {
-	f.asking--
+func (m *multiWait) take(got answer, yield func(*Task, error) bool) bool {
+	now, outcome := m.elapsed(), schedule.Answered
+	switch {
+	case got.noList:
+		outcome = schedule.NoList
+	case got.failure != nil:
+		outcome = schedule.Unanswered
+	}
+	m.queue.Done(now, len(got.items), outcome)
 	if got.failure != nil {
-		f.trouble = cause(got.failure)
+		m.lastFailure = cause(got.failure)
 		if isStatus(got.failure, http.StatusTooManyRequests) { // others concern their own tasks only
-			f.free = max(f.free, f.client.pacer.now()+retryAfter(got.failure))
+			m.queue.Hold(now + retryAfter(got.failure))
 		}
 	}
-	f.judgeList(got)
-	for i, m := range got.members {
-		switch task := got.tasks[i]; {
+	for k, i := range got.items {
+		task, genuine := got.tasks[k], false
+		switch {
 		case got.noList:
-			heap.Push(&f.due, m) // at its old time
+			genuine = m.queue.Again(i, m.elapsed())
 		case task == nil && got.failure == nil:
-			f.urgent = append(f.urgent, m)
-		case !f.takeOne(m, task, got.failure, yield):
+			genuine = m.queue.Alone(i, m.elapsed())
+		case !m.takeOne(i, got, task, yield):
 			return false
+		}
+		if genuine {
+			m.items[i].poll.NoteCallback()
 		}
 	}
 	return true
-}
-
-// judgeList gives up lists where the server has none, or fails to give them while it answers other queries: for good if
-// there never was one.
-func (f *fleet) judgeList(got answer) {
-	isList, failed := len(got.members) > 1, got.failure != nil
-	pause := time.Duration(math.MaxInt64)
-	if f.listed {
-		pause = f.client.pacer.now() + listPause
-	}
-	switch {
-	case isList && !failed:
-		f.refused, f.listed = 0, true
-		f.lists = min(f.lists, f.client.pacer.now()) // lists that were under way together are answered in any order
-	case got.noList && !f.listed:
-		f.lists = pause
-	case isList:
-		f.refused++
-	case f.refused < maxListFailures:
-	case failed: // an outage, of which lists are a part
-		f.refused = 0
-	default:
-		f.refused, f.lists = 0, pause
-	}
 }
 
 // takeOne takes in what an answer says of one task: it has ended, or is due again later.
-func (f *fleet) takeOne(m *member, task *Task, failure error, yield func(*Task, error) bool) bool {
-	f.note(m, task, failure)
-	now := f.client.pacer.now()
-	if err := m.over(failure, now, f.heard); err != nil {
-		return f.end(m, task, err, yield)
+func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, error) bool) bool {
+	item := &m.items[i]
+	if got.failure == nil {
+		m.client.pacer.Observe(&item.poll, sightingOf(task), got.at)
+		if len(got.items) > 1 {
+			task.Progress = cmp.Or(task.Progress, float64(item.percent)) // lists do not have it
+		}
 	}
-	if failure == nil && task.Done() {
-		return f.end(m, task, failureOf(task), yield)
+	m.note(item, task, got.failure)
+	now := m.elapsed()
+	if err := item.fatal(got.failure, now, m.answered); err != nil {
+		return m.end(i, task, err, yield)
 	}
-	m.at = now + m.pause(f.config, f.client.pacer, failure)
-	if m.again {
-		f.hasten(m, m.genuine)
-	} else {
-		heap.Push(&f.due, m)
+	if got.failure == nil && task.Done() {
+		return m.end(i, task, failureOf(task), yield)
+	}
+	pause := item.pause(m.config, m.client.pacer, now, got.failure)
+	if m.queue.Rest(i, now, pause, retryAfter(got.failure), got.failure != nil) {
+		item.poll.NoteCallback()
 	}
 	return true
 }
 
-// note tells the caller's progress function of a change.
-func (f *fleet) note(m *member, task *Task, failure error) {
-	m.failing, f.heard = failure != nil, f.heard || failure == nil
-	if m.take(task, failure) {
-		f.config.progress(task)
+// note updates an item and calls the caller's progress function if the task has changed.
+func (m *multiWait) note(item *waitItem, task *Task, failure error) {
+	m.answered = m.answered || failure == nil
+	if item.note(task, failure) {
+		m.config.progress(task)
 	}
 }
 
-// end hands over the result of a task, as often as its id was given.
-func (f *fleet) end(m *member, task *Task, err error, yield func(*Task, error) bool) bool {
-	m.ended = true
-	f.left--
-	task = cmp.Or(task, &Task{ID: m.id, State: m.state, Progress: float64(m.percent)})
-	for range m.times {
+// end yields the result of a task, as often as its id was given.
+func (m *multiWait) end(i int, task *Task, err error, yield func(*Task, error) bool) bool {
+	m.queue.End(i)
+	m.left--
+	item := &m.items[i]
+	task = cmp.Or(task, &Task{ID: item.id, State: item.state, Progress: float64(item.percent)})
+	for range item.times {
 		if !yield(task, err) {
 			return false
 		}
@@ -386,78 +290,34 @@ func (f *fleet) end(m *member, task *Task, err error, yield func(*Task, error) b
 }
 
 // wake is called by the goroutine of a callback.
-func (f *fleet) wake(id string, genuine bool) {
-	i, found := sort.Find(len(f.tasks), func(i int) int { return strings.Compare(id, f.tasks[i].id) })
+func (m *multiWait) wake(id string, genuine bool) {
+	i, found := sort.Find(len(m.items), func(i int) int { return strings.Compare(id, m.items[i].id) })
 	if !found {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	m := &f.tasks[i]
-	f.woken[m] = f.woken[m] || genuine
-	ring(f.bell, true)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.woken[i] = m.woken[i] || genuine
+	select {
+	case m.wakeCh <- struct{}{}:
+	default: // it has one already
+	}
 }
 
-// hurry makes the tasks that callbacks have named the next to be asked for, once more if they are being asked for.
-func (f *fleet) hurry() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for m, genuine := range f.woken {
-		if m.place >= 0 {
-			heap.Remove(&f.due, int(m.place))
-			f.hasten(m, genuine)
-		} else if !m.ended {
-			m.again, m.genuine = true, m.genuine || genuine
+// takeWoken makes the tasks that callbacks have named the next to be queried, once more if a query is in flight.
+func (m *multiWait) takeWoken() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, genuine := range m.woken {
+		if m.queue.Wake(i, m.elapsed(), genuine) {
+			m.items[i].poll.NoteCallback()
 		}
 	}
-	clear(f.woken)
+	clear(m.woken)
 }
 
-// hasten brings a query forward, as alarm.sleep does: once a second at most, and not after a failure.
-func (f *fleet) hasten(m *member, genuine bool) {
-	m.again, m.genuine = false, false
-	m.pace.woken = m.pace.woken || genuine // until the next answer, whoever else calls
-	now := f.client.pacer.now()
-	soonest := now
-	if m.rung != 0 {
-		soonest = max(soonest, seconds64(float64(m.rung))+minGap)
-	}
-	if !m.failing && m.at > soonest {
-		m.at, m.rung = soonest, float32(soonest.Seconds())
-	}
-	if m.at <= now { // it overtakes others that are due
-		f.urgent = append(f.urgent, m)
-	} else {
-		heap.Push(&f.due, m)
-	}
-}
-
-// cause is the text of a failed query without the query.
+// cause returns the text of a failed query without the query.
 func cause(failure error) string {
 	_, text, _ := strings.Cut(strings.TrimPrefix(failure.Error(), "vidu: "), ": ")
 	return text
-}
-
-// dueHeap has the task that is due first at its root.
-type dueHeap []*member
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = int32(i), int32(j) //nolint:gosec // nobody waits for two billion tasks
-}
-
-func (h *dueHeap) Push(x any) {
-	m := x.(*member)         //nolint:forcetypeassert // by heap only
-	m.place = int32(len(*h)) //nolint:gosec // as above
-	*h = append(*h, m)
-}
-
-func (h *dueHeap) Pop() any {
-	last := (*h)[len(*h)-1]
-	last.place = -1
-	(*h)[len(*h)-1] = nil
-	*h = (*h)[:len(*h)-1]
-	return last
 }

@@ -363,7 +363,7 @@ func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for _, o := range collect(ctx, f.client(t), numbered(20)) {
-			require.EqualError(t, o.err, "vidu: waiting for task "+o.task.ID+", which is not seen yet: context deadline exceeded, last: HTTP 502: a web page, not an answer of the API")
+			require.EqualError(t, o.err, "vidu: waiting for task "+o.task.ID+", which is not seen yet: context deadline exceeded, last: HTTP 502: a web page instead of an API response")
 		}
 	})
 }
@@ -631,9 +631,9 @@ func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := farming(2, func(int) time.Duration { return 30 * time.Second })
 		client := f.client(t)
-		teach(client.Pacer(), vidu.Task{}, 10, 0, 30*time.Second)
+		client.Teach(10, 30*time.Second)
 		f.started = time.Now()
-		client.Pacer().Remember(&vidu.Task{ID: "0", State: vidu.StateCreated}, false)
+		client.Remember(&vidu.Task{ID: "0", State: vidu.StateCreated}, false)
 		var told []string
 		all := collect(t.Context(), client, numbered(2), vidu.WithProgress(func(task *vidu.Task) {
 			told = append(told, fmt.Sprint(task.ID, " ", task.State))

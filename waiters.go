@@ -2,75 +2,60 @@ package vidu
 
 import "sync"
 
-// waiters are the waits of this process that a callback can wake.
+// waiters are the waits of this process that a callback can wake: functions that must not block.
 type waiters struct {
-	mu     sync.Mutex
-	sleeps map[string]map[chan bool]struct{} // by task id
-	fleets map[*fleet]struct{}
+	mu    sync.Mutex
+	byID  map[string]map[*func(genuine bool)]struct{} // of those that wait for one task
+	multi map[*func(id string, genuine bool)]struct{} // of those that wait for many, called for every id
 }
 
 func newWaiters() *waiters {
-	return &waiters{sleeps: map[string]map[chan bool]struct{}{}, fleets: map[*fleet]struct{}{}}
+	return &waiters{
+		byID:  map[string]map[*func(bool)]struct{}{},
+		multi: map[*func(string, bool)]struct{}{},
+	}
 }
 
-// add returns a channel that receives something once the task is worth a query, and what ends that. What it receives
-// is true when the callback was genuine.
-func (w *waiters) add(id string) (wake <-chan bool, forget func()) {
-	bell := make(chan bool, 1)
+// add registers what a callback for one task calls, until remove is called.
+func (w *waiters) add(id string, wake func(genuine bool)) (remove func()) {
+	key := &wake
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.sleeps[id] == nil {
-		w.sleeps[id] = map[chan bool]struct{}{}
+	if w.byID[id] == nil {
+		w.byID[id] = map[*func(bool)]struct{}{}
 	}
-	w.sleeps[id][bell] = struct{}{}
-	return bell, func() {
+	w.byID[id][key] = struct{}{}
+	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if delete(w.sleeps[id], bell); len(w.sleeps[id]) == 0 {
-			delete(w.sleeps, id)
+		if delete(w.byID[id], key); len(w.byID[id]) == 0 {
+			delete(w.byID, id)
 		}
 	}
 }
 
-func (w *waiters) addFleet(f *fleet) (forget func()) {
+// addMulti registers what a callback for any task calls, until remove is called.
+func (w *waiters) addMulti(wake func(id string, genuine bool)) (remove func()) {
+	key := &wake
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fleets[f] = struct{}{}
+	w.multi[key] = struct{}{}
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		delete(w.fleets, f)
+		delete(w.multi, key)
 	}
 }
 
-// wake makes every wait for the task ask for it now. It never blocks.
+// wake is called for a callback, which is genuine if its signature was verified: every wait for the task queries it
+// now.
 func (w *waiters) wake(id string, genuine bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for bell := range w.sleeps[id] {
-		ring(bell, genuine)
+	for wake := range w.byID[id] {
+		(*wake)(genuine)
 	}
-	for f := range w.fleets {
-		f.wake(id, genuine)
-	}
-}
-
-// ring leaves one wake-up in a channel with room for one. A genuine one takes the place of another.
-func ring(bell chan bool, genuine bool) {
-	select {
-	case bell <- genuine:
-		return
-	default: // there is one already
-	}
-	if !genuine {
-		return
-	}
-	select {
-	case <-bell:
-	default:
-	}
-	select {
-	case bell <- true:
-	default:
+	for wake := range w.multi {
+		(*wake)(id, genuine)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -90,12 +91,12 @@ func TestWake_TeachesTheMoment(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, _ := scriptedClient(t, outage(20*time.Minute, saying(http.StatusOK, processingReply)))
-				client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
-				at, _ := client.Pacer().Begin("1")
+				client.SetJitter(func() float64 { return 0.5 })
+				client.Remember(&vidu.Task{ID: "1"}, true)
+				before := client.PollDelay(&vidu.Task{}, time.Minute)
 				time.AfterFunc(20*time.Minute, func() { client.Wake("1") })
 				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
-				_, _, learned, _ := client.Pacer().Learned(&at)
-				assert.Equal(t, 1, learned)
+				assert.NotEqual(t, before, client.PollDelay(&vidu.Task{}, time.Minute))
 			})
 		})
 	}
@@ -154,6 +155,22 @@ func TestWake_AfterRetryAfter(t *testing.T) {
 	}
 }
 
+// After a query that failed a callback brings the next one forward, however the task is waited for.
+func TestWake_AfterFailure(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, outage(time.Second, saying(http.StatusServiceUnavailable, "")))
+				time.AfterFunc(10*time.Second, func() { client.Wake("1") })
+				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(time.Hour)))
+				assert.Equal(t, []time.Duration{0, 10 * time.Second}, p.at)
+			})
+		})
+	}
+}
+
 // Polling relies on callbacks when three in a row have told of an end first, and no longer when one was lost. Those of
 // other tasks, and those that nobody verified, prove nothing.
 func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
@@ -177,12 +194,12 @@ func TestWake_ProvesThatCallbacksArrive(t *testing.T) {
 				})
 				for n, want := range tt.relies {
 					id := strconv.Itoa(n)
-					client.Pacer().Remember(&vidu.Task{ID: id}, true)
+					client.Remember(&vidu.Task{ID: id}, true)
 					ends = time.Now().Add(time.Minute)
 					time.AfterFunc(time.Minute, func() { tt.wake(client, id) })
 					_, err := client.Wait(t.Context(), id, vidu.WithPollInterval(37*time.Second))
 					require.NoError(t, err)
-					client.Pacer().Remember(&vidu.Task{ID: "next"}, true)
+					client.Remember(&vidu.Task{ID: "next"}, true)
 					assert.Equal(t, want, client.PollDelay(&vidu.Task{ID: "next"}, 10*time.Second) > 30*time.Second, "after %d", n)
 				}
 			})
@@ -202,7 +219,7 @@ func TestWake_GenuineAmongStrangers(t *testing.T) {
 					return testkit.Reply(r, http.StatusOK, map[bool]string{true: succeededReply, false: processingReply}[!time.Now().Before(ends)])
 				})
 				for range 3 {
-					client.Pacer().Remember(&vidu.Task{ID: "1"}, true)
+					client.Remember(&vidu.Task{ID: "1"}, true)
 					ends = time.Now().Add(time.Minute)
 					time.AfterFunc(time.Minute-500*time.Millisecond, func() { client.WakeUnverified("1") })
 					time.AfterFunc(time.Minute, func() { client.Wake("1") })
@@ -220,8 +237,8 @@ func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, p := scriptedClient(t, replyScript(processingReply, succeededReply))
-		teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
-		client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+		client.Teach(20, 30*time.Second)
+		client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 		_, err := client.GetTask(t.Context(), "1")
 		require.NoError(t, err)
 		for task, err := range client.Watch(t.Context(), "1") {
@@ -241,8 +258,8 @@ func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, replyScript(succeededReply))
-				teach(client.Pacer(), vidu.Task{}, 20, 0, 30*time.Second)
-				client.Pacer().Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
+				client.Teach(20, 30*time.Second)
+				client.Remember(&vidu.Task{ID: "1", State: vidu.StateCreated}, false)
 				began := time.Since(p.started)
 				require.NoError(t, wait(t.Context(), client, vidu.WithPollInterval(10*time.Minute)))
 				assert.Equal(t, []time.Duration{began}, p.at)
@@ -256,14 +273,15 @@ func TestWait_LearnsEachTaskOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, _ := scriptedClient(t, outage(40*time.Second, saying(http.StatusOK, processingReply)))
-		client.Pacer().Remember(&vidu.Task{ID: "1"}, false)
-		at, _ := client.Pacer().Begin("1")
+		client.SetJitter(func() float64 { return 0.5 })
+		client.Remember(&vidu.Task{ID: "1"}, false)
+		delays := []time.Duration{client.PollDelay(&vidu.Task{}, time.Minute)}
 		for range 4 {
 			_, err := client.Wait(t.Context(), "1")
 			require.NoError(t, err)
+			delays = append(delays, client.PollDelay(&vidu.Task{}, time.Minute))
 		}
-		_, _, learned, _ := client.Pacer().Learned(&at)
-		assert.Equal(t, 1, learned)
+		assert.Len(t, slices.Compact(delays), 2)
 	})
 }
 
@@ -322,7 +340,7 @@ func TestWake_LostCallbackIsCaught(t *testing.T) {
 			}
 			return testkit.Reply(r, http.StatusOK, []string{processingReply, processingReply, processingReply, succeededReply}[n])
 		})
-		client.Pacer().Hear()
+		client.RelyOnCallbacks()
 		req := smallRequest()
 		req.CallbackURL = "https://example.com/callback"
 		task, err := client.Reference2Video(t.Context(), req)

@@ -68,10 +68,10 @@ func (v Value) Text() string {
 	return v.Str()
 }
 
-// The readers below set *to and report whether v is a value of that kind. null, "" and what is absent are, and set
-// nothing.
+// The readers below set *to and report whether v is a value of that kind; *to stays as it is when v is not. null, "" and
+// an absent value pass, too: ReadNumber and ReadTime leave *to as it is then, ReadInt and ReadTexts set it to zero.
 
-// ReadTexts reads an array of strings and numbers; "", {} and false count as an empty one.
+// ReadTexts reads an array of strings and numbers; "", {} and false count as an empty one. It always sets *to.
 func (v Value) ReadTexts(to *[]string) bool {
 	*to = nil
 	for it := v.Items(); it.Next(); {
@@ -108,7 +108,7 @@ func (v Value) ReadInt(to *int) bool {
 	return true
 }
 
-// ReadBool reads true, false, 1 and 0, also as strings. null and "" are false.
+// ReadBool reads true, false, 1 and 0, also as strings. null and "" are false; an absent value does not pass.
 func (v Value) ReadBool(to *bool) bool {
 	switch string(v) {
 	case "true", `"true"`, "1", `"1"`:

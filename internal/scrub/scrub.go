@@ -17,8 +17,8 @@ import (
 // webPage matches the start of an HTML page, also behind other text.
 var webPage = regexp.MustCompile(`(?i)<(!doctype|html)`)
 
-// OneLine returns s as one line of printable, valid UTF-8 of at most limit bytes. A longer text ends with "…", and so does
-// one that is cut where a web page begins.
+// OneLine returns s as one line of printable, valid UTF-8 of at most limit bytes, which must be 3 or more. A longer line
+// ends with "…", and so does one that is cut where a web page begins. Of s only the first 4×limit bytes are read.
 func OneLine(s string, limit int) string {
 	clean := strings.ToValidUTF8(s[:min(len(s), 4*limit)], "\uFFFD")
 	clean = strings.Join(strings.FieldsFunc(clean, func(r rune) bool {

@@ -4,69 +4,88 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"sync"
-	"testing"
+	"strings"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
-// What a NameServer answers besides 0, which is an address.
+// What a name server can answer.
 const (
-	NoSuchName    = 3 // NXDOMAIN
-	ServerFailure = 2 // SERVFAIL
-	NoAnswer      = -1
+	Loopback      = 0  // 127.0.0.1
+	ServerFailure = 2  // SERVFAIL
+	NoSuchName    = 3  // NXDOMAIN
+	NoAnswer      = -1 // nothing
+	NobodyListens = -2 // 127.0.0.2
 )
 
-// NameServer returns a resolver that resolves every name to 127.0.0.1 when code returns 0, and else fails with the
-// code.
-func NameServer(tb testing.TB, code func() int) *net.Resolver {
-	tb.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	var running sync.WaitGroup
-	running.Go(func() {
+// NameServer starts a name server on the loopback interface, for the rest of the process, and returns a resolver that
+// asks only it. lookup returns one of the answers above. A question without answer is given up after 100 ms, not after
+// the resolver's 5 s.
+func NameServer(lookup func(name string) int) (*net.Resolver, error) {
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	go func() {
 		packet := make([]byte, 512)
 		for {
-			n, peer, err := conn.ReadFrom(packet)
+			n, peer, err := server.ReadFrom(packet)
 			if err != nil {
 				return
 			}
-			if code := code(); code != NoAnswer {
-				conn.WriteTo(dnsReply(packet[:n], byte(code)), peer) //nolint:errcheck // then it stays without an answer
+			if answer := dnsReply(packet[:n], lookup); answer != nil {
+				server.WriteTo(answer, peer) //nolint:errcheck // then it stays without an answer
 			}
 		}
-	})
-	tb.Cleanup(func() {
-		conn.Close()
-		running.Wait()
-	})
+	}()
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if tb.Context().Err() != nil {
-			return nil, tb.Context().Err()
+		conn, err := new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+		if err != nil {
+			return nil, err
 		}
-		question, err := new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
-		if err == nil { // the resolver would wait 5 s for an answer, though nobody waits for the resolver any more
-			context.AfterFunc(tb.Context(), func() { question.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck,contextcheck // then it waits; a test's context is the only one
+		udp, ok := conn.(*net.UDPConn)
+		if !ok {
+			return conn, nil
 		}
-		return question, err
-	}}
+		return shortConn{udp}, nil
+	}}, nil
 }
 
-// dnsReply turns a question into its answer.
-func dnsReply(question []byte, code byte) []byte {
+// shortConn is a connection whose deadlines are near.
+type shortConn struct{ *net.UDPConn }
+
+// SetDeadline sets a deadline of 100 ms at most.
+func (c shortConn) SetDeadline(deadline time.Time) error {
+	if limit := time.Now().Add(100 * time.Millisecond); deadline.After(limit) {
+		deadline = limit
+	}
+	return c.UDPConn.SetDeadline(deadline)
+}
+
+// dnsReply returns the answer to a question, nil for none.
+func dnsReply(question []byte, lookup func(name string) int) []byte {
 	const header, address = 12, 1
+	var labels []string
 	end := header
 	for question[end] != 0 {
-		end += 1 + int(question[end])
+		size := int(question[end])
+		labels = append(labels, string(question[end+1:end+1+size]))
+		end += 1 + size
 	}
-	end += 5                                  // the last label's length, type and class
-	reply := bytes.Clone(question[:end])      // without the additional records
-	reply[2], reply[3] = 0x81, 0x80|code      // an answer, recursion available
-	copy(reply[6:], []byte{0, 0, 0, 0, 0, 0}) // no records but the question
-	if code == 0 && question[end-3] == address {
+	end += 5 // the last label's length, type and class
+	answer := lookup(strings.Join(labels, "."))
+	if answer == NoAnswer {
+		return nil
+	}
+	reply := bytes.Clone(question[:end])                 // without the additional records
+	reply[2], reply[3] = 0x81, 0x80|byte(max(answer, 0)) // an answer, recursion available
+	copy(reply[6:], []byte{0, 0, 0, 0, 0, 0})            // no records but the question
+	if answer <= 0 && question[end-3] == address {
+		host := byte(1)
+		if answer == NobodyListens {
+			host = 2
+		}
 		reply[7] = 1
-		reply = append(reply, 0xc0, header, 0, address, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1)
+		reply = append(reply, 0xc0, header, 0, address, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, host)
 	}
 	return reply
 }

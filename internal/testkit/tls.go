@@ -16,19 +16,31 @@ import (
 // Certificate makes a certificate for names and the pool that trusts it.
 func Certificate(tb testing.TB, expires time.Time, names ...string) (config *tls.Config, pool *x509.CertPool) {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	config, certificate, err := NewCertificate(expires, names...)
 	require.NoError(tb, err)
+	pool = x509.NewCertPool()
+	pool.AddCert(certificate)
+	return config, pool
+}
+
+// NewCertificate makes a certificate for names that is its own authority.
+func NewCertificate(expires time.Time, names ...string) (*tls.Config, *x509.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: names, NotBefore: time.Unix(0, 0), NotAfter: expires,
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(tb, err)
+	if err != nil {
+		return nil, nil, err
+	}
 	certificate, err := x509.ParseCertificate(der)
-	require.NoError(tb, err)
-	pool = x509.NewCertPool()
-	pool.AddCert(certificate)
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, pool
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+	}, certificate, err
 }
 
 // FarFuture is when a certificate expires that is to be valid.

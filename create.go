@@ -1,0 +1,268 @@
+package vidu
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/scrub"
+)
+
+// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is unknown.
+//
+// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there, which
+// is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
+
+// creation is a create that is ready to be sent.
+type creation struct {
+	path     string // of the endpoint, below the API path
+	body     *oneshot.Body
+	payload  string
+	prompt   string
+	callback bool // one was asked for
+}
+
+func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
+	var task *Task
+	err := c.call(ctx, &request{
+		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
+	}, func(reply []byte) (err error) {
+		task, err = decodeCreated(reply)
+		return err
+	})
+	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
+		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil {
+			task, err = found, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	maskTask(task, c.redact)
+	c.pacer.Remember(sightingOf(task), cr.callback, task.raw)
+	return task, nil
+}
+
+// decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
+func decodeCreated(reply []byte) (*Task, error) {
+	task, err := decodeTask(reply)
+	switch {
+	case task != nil && task.ID != "" && err != nil:
+		task.Warnings = append(task.Warnings, err.Error())
+		return task, nil
+	case err == nil && task.ID == "":
+		return nil, errNoTask
+	}
+	return task, err
+}
+
+// encoder turns one request into its wire form and collects what is wrong with it. The requests call it, rather than it
+// them through an interface, so that callers' requests can stay on the stack.
+type encoder struct {
+	problems
+	media []*oneshot.Source // in the order in which they stand on the wire
+	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
+}
+
+// finish returns the encoded request, or all that is wrong with it.
+func (e *encoder) finish(b *oneshot.Body, err error) (*oneshot.Body, error) {
+	if err != nil {
+		return nil, err
+	}
+	if b.Size() > maxBodyBytes {
+		e.addSize(b)
+	}
+	return b, e.err()
+}
+
+// marshal returns a request that was encoded but not checked as one text, which has the media in it.
+func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
+	if err = cmp.Or(err, e.err()); err != nil {
+		return nil, err
+	}
+	return b.Bytes()
+}
+
+// encode encodes the wire form of a request of this type, with extra behind its fields.
+func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (*oneshot.Body, error) {
+	text, err := json.Marshal(wire)
+	if err != nil {
+		return nil, fmt.Errorf("vidu: encode request: %w", err)
+	}
+	text = e.appendExtra("extra", text, extra, request)
+	return oneshot.New(text, []byte(e.mark), e.media), nil
+}
+
+// appendExtra adds the fields of extra to an encoded object. It refuses those that a request of this type has itself.
+func (e *encoder) appendExtra(field string, object []byte, extra map[string]any, request reflect.Type) []byte {
+	if len(extra) == 0 {
+		return object
+	}
+	names := namesOf(request)
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if names.fold(name) != "" {
+			e.add(field, "%q is a field of the request; set it there", scrub.OneLine(name, 40))
+		}
+	}
+	text, err := json.Marshal(extra)
+	if err != nil {
+		e.add(field, "cannot be encoded: %v", err)
+		return object
+	}
+	if len(object) == len("{}") {
+		return text
+	}
+	object[len(object)-1] = ','
+	return append(object, text[1:]...)
+}
+
+// refs returns a list of media as it goes on the wire, with the mark for every inline medium. Lists are encoded in the
+// order of the calls, which must be that of the fields in the wire struct.
+func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	refs := make([]string, len(list))
+	for i, m := range list {
+		ref, in, err := m.check(kind)
+		switch {
+		case err != nil:
+			e.add(itemField(field, i), "%v", err)
+		case in != nil:
+			in.Name = itemField(field, i)
+			refs[i] = e.addMedium(&in.Source)
+		default:
+			refs[i] = ref
+		}
+	}
+	return refs
+}
+
+// addMedium returns the mark.
+func (e *encoder) addMedium(s *oneshot.Source) string {
+	if e.mark == "" {
+		e.mark = rand.Text()
+	}
+	e.media = append(e.media, s)
+	return e.mark
+}
+
+func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// addSize names the biggest inline media, since those are what can be left out.
+func (e *encoder) addSize(b *oneshot.Body) {
+	media := slices.SortedStableFunc(slices.Values(e.media), func(x, y *oneshot.Source) int {
+		return cmp.Compare(y.EncodedLen(), x.EncodedLen())
+	})
+	hint := "the text is too long"
+	if len(media) > 0 {
+		names := make([]string, 0, 3)
+		for _, s := range media[:min(len(media), 3)] {
+			names = append(names, fmt.Sprintf("%s with %d", s.Name, s.EncodedLen()))
+		}
+		hint = "use vidu.URL or UploadImage; biggest: " + strings.Join(names, ", ")
+	}
+	e.add("body", "has %d bytes, at most %d are allowed; %s", b.Size(), maxBodyBytes, hint)
+}
+
+// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil, which
+// lets the server choose.
+func wireDuration(spec *modelSpec, duration int, to *int) *int {
+	switch {
+	case duration == AutoDuration:
+		*to = 0
+	case duration != 0:
+		*to = duration
+	case spec != nil && spec.duration != 0:
+		*to = spec.duration
+	default:
+		return nil
+	}
+	return to
+}
+
+// requestDuration returns what the duration in a wire form, which may be absent, is in a request.
+func requestDuration(wire *int) int {
+	switch {
+	case wire == nil:
+		return 0
+	case *wire == 0:
+		return AutoDuration
+	}
+	return *wire
+}
+
+// fieldNames are the names of a request's fields on the wire.
+type fieldNames []string
+
+// namesOf returns those in the tags of a request struct.
+func namesOf(request reflect.Type) fieldNames {
+	var names fieldNames
+	for field := range request.Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed" beside
+// "seed" would override it there.
+func (names fieldNames) fold(name string) string {
+	for _, known := range names {
+		if strings.EqualFold(known, name) {
+			return known
+		}
+	}
+	return ""
+}
+
+// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for, their
+// numbers as [json.Number]. Names that another reader could take for the same field are an error.
+func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
+	if err := json.Unmarshal(data, wire); err != nil {
+		return nil, err
+	}
+	names := namesOf(request)
+	seen := map[string]bool{}
+	for it := lenientjson.Value(data).Items(); it.Next(); {
+		name := string(it.Key)
+		known := names.fold(name)
+		switch {
+		case known != "" && known != name:
+			return nil, fmt.Errorf("vidu: the field %q must be spelled %q", scrub.OneLine(name, 40), known)
+		case seen[name]:
+			return nil, fmt.Errorf("vidu: the field %q is given twice", scrub.OneLine(name, 40))
+		}
+		seen[name] = true
+		if known != "" {
+			continue
+		}
+		if extra == nil {
+			extra = map[string]any{}
+		}
+		if extra[name], err = decodeAny(it.Value); err != nil {
+			return nil, err
+		}
+	}
+	return extra, nil
+}
+
+func decodeAny(text []byte) (v any, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&v)
+	return v, err
+}

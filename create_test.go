@@ -1,0 +1,454 @@
+package vidu_test
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
+)
+
+// wireName is what a name on the wire looks like. A field without a tag goes out under its Go name, which does not.
+var wireName = regexp.MustCompile(`^[a-z0-9_]+$`)
+
+// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data of their
+// own, which only a list that is encoded as media can carry.
+func setEveryField(t *testing.T, request reflect.Value) {
+	t.Helper()
+	for i := range request.NumField() {
+		field, name := request.Field(i), request.Type().Field(i).Name
+		switch v := field.Addr().Interface().(type) {
+		case *[]vidu.Media:
+			*v = []vidu.Media{vidu.Bytes(mediumFor(t, name))}
+		case *[]vidu.Subject:
+			*v = []vidu.Subject{{}}
+			setEveryField(t, reflect.ValueOf(&(*v)[0]).Elem())
+		case **bool:
+			*v = new(true)
+		case *bool:
+			*v = true
+		case *int:
+			*v = 4
+		case *map[string]any:
+			*v = map[string]any{"unknown_field": json.Number("9007199254740993")}
+		default:
+			require.Equal(t, reflect.String, field.Kind(), "%s has a type that this test does not know", name)
+			field.SetString("value of " + name)
+		}
+	}
+}
+
+// mediumFor returns data of the kind that a field takes.
+func mediumFor(t *testing.T, name string) []byte {
+	t.Helper()
+	switch name {
+	case "Images":
+		return testkit.PNG(t, 128, 128)
+	case "Videos":
+		return []byte("\x00\x00\x00\x10ftypisom\x00\x00\x00\x00")
+	}
+	require.Fail(t, "this test does not know what goes into "+name)
+	return nil
+}
+
+// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it fails.
+func TestCreate_EveryFieldIsOnTheWire(t *testing.T) {
+	t.Parallel()
+	for name, request := range map[string]any{
+		"reference2video": &vidu.Reference2VideoRequest{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			setEveryField(t, reflect.ValueOf(request).Elem())
+			text, err := json.Marshal(request)
+			require.NoError(t, err)
+			assertEveryField(t, reflect.TypeOf(request).Elem(), text)
+
+			again := reflect.New(reflect.TypeOf(request).Elem())
+			require.NoError(t, json.Unmarshal(text, again.Interface()))
+			assertNoZero(t, again.Elem())
+			second, err := json.Marshal(again.Interface())
+			require.NoError(t, err)
+			assert.Equal(t, string(text), string(second))
+		})
+	}
+}
+
+// assertNoZero requires that no field is lost, of subjects neither.
+func assertNoZero(t *testing.T, request reflect.Value) {
+	t.Helper()
+	for i := range request.NumField() {
+		assert.False(t, request.Field(i).IsZero(), "%s is lost on the way back", request.Type().Field(i).Name)
+		if list, ok := request.Field(i).Interface().([]vidu.Subject); ok && len(list) > 0 {
+			assertNoZero(t, reflect.ValueOf(list[0]))
+		}
+	}
+}
+
+// assertEveryField requires as many members as the struct has fields, each under the name of its tag.
+func assertEveryField(t *testing.T, request reflect.Type, text []byte) {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(text, &members))
+	assert.Len(t, members, request.NumField())
+	for name, value := range members {
+		assert.Regexp(t, wireName, name)
+		assert.NotContains(t, []string{"null", `""`, "[]", "false", "0"}, string(value), name)
+	}
+	for field := range request.Fields() {
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Type == reflect.TypeFor[map[string]any]() {
+			tag = "unknown_field"
+		}
+		assert.Contains(t, members, tag, field.Name)
+		if field.Type == reflect.TypeFor[[]vidu.Subject]() {
+			var list []json.RawMessage
+			require.NoError(t, json.Unmarshal(members[tag], &list))
+			require.Len(t, list, 1)
+			assertEveryField(t, reflect.TypeFor[vidu.Subject](), list[0])
+		}
+	}
+}
+
+func TestRequest_ExtraIsChecked(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		extra map[string]any
+		names []string // that the problems name, in order
+	}{
+		"unknown field":              {extra: map[string]any{"enhance": true}},
+		"known field":                {extra: map[string]any{"seed": 1}, names: []string{`"seed"`}},
+		"known field, other case":    {extra: map[string]any{"Off_PEAK": true}, names: []string{`"Off_PEAK"`}},
+		"two known fields":           {extra: map[string]any{"seed": 1, "x": 1, "model": "m"}, names: []string{`"model"`, `"seed"`}},
+		"known field, not sent":      {extra: map[string]any{"payload": "p"}, names: []string{`"payload"`}},
+		"value that JSON lacks":      {extra: map[string]any{"x": math.NaN()}, names: []string{"NaN"}},
+		"value of a type JSON lacks": {extra: map[string]any{"x": func() {}}, names: []string{"func"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req := &vidu.Reference2VideoRequest{Model: "m", Images: []vidu.Media{vidu.URL(imageLink)}, Prompt: "p", Extra: tt.extra}
+			err := req.Validate()
+			if tt.names == nil {
+				require.NoError(t, err)
+				return
+			}
+			var invalid *vidu.ValidationError
+			require.ErrorAs(t, err, &invalid)
+			require.Len(t, invalid.Problems, len(tt.names))
+			for i, want := range tt.names {
+				assert.Equal(t, "extra", invalid.Problems[i].Field)
+				assert.Contains(t, invalid.Problems[i].Reason, want)
+			}
+			_, err = json.Marshal(req)
+			require.ErrorAs(t, err, &invalid)
+		})
+	}
+}
+
+func TestRequest_Unmarshal(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text string
+		want vidu.Reference2VideoRequest
+	}{
+		"a curl body": {
+			text: `{"model":"viduq2-pro","images":["https://example.com/hero.png","data:image/png;base64,AAAA","ssupload:?id=1"],
+				"prompt":"p","duration":5,"seed":3,"resolution":"720p","movement_amplitude":"auto","off_peak":true,"bgm":false}`,
+			want: vidu.Reference2VideoRequest{
+				Model:  vidu.ModelQ2Pro,
+				Images: []vidu.Media{vidu.URL(imageLink), vidu.DataURI("data:image/png;base64,AAAA"), vidu.UploadRef("ssupload:?id=1")},
+				Prompt: "p", Duration: 5, Seed: 3, Resolution: vidu.Resolution720p, MovementAmplitude: vidu.MovementAuto, OffPeak: true, BGM: new(false),
+			},
+		},
+		"no duration":        {text: `{}`},
+		"null duration":      {text: `{"duration":null}`},
+		"automatic duration": {text: `{"duration":0}`, want: vidu.Reference2VideoRequest{Duration: vidu.AutoDuration}},
+		"subjects, old and new": {
+			text: `{"subjects":[{"id":"a","images":["https://example.com/hero.png"]},{"name":"b","videos":["https://example.com/hero.png"],"voice_id":"v","server_id":"s"}]}`,
+			want: vidu.Reference2VideoRequest{Subjects: []vidu.Subject{
+				{ID: "a", Images: []vidu.Media{vidu.URL(imageLink)}},
+				{Name: "b", Videos: []vidu.Media{vidu.URL(imageLink)}, VoiceID: "v", ServerID: "s"},
+			}},
+		},
+		"unknown fields": {
+			text: `{"model":"m","priority":9007199254740993,"sounds":[{"volume":0.10}],"style":null}`,
+			want: vidu.Reference2VideoRequest{Model: "m", Extra: map[string]any{
+				"priority": json.Number("9007199254740993"),
+				"sounds":   []any{map[string]any{"volume": json.Number("0.10")}},
+				"style":    nil,
+			}},
+		},
+		"unknown field of a subject": {
+			text: `{"subjects":[{"name":"a","server_id":"s","gender":"f","age":7}]}`,
+			want: vidu.Reference2VideoRequest{Subjects: []vidu.Subject{
+				{Name: "a", ServerID: "s", Extra: map[string]any{"gender": "f", "age": json.Number("7")}},
+			}},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := vidu.Reference2VideoRequest{Prompt: "of before", Extra: map[string]any{"x": 1}}
+			require.NoError(t, json.Unmarshal([]byte(tt.text), &got))
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func TestRequest_UnmarshalFails(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ text, want string }{
+		"array":                           {`[]`, "array"},
+		"number for a string":             {`{"model":1}`, "model"},
+		"string for a number":             {`{"seed":"1"}`, "seed"},
+		"media as an object":              {`{"images":[{"url":"x"}]}`, "object"},
+		"known field in another case":     {`{"Seed":3}`, `"Seed" must be spelled "seed"`},
+		"known field in two cases":        {`{"model":"a","MODEL":"b"}`, `"MODEL" must be spelled "model"`},
+		"field of a subject, other case":  {`{"subjects":[{"Name":"a"}]}`, `"Name" must be spelled "name"`},
+		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
+		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
+		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var req vidu.Reference2VideoRequest
+			require.ErrorContains(t, json.Unmarshal([]byte(tt.text), &req), tt.want)
+			assert.Zero(t, req)
+		})
+	}
+}
+
+// A stored job sends what was stored.
+func TestRequest_RoundTrip(t *testing.T) {
+	t.Parallel()
+	picture := testkit.DataURI("image/png", testkit.PNG(t, 128, 128))
+	for name, text := range map[string]string{
+		"images": `{"model":"viduq2-pro","images":["https://example.com/hero.png","` + picture + `","ssupload:?id=1"],
+			"videos":["https://example.com/walk.mp4"],"prompt":"p","duration":0,"seed":7,"resolution":"540p","aspect_ratio":"1:1",
+			"movement_amplitude":"small","off_peak":true,"audio":true,"audio_type":"all","bgm":false,"watermark":false,"wm_position":1,
+			"wm_url":"https://example.com/mark.png","meta_data":"{}","payload":"x","callback_url":"https://example.com/done",
+			"priority":9007199254740993,"sounds":[{"volume":0.10}],"style":null}`,
+		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f"}],
+			"auto_subjects":false,"prompt":"@a","duration":8,"seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false}`,
+		"unknown model": `{"model":"viduq9","images":["ssupload:?id=1"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var req vidu.Reference2VideoRequest
+			require.NoError(t, json.Unmarshal([]byte(text), &req))
+			again, err := json.Marshal(&req)
+			require.NoError(t, err)
+			assert.JSONEq(t, text, string(again))
+		})
+	}
+}
+
+// posted is what a create looked like on the wire.
+type posted struct {
+	header http.Header
+	length int64
+	body   string
+}
+
+// mockGateway is an httpmock that answers creates with reply and keeps what was posted.
+func mockGateway(t *testing.T, reply string) (*vidu.Client, *[]posted) {
+	t.Helper()
+	var posts []posted
+	mock := httpmock.NewMockTransport()
+	mock.RegisterResponder(http.MethodPost, "https://gateway.example.com"+createPath, func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		posts = append(posts, posted{header: r.Header, length: r.ContentLength, body: string(body)})
+		return httpmock.NewStringResponse(http.StatusOK, reply), err
+	})
+	client, err := vidu.NewClient("https://gateway.example.com", "sentinel-key-0123456789", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+	require.NoError(t, err)
+	return client, &posts
+}
+
+// sendCreate posts req and returns the body that arrived.
+func sendCreate(t *testing.T, req *vidu.Reference2VideoRequest) string {
+	t.Helper()
+	client, posts := mockGateway(t, `{"task_id":"1","state":"created"}`)
+	_, err := client.Reference2Video(t.Context(), req)
+	require.NoError(t, err)
+	require.Len(t, *posts, 1)
+	return (*posts)[0].body
+}
+
+// The example of the published gateway contract, value for value, its two zeros included.
+func TestReference2Video_ContractExample(t *testing.T) {
+	t.Parallel()
+	contract, err := os.ReadFile("testdata/contract-request.json")
+	require.NoError(t, err)
+	req := &vidu.Reference2VideoRequest{
+		Model: vidu.ModelQ2Pro,
+		Images: []vidu.Media{
+			vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png"),
+		},
+		Prompt: "The astronaut waved and the camera moved up.",
+	}
+	client, posts := mockGateway(t, `{"task_id":"885482446060003328","state":"created","credits":55}`)
+
+	task, err := client.Reference2Video(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, "885482446060003328", task.ID)
+	assert.Equal(t, vidu.StateCreated, task.State)
+	assert.Equal(t, 55, task.Credits)
+
+	require.Len(t, *posts, 1)
+	post := (*posts)[0]
+	assert.JSONEq(t, string(contract), post.body)
+	assert.EqualValues(t, len(post.body), post.length)
+	assert.Equal(t, "application/json", post.header.Get("Content-Type"))
+	assert.Equal(t, "Bearer sentinel-key-0123456789", post.header.Get("Authorization"))
+
+	marshalled, err := json.Marshal(req)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(contract), string(marshalled))
+}
+
+func TestReference2Video_Wire(t *testing.T) {
+	t.Parallel()
+	image := []vidu.Media{vidu.URL(imageLink)}
+	tests := map[string]struct {
+		req  vidu.Reference2VideoRequest
+		want string
+	}{
+		"every field of images mode": {
+			req: vidu.Reference2VideoRequest{
+				Model: vidu.ModelQ2Pro, Prompt: "a & b <c>", Seed: -7, Duration: 10,
+				Images:     []vidu.Media{vidu.URL(imageLink), vidu.UploadRef("ssupload:?id=1")},
+				Videos:     []vidu.Media{vidu.URL("https://example.com/walk.mp4?a=1&b=%253A;c")},
+				Resolution: vidu.Resolution1080p, AspectRatio: vidu.AspectRatio9x16, MovementAmplitude: vidu.MovementLarge,
+				OffPeak: true, Audio: new(false), AudioType: vidu.AudioSpeechOnly, BGM: new(true), Watermark: new(true),
+				WatermarkPosition: 4, WatermarkURL: "https://example.com/mark.png", MetaData: `{"Label":"1"}`,
+				Payload: "job-1", CallbackURL: "https://example.com/done?x=1",
+				Extra: map[string]any{"enhance": true, "sounds": []int{1, 2}},
+			},
+			want: `{"model":"viduq2-pro","prompt":"a & b <c>","seed":-7,"duration":10,
+				"images":["https://example.com/hero.png","ssupload:?id=1"],"videos":["https://example.com/walk.mp4?a=1&b=%253A;c"],
+				"resolution":"1080p","aspect_ratio":"9:16","movement_amplitude":"large",
+				"off_peak":true,"audio":false,"audio_type":"speech_only","bgm":true,"watermark":true,
+				"wm_position":4,"wm_url":"https://example.com/mark.png","meta_data":"{\"Label\":\"1\"}",
+				"payload":"job-1","callback_url":"https://example.com/done?x=1","enhance":true,"sounds":[1,2]}`,
+		},
+		"every field of subject mode": {
+			req: vidu.Reference2VideoRequest{
+				Model: vidu.ModelQ2Pro, Prompt: "@hero waves", AutoSubjects: new(true),
+				Subjects: []vidu.Subject{
+					{Name: "hero", Images: image, Videos: []vidu.Media{vidu.URL("https://example.com/walk.mp4")}, VoiceID: "v1"},
+					{ID: "villain", ServerID: "s1"},
+				},
+			},
+			want: `{"model":"viduq2-pro","prompt":"@hero waves","auto_subjects":true,"duration":5,"seed":0,"resolution":"720p",
+				"movement_amplitude":"auto","off_peak":false,"subjects":[
+				{"name":"hero","images":["https://example.com/hero.png"],"videos":["https://example.com/walk.mp4"],"voice_id":"v1"},
+				{"id":"villain","server_id":"s1"}]}`,
+		},
+		"false is not nothing": {
+			req: vidu.Reference2VideoRequest{
+				Model: vidu.ModelQ1, Images: image, Prompt: "p",
+				Audio: new(false), BGM: new(false), Watermark: new(false), AutoSubjects: new(false),
+			},
+			want: `{"model":"viduq1","images":["https://example.com/hero.png"],"prompt":"p","duration":5,"seed":0,"resolution":"1080p",
+				"movement_amplitude":"auto","off_peak":false,"audio":false,"bgm":false,"watermark":false,"auto_subjects":false}`,
+		},
+		"automatic duration is zero": {
+			req: vidu.Reference2VideoRequest{Model: vidu.ModelQ2Pro, Images: image, Prompt: "p", Duration: vidu.AutoDuration},
+			want: `{"model":"viduq2-pro","images":["https://example.com/hero.png"],"prompt":"p","duration":0,"seed":0,"resolution":"720p",
+				"movement_amplitude":"auto","off_peak":false}`,
+		},
+		"an unknown model has no defaults of ours": {
+			req: vidu.Reference2VideoRequest{Model: "viduq9", Images: image, Prompt: "p"},
+			want: `{"model":"viduq9","images":["https://example.com/hero.png"],"prompt":"p","seed":0,
+				"movement_amplitude":"auto","off_peak":false}`,
+		},
+		"empty lists are nothing": {
+			req: vidu.Reference2VideoRequest{
+				Model: "viduq9", Images: image, Prompt: "p", Videos: []vidu.Media{}, Subjects: []vidu.Subject{}, Extra: map[string]any{},
+			},
+			want: `{"model":"viduq9","images":["https://example.com/hero.png"],"prompt":"p","seed":0,
+				"movement_amplitude":"auto","off_peak":false}`,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			marshalled, err := json.Marshal(tt.req)
+			require.NoError(t, err)
+			assert.JSONEq(t, tt.want, string(marshalled))
+			assert.JSONEq(t, tt.want, sendCreate(t, &tt.req))
+		})
+	}
+}
+
+// What determines the price is sent in full wherever the documentation names a default.
+func TestReference2Video_DefaultsAreSent(t *testing.T) {
+	t.Parallel()
+	tests := map[vidu.Model]struct {
+		duration   int // 0: the documents name no default
+		resolution string
+	}{
+		"viduq3-drama": {0, "720p"},
+		"viduq3-ad":    {0, ""},
+		"viduq3-mix":   {5, "720p"},
+		"viduq3-turbo": {5, "720p"},
+		"viduq3":       {5, "720p"},
+		"viduq2-pro":   {5, "720p"},
+		"viduq2":       {5, "720p"},
+		"viduq1":       {5, "1080p"},
+		"vidu2.0":      {4, "360p"},
+		"vidu1.5":      {4, ""},
+	}
+	for model, tt := range tests {
+		t.Run(string(model), func(t *testing.T) {
+			t.Parallel()
+			want := `{"model":"` + string(model) + `","images":["` + imageLink + `"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false`
+			if tt.duration != 0 {
+				want += `,"duration":` + strconv.Itoa(tt.duration)
+			}
+			if tt.resolution != "" {
+				want += `,"resolution":"` + tt.resolution + `"`
+			}
+			assert.JSONEq(t, want+"}", sendCreate(t, &vidu.Reference2VideoRequest{Model: model, Images: []vidu.Media{vidu.URL(imageLink)}, Prompt: "p"}))
+		})
+	}
+}
+
+func TestReference2Video_InvalidIsNotSent(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		req   *vidu.Reference2VideoRequest
+		field string
+	}{
+		"nil request": {nil, "req"},
+		"no prompt":   {&vidu.Reference2VideoRequest{Model: "m", Images: []vidu.Media{vidu.URL(imageLink)}}, "prompt"},
+		"no file":     {&vidu.Reference2VideoRequest{Model: "m", Images: []vidu.Media{vidu.File("testdata/absent.png")}, Prompt: "p"}, "images[0]"},
+		"zero media":  {&vidu.Reference2VideoRequest{Model: "m", Images: make([]vidu.Media, 1), Prompt: "p"}, "images[0]"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, posts := mockGateway(t, `{"task_id":"1"}`)
+			task, err := client.Reference2Video(t.Context(), tt.req)
+			assert.Nil(t, task)
+			assert.Empty(t, *posts)
+			assert.Equal(t, []string{tt.field}, problemFields(t, err))
+			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+			assert.Equal(t, err, tt.req.Validate())
+		})
+	}
+}

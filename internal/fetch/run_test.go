@@ -1,0 +1,585 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/internal/fetch"
+	"github.com/vidu-go/vidu/internal/testkit"
+)
+
+func TestRun_ExpiredLinkIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"403 Forbidden", "404 Not Found", "410 Gone", "400 Bad Request"} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			store := newStorage(t, testkit.Always(testkit.RawHTTP(status, "<Error>secret</Error>")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			got, err := store.fetch(t)
+			require.NoError(t, err)
+			assert.Equal(t, testkit.PlainFile, got)
+			assert.Equal(t, 1, store.renewals)
+			assert.Equal(t, "/fresh?sig=secret2", store.Seen()[1].RequestURI)
+
+			never := newStorage(t, testkit.Always(testkit.RawHTTP(status, "")))
+			_, err = never.fetch(t)
+			require.ErrorContains(t, err, "the link has expired and so has the new one")
+			require.ErrorContains(t, err, "HTTP "+status[:3])
+			assert.Equal(t, 1, never.renewals, "renewed once")
+			assert.Len(t, never.Seen(), 2)
+		})
+	}
+}
+
+func TestRun_LinkCannotBeRenewed(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
+	store.renewErr = errors.New("the task is gone")
+	_, err := store.fetch(t)
+	require.ErrorContains(t, err, "the link has expired ("+store.URL+"/v answered HTTP 403) and could not be renewed: the task is gone")
+	require.ErrorIs(t, err, store.renewErr)
+	status, ok := errors.AsType[*fetch.StatusError](err)
+	require.True(t, ok)
+	assert.Equal(t, &fetch.StatusError{Status: http.StatusForbidden, URL: store.URL + "/v"}, status)
+	assert.Len(t, store.Seen(), 1)
+	assert.Equal(t, 1, store.renewals)
+}
+
+// TestRun_OldLinkFailsAfterRenewalFailed: a link past its expiry that could not be renewed, and is refused.
+func TestRun_OldLinkFailsAfterRenewalFailed(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
+	store.renewErr = errors.New("the task is gone")
+	_, err := download(t.Context(), t, store.URL+"/v?Expires=1", io.Discard, store.renew)
+	require.ErrorContains(t, err, "could not be renewed: the task is gone")
+	assert.Equal(t, 1, store.renewals, "asked once")
+}
+
+// TestRun_LinkStatesItsExpiry: a link that says itself that it is over is not even tried, unless there is no other.
+func TestRun_LinkStatesItsExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	signed := func(age time.Duration) string { return now.Add(-age).Format("20060102T150405Z") }
+	for name, tt := range map[string]struct {
+		query   string
+		expired bool
+	}{
+		"OSS, over":         {fmt.Sprintf("Expires=%d&OSSAccessKeyId=k", now.Add(-time.Minute).Unix()), true},
+		"OSS, good":         {fmt.Sprintf("Expires=%d&OSSAccessKeyId=k", now.Add(time.Hour).Unix()), false},
+		"S3, over":          {"X-Amz-Date=" + signed(2*time.Hour) + "&X-Amz-Expires=3600&X-Amz-Signature=a%253A;b", true},
+		"S3, good":          {"X-Amz-Expires=86400&X-Amz-Date=" + signed(2*time.Hour), false},
+		"OSS v4, over":      {"x-oss-date=" + signed(2*time.Hour) + "&x-oss-expires=3600", true},
+		"no date":           {"X-Amz-Expires=1", false},
+		"no number":         {"Expires=soon&X-Amz-Expires=1x&X-Amz-Date=yesterday", false},
+		"a date of another": {"birth-date=20060102T150405Z", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newStorage(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			_, err := download(t.Context(), t, store.URL+"/v?"+tt.query, io.Discard, store.renew)
+			require.NoError(t, err)
+			want := map[bool]string{true: "/fresh?sig=secret2", false: "/v?" + tt.query}[tt.expired]
+			require.Len(t, store.Seen(), 1)
+			assert.Equal(t, want, store.Seen()[0].RequestURI)
+
+			offline := newStorage(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			offline.renewErr = errors.New("unavailable")
+			_, err = download(t.Context(), t, offline.URL+"/v?"+tt.query, io.Discard, offline.renew)
+			require.NoError(t, err, "our clock may be wrong, so the old link gets its chance")
+			assert.Equal(t, tt.expired, offline.renewals == 1)
+		})
+	}
+}
+
+// TestRun_LinkExpiresMidway: the new link goes on where the old one stopped.
+func TestRun_LinkExpiresMidway(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t,
+		testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)),
+		testkit.WantRest(t, 1000, `"one"`, testkit.RawHTTP("403 Forbidden", "")),
+		testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
+	got, err := store.fetch(t)
+	require.NoError(t, err)
+	assert.Equal(t, testkit.PlainFile, got)
+	assert.Equal(t, 1, store.renewals)
+}
+
+func TestRun_CutIsResumed(t *testing.T) {
+	t.Parallel()
+	for name, broken := range cuts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newStorage(t, testkit.Always(broken(testkit.ETagHeader)), testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
+			got, err := store.fetch(t)
+			require.NoError(t, err)
+			assert.Equal(t, testkit.PlainFile, got)
+
+			// A writer is resumed just so.
+			var out bytes.Buffer
+			again := newStorage(t, testkit.Always(broken(testkit.ETagHeader)), testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader)))
+			n, err := again.write(t, &out)
+			require.NoError(t, err)
+			assert.Equal(t, int64(len(testkit.PlainFile)), n)
+			assert.Equal(t, testkit.PlainFile, out.String())
+		})
+	}
+}
+
+func TestRun_CutForEver(t *testing.T) {
+	t.Parallel()
+	for name, broken := range cuts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			resumable := newStorage(t, testkit.Always(broken(testkit.ETagHeader)), testkit.Always(""))
+			_, err := resumable.fetch(t)
+			require.ErrorIs(t, err, io.EOF)
+			assert.Len(t, resumable.Seen(), 6, "one try that brought something, five that did not")
+
+			fresh := newStorage(t, testkit.Always(broken()))
+			_, err = fresh.fetch(t)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			assert.Len(t, fresh.Seen(), 6, "starting over to the same place is no progress")
+
+			var out bytes.Buffer
+			writer := newStorage(t, testkit.Always(broken()))
+			n, err := writer.write(t, &out)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			require.ErrorContains(t, err, "a writer cannot be started over")
+			assert.Equal(t, int64(1000), n)
+			assert.Equal(t, testkit.PlainFile[:1000], out.String(), "nothing is appended blindly")
+			assert.Len(t, writer.Seen(), 1)
+		})
+	}
+}
+
+// TestRun_StartingOverIsNoProgress: only what goes beyond the best try so far counts.
+func TestRun_StartingOverIsNoProgress(t *testing.T) {
+	t.Parallel()
+	tries := 0
+	store := newStorage(t, func(*http.Request) string {
+		tries++
+		if tries == 1 {
+			return testkit.CutBody(testkit.RawFile(testkit.PlainFile), 1000)
+		}
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile), 100*tries)
+	})
+	_, err := store.fetch(t)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Len(t, store.Seen(), 6)
+}
+
+// TestRun_AnyNumberOfCutsWithProgress: any number of cuts is survived as long as every try brings something.
+func TestRun_AnyNumberOfCutsWithProgress(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, func(r *http.Request) string {
+		from := testkit.RangeStart(r)
+		if from == 0 {
+			return testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 512)
+		}
+		return testkit.CutBody(testkit.RawRest(testkit.PlainFile, from, testkit.ETagHeader), min(512, len(testkit.PlainFile)-from))
+	})
+	got, err := store.fetch(t)
+	require.NoError(t, err)
+	assert.Equal(t, testkit.PlainFile, got)
+	assert.Len(t, store.Seen(), len(testkit.PlainFile)/512)
+}
+
+// TestRun_ProgressOfAnotherObject: what was written of the old object does not count against the new one.
+func TestRun_ProgressOfAnotherObject(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 15_000)), func(r *http.Request) string {
+		from := testkit.RangeStart(r)
+		if r.Header.Get("If-Range") != `"two"` {
+			return testkit.CutBody(testkit.RawFile(otherFile, `ETag: "two"`), 2000)
+		}
+		return testkit.CutBody(testkit.RawRest(otherFile, from, `ETag: "two"`), min(2000, len(otherFile)-from))
+	})
+	got, err := store.fetch(t)
+	require.NoError(t, err)
+	assert.Equal(t, otherFile, got)
+	assert.Len(t, store.Seen(), 1+9)
+}
+
+// TestRun_ObjectChangesForEver: a server whose ETags never repeat is given up, though every second try brings something.
+func TestRun_ObjectChangesForEver(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	store := newStorage(t, func(r *http.Request) string {
+		requests++
+		etag := fmt.Sprintf(`ETag: "%d"`, (requests+1)/2)
+		switch from := testkit.RangeStart(r); {
+		case requests > 100: // it would go on for ever
+			return testkit.RawFile(testkit.PlainFile)
+		case from == 1000 && requests%2 == 0:
+			return testkit.CutBody(testkit.RawRest(testkit.PlainFile, from, etag), 1000)
+		}
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, etag), 1000)
+	})
+	_, err := store.fetch(t)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.LessOrEqual(t, requests, 30)
+
+	// Nor is one that starts the same object over all the time.
+	requests = 0
+	same := newStorage(t, func(*http.Request) string {
+		requests++
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), []int{3000, 1000, 2000}[min(requests-1, 1+requests%2)])
+	})
+	_, err = same.fetch(t)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Equal(t, 6, requests)
+}
+
+// TestRun_Once: one try, but a new link is not a further one.
+func TestRun_Once(t *testing.T) {
+	t.Parallel()
+	once := func(p *fetch.Policy, _ *fetch.Job) { p.Once = true }
+	store := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)))
+	got, err := store.fetch(t, once)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Equal(t, testkit.PlainFile[:1000], got)
+	assert.Len(t, store.Seen(), 1)
+
+	expired := newStorage(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	_, err = expired.fetch(t, once)
+	require.NoError(t, err)
+	assert.Len(t, expired.Seen(), 2)
+}
+
+func TestRun_LogsEachTry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			testkit.Pass(2 * time.Second)
+			switch {
+			case r.URL.Path != "/fresh":
+				return inMemory(r, testkit.RawHTTP("403 Forbidden", ""), false)
+			case r.Header.Get("Range") == "":
+				return inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), false)
+			case r.Header.Get("Range") == "bytes=1000-":
+				return nil, errors.New("reset")
+			}
+			return nil, nil //nolint:nilnil // never
+		})
+		var tries []fetch.Try
+		_, err := download(t.Context(), t, "https://h/v/"+testkit.Key+"?sig=secret", io.Discard, serve, renewTo("https://h/fresh?sig=secret"),
+			func(p *fetch.Policy, _ *fetch.Job) {
+				p.Log = func(_ context.Context, try fetch.Try) { tries = append(tries, try) }
+			})
+		require.Error(t, err)
+		require.Len(t, tries, 7)
+		assert.Equal(t, fetch.Try{Number: 1, URL: "https://h/v/[redacted]", Status: 403, Duration: 2 * time.Second}, tries[0])
+		assert.Equal(t, fetch.Try{Number: 2, URL: "https://h/fresh", Status: 200, Duration: 2 * time.Second, To: 1000}, tries[1])
+		assert.Equal(t, fetch.Try{Number: 7, URL: "https://h/fresh", Duration: 2 * time.Second, From: 1000, To: 1000}, tries[6])
+	})
+}
+
+func TestRun_EchoedSecretIsMasked(t *testing.T) {
+	t.Parallel()
+	serve := transport(func(*http.Request) (*http.Response, error) { return nil, errors.New("proxy says " + testkit.Key) })
+	_, err := download(t.Context(), t, someLink, io.Discard, serve)
+	require.ErrorContains(t, err, "proxy says [redacted]")
+	for ; err != nil; err = errors.Unwrap(err) {
+		assert.NotContains(t, err.Error(), testkit.Key)
+	}
+}
+
+// TestRun_CanceledMidway: errors.Is finds the end of the context, whatever its cause is and whatever the transport says.
+func TestRun_CanceledMidway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, transportSays := range []error{nil, errors.New("use of closed network connection")} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			serve := transport(func(r *http.Request) (*http.Response, error) {
+				resp, err := inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), true)
+				if transportSays != nil {
+					time.AfterFunc(time.Second, func() { cancel(errors.New("enough")) })
+					<-r.Context().Done()
+					return nil, transportSays
+				}
+				return resp, err
+			})
+			_, err := download(ctx, t, someLink, io.Discard, serve, progress(func(int64, int64) { cancel(errors.New("enough")) }))
+			require.ErrorIs(t, err, context.Canceled)
+		}
+	})
+}
+
+func TestRun_WriterFails(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, testkit.Always(testkit.RawFile(testkit.PlainFile)))
+	full := errors.New("no space left")
+	n, err := store.write(t, writeFunc(func(p []byte) (int, error) { return 10, full }))
+	require.ErrorIs(t, err, full)
+	assert.Equal(t, int64(10), n)
+	n, err = store.write(t, writeFunc(func(p []byte) (int, error) { return len(p) / 2, nil }))
+	require.ErrorIs(t, err, io.ErrShortWrite)
+	assert.Positive(t, n)
+	assert.Len(t, store.Seen(), 2, "that does not pass")
+}
+
+// TestRun_FileCannotBeTruncated: then it cannot be started over.
+func TestRun_FileCannotBeTruncated(t *testing.T) {
+	t.Parallel()
+	store := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile), 1000)))
+	file, err := os.CreateTemp(t.TempDir(), "")
+	require.NoError(t, err)
+	_, err = download(t.Context(), t, store.URL+"/v?a", file, progress(func(int64, int64) { file.Close() }))
+	require.ErrorIs(t, err, os.ErrClosed)
+	assert.Len(t, store.Seen(), 1)
+
+	pipe, other, err := os.Pipe() // which has no beginning
+	require.NoError(t, err)
+	defer pipe.Close()
+	defer other.Close()
+	_, err = download(t.Context(), t, store.URL+"/v?a", other)
+	require.Error(t, err)
+	assert.Len(t, store.Seen(), 2)
+}
+
+func TestRun_StallIsResumed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			tries++
+			switch tries {
+			case 1:
+				return inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), true)
+			case 2: // not even headers
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			assert.Equal(t, "bytes=1000-", r.Header.Get("Range"))
+			return inMemory(r, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader), false)
+		})
+		began := time.Now()
+		var out bytes.Buffer
+		_, err := download(t.Context(), t, someLink, &out, serve)
+		require.NoError(t, err)
+		assert.Equal(t, testkit.PlainFile, out.String())
+		assert.Equal(t, time.Minute, time.Since(began))
+	})
+}
+
+func TestRun_StallsForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			tries++
+			return inMemory(r, testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 0), true)
+		})
+		began := time.Now()
+		_, err := download(t.Context(), t, someLink, io.Discard, serve)
+		require.ErrorContains(t, err, "no data received for 30s")
+		require.NotErrorIs(t, err, context.Canceled, "nobody cancelled")
+		assert.Equal(t, 5, tries)
+		assert.Equal(t, 150*time.Second, time.Since(began))
+	})
+}
+
+// TestRun_SlowIsNoStall: neither a slow server nor a slow writer is cut off, however long it takes.
+func TestRun_SlowIsNoStall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			tries++
+			resp, err := inMemory(r, testkit.RawFile(testkit.PlainFile), false)
+			resp.Body = io.NopCloser(slowly{r.Context(), resp.Body})
+			return resp, err
+		})
+		n, err := download(t.Context(), t, someLink, slowly{}, serve)
+		require.NoError(t, err)
+		assert.Equal(t, int64(len(testkit.PlainFile)), n)
+		assert.Equal(t, 1, tries)
+	})
+}
+
+// TestRun_Pauses: the client's backoff and the server's wish set the pauses, the context ends them.
+func TestRun_Pauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		replies := []string{
+			testkit.RawHTTP("503 Slow Down", "", "Retry-After: 7"),                        // 7 s
+			testkit.RawHTTP("429 Too Many Requests", ""),                                  // 2 s
+			testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000), // progress: 1 s
+			testkit.RawHTTP("500 Internal Server Error", "", "Retry-After: 86400"),        // capped: 60 s
+			testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader),
+		}
+		tries := 0
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			tries++
+			return inMemory(r, replies[tries-1], false)
+		})
+		seconds := pauses(func(retry int) time.Duration { return time.Duration(retry) * time.Second })
+		began := time.Now()
+		_, err := download(t.Context(), t, someLink, io.Discard, serve, seconds)
+		require.NoError(t, err)
+		assert.Equal(t, 70*time.Second, time.Since(began))
+
+		tries = 0
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = download(ctx, t, someLink, io.Discard, serve, seconds)
+		require.ErrorContains(t, err, "HTTP 503")
+		assert.Equal(t, 1, tries, "no time is left for the pause")
+
+		tries = 0
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, stop)
+		_, err = download(ctx, t, someLink, io.Discard, serve, seconds)
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorContains(t, err, "HTTP 503")
+	})
+}
+
+func TestRun_StatusesThatAreRetried(t *testing.T) {
+	t.Parallel()
+	for status, tries := range map[int]int{
+		204: 1, 206: 1, 300: 1, 304: 1, 401: 1, 405: 1, 408: 5, 416: 1, 425: 5, 429: 5, 451: 1, 500: 5, 501: 1, 502: 5, 503: 5, 504: 5,
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			store := newStorage(t, testkit.Always(testkit.RawHTTP(strconv.Itoa(status)+" x", "")))
+			_, err := store.fetch(t)
+			require.ErrorContains(t, err, fmt.Sprintf("%s/v answered HTTP %d", store.URL, status))
+			assert.Len(t, store.Seen(), tries)
+			assert.Zero(t, store.renewals)
+		})
+	}
+}
+
+func TestRun_TransportFailures(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err   error
+		tries int
+	}{
+		"reset":        {errors.New("connection reset"), 5},
+		"unknown host": {&net.DNSError{Err: "no such host", Name: "h", IsNotFound: true}, 1},
+		"quoted link":  {errors.New(`cannot get "https://h/v?sig=secret": refused`), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tries := 0
+			serve := transport(func(*http.Request) (*http.Response, error) {
+				tries++
+				return nil, tt.err
+			})
+			_, err := download(t.Context(), t, someLink, io.Discard, serve)
+			require.Error(t, err)
+			assert.Equal(t, tt.tries, tries)
+		})
+	}
+}
+
+// TestRun_EmptyReads: a transport's body may return nothing and no error; net/http's never does.
+func TestRun_EmptyReads(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 503} { // whose body is the file, or something to drain
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			var asked, tries int
+			serve := transport(func(r *http.Request) (*http.Response, error) {
+				tries++
+				return &http.Response{StatusCode: status, Header: http.Header{}, ContentLength: 1000, Body: readFunc(func([]byte) (int, error) {
+					if asked++; asked > 10_000 { // it would go on for ever
+						return 0, io.EOF
+					}
+					return 0, nil
+				})}, nil
+			})
+			_, err := download(t.Context(), t, someLink, io.Discard, serve)
+			require.Error(t, err)
+			if status == 200 {
+				require.ErrorIs(t, err, io.ErrNoProgress)
+			}
+			assert.Equal(t, 5, tries)
+			assert.Equal(t, 5*100, asked)
+		})
+	}
+	t.Run("few of them are no fault", func(t *testing.T) {
+		t.Parallel()
+		asked := 0
+		serve := transport(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: 20, Body: readFunc(func(p []byte) (int, error) {
+				if asked++; asked%50 > 0 {
+					return 0, nil
+				}
+				return copy(p, "x"), nil
+			})}, nil
+		})
+		n, err := download(t.Context(), t, someLink, io.Discard, serve)
+		require.NoError(t, err)
+		assert.Equal(t, int64(20), n)
+	})
+}
+
+// TestRun_BodyIgnoresTheContext: the download does not.
+func TestRun_BodyIgnoresTheContext(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	serve := transport(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, ContentLength: 1 << 30, Body: readFunc(func(p []byte) (int, error) {
+			asked++
+			return 1, nil
+		})}, nil
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	n, err := download(ctx, t, someLink, io.Discard, serve, maxBytes(1<<31), progress(func(done, _ int64) {
+		if done == 10 {
+			cancel()
+		}
+		require.LessOrEqual(t, done, int64(10))
+	}))
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, int64(10), n)
+	assert.Equal(t, 10, asked)
+}
+
+// cuts are the ways in which a transfer breaks that everybody notices.
+var cuts = map[string]func(header ...string) string{
+	"before the length": func(header ...string) string {
+		return testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)
+	},
+	"before the last chunk": func(header ...string) string { return testkit.RawChunks(testkit.PlainFile[:1000], false, header...) },
+}
+
+// slowly takes its time between two reads and two writes, but never 30 s.
+type slowly struct {
+	ctx  context.Context //nolint:containedctx // of the request
+	from io.Reader
+}
+
+func (s slowly) Read(p []byte) (int, error) {
+	testkit.Pass(29 * time.Second)
+	if s.ctx.Err() != nil {
+		return 0, s.ctx.Err()
+	}
+	return s.from.Read(p[:min(len(p), 1000)])
+}
+
+func (s slowly) Write(p []byte) (int, error) {
+	testkit.Pass(time.Hour)
+	return len(p), nil
+}
+
+// writeFunc is a writer made of a function.
+type writeFunc func(p []byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,489 @@
+package schedule_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/vidu-go/vidu/internal/schedule"
+	"github.com/vidu-go/vidu/internal/testkit"
+)
+
+// job is a task, or what an answer says of one.
+type job struct {
+	ID, Model, Resolution string
+	Duration              int
+	OffPeak               bool
+	Phase                 schedule.Phase
+}
+
+func (j job) sighting() schedule.Sighting {
+	class := schedule.Class{Model: j.Model, Resolution: j.Resolution, Duration: j.Duration, OffPeak: j.OffPeak}
+	return schedule.Sighting{ID: j.ID, Class: class, Phase: j.Phase}
+}
+
+// pacer is a Pacer that is told of jobs. It belongs in a synctest bubble.
+type pacer struct{ *schedule.Pacer }
+
+func newPacer(random func() float64) *pacer { return &pacer{schedule.NewPacer(random)} }
+
+// steady is a pacer without jitter.
+func steady() *pacer { return newPacer(func() float64 { return 0.5 }) }
+
+func (p *pacer) create(j job, callback bool) { p.Remember(j.sighting(), callback, []byte(j.ID)) }
+
+func (p *pacer) answer(s *schedule.PollState, j job) { p.Observe(s, j.sighting(), p.Now()) }
+
+func (p *pacer) answerWoken(s *schedule.PollState, j job) {
+	s.NoteCallback()
+	p.answer(s, j)
+}
+
+// relyOnCallbacks has callbacks report the ends of three tasks first.
+func (p *pacer) relyOnCallbacks() {
+	for range 3 {
+		p.create(job{ID: "reported"}, true)
+		s, _ := p.Begin("reported")
+		p.answerWoken(&s, job{ID: "reported", Phase: schedule.Failed})
+	}
+}
+
+func seen(state schedule.Phase) job { return job{Phase: state} }
+
+// teach lets p learn of n tasks like task that queue and work so long, from queries that are a second apart.
+func teach(p *pacer, task job, n int, queue, work time.Duration) {
+	for i := range n {
+		task.ID = fmt.Sprint(task.Model, " ", i)
+		p.create(task, false)
+		at, _ := p.Begin(task.ID)
+		for age := time.Duration(0); age < queue+work; age += time.Second {
+			testkit.Pass(time.Second)
+			switch {
+			case age+time.Second >= queue+work:
+				p.answer(&at, seen(schedule.Succeeded))
+			case age+time.Second >= queue:
+				p.answer(&at, seen(schedule.Processing))
+			default:
+				p.answer(&at, seen(schedule.Queueing))
+			}
+		}
+	}
+}
+
+// created is a task that was just created.
+func created(p *pacer, task job) (schedule.PollState, []byte) {
+	task.ID = "new"
+	p.create(task, false)
+	return p.Begin(task.ID)
+}
+
+func TestSchedule_LearnsEachClass(t *testing.T) {
+	t.Parallel()
+	for name, other := range map[string]job{
+		"model":      {Model: "viduq1", Duration: 5, Resolution: "720p"},
+		"duration":   {Model: "viduq2-pro", Duration: 8, Resolution: "720p"},
+		"resolution": {Model: "viduq2-pro", Duration: 5, Resolution: "1080p"},
+		"off-peak":   {Model: "viduq2-pro", Duration: 5, Resolution: "720p", OffPeak: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := steady()
+				task := job{Model: "viduq2-pro", Duration: 5, Resolution: "720p"}
+				teach(p, task, 20, 0, 12*time.Second)
+				teach(p, other, 20, 0, 80*time.Second)
+				quick, _ := created(p, task)
+				slow, _ := created(p, other)
+				a, _, n, _ := schedule.Learned(&quick)
+				b, _, m, _ := schedule.Learned(&slow)
+				assert.InDelta(t, 12, a, 1)
+				assert.InDelta(t, 80, b, 2)
+				assert.Equal(t, []int{20, 20}, []int{n, m})
+				assert.Less(t, p.Gap(&quick), 12*time.Second)
+				assert.GreaterOrEqual(t, p.Gap(&slow), 30*time.Second)
+			})
+		})
+	}
+}
+
+func TestSchedule_ForgetsWhatIsLongAgo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{}, 300, 0, 10*time.Second)
+		teach(p, job{}, 256, 0, 60*time.Second)
+		at, _ := created(p, job{})
+		total, _, n, _ := schedule.Learned(&at)
+		assert.InDelta(t, 60, total, 2)
+		assert.Equal(t, 256, n)
+	})
+}
+
+func TestSchedule_TellsQueueFromWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		for i := range 16 { // the queue may take anything, the work does not
+			teach(p, job{}, 1, time.Duration(1+i*i)*10*time.Second, 20*time.Second)
+		}
+		at, _ := created(p, job{})
+		_, work, _, n := schedule.Learned(&at)
+		assert.InDelta(t, 20, work, 1)
+		assert.Equal(t, 16, n)
+
+		p.answer(&at, seen(schedule.Queueing))
+		assert.GreaterOrEqual(t, p.Gap(&at), 10*time.Second, "it cannot end sooner than it works")
+		testkit.Pass(10 * time.Second)
+		p.answer(&at, seen(schedule.Processing)) // began 5 s ago, more or less
+		testkit.Pass(p.Gap(&at))
+		p.answer(&at, seen(schedule.Processing))
+		assert.LessOrEqual(t, p.Gap(&at), 4*time.Second, "about now it ends")
+	})
+}
+
+// What teaches nothing: a task of unknown age, one that failed, and one that ended nobody knows when.
+func TestSchedule_LearnsOnlyWhatItSaw(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		live  func(p *pacer, at *schedule.PollState)
+		total int
+		work  int
+	}{
+		"seen": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Processing))
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 1, 1},
+		"work not seen": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 1, 0},
+		"failed": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Failed))
+		}, 0, 0},
+		"asked for an hour later": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(time.Hour)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 0, 0},
+		"work begun nobody knows when": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(time.Hour)
+			p.answer(at, seen(schedule.Processing))
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 1, 0},
+		"woken after an hour": {func(p *pacer, at *schedule.PollState) {
+			testkit.Pass(time.Hour)
+			p.answerWoken(at, seen(schedule.Processing))
+			testkit.Pass(time.Hour)
+			p.answerWoken(at, seen(schedule.Succeeded))
+		}, 1, 1},
+		"of unknown age": {func(p *pacer, at *schedule.PollState) {
+			*at, _ = p.Begin("unknown")
+			p.answer(at, seen(schedule.Processing))
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 0, 0},
+		"of unknown age, work seen": {func(p *pacer, at *schedule.PollState) {
+			*at, _ = p.Begin("unknown")
+			p.answer(at, seen(schedule.Queueing))
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Processing))
+			testkit.Pass(10 * time.Second)
+			p.answer(at, seen(schedule.Succeeded))
+		}, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := steady()
+				at, _ := created(p, job{})
+				tt.live(p, &at)
+				_, _, total, work := schedule.Learned(&at)
+				assert.Equal(t, []int{tt.total, tt.work}, []int{total, work})
+			})
+		})
+	}
+}
+
+// The moments are known as well as the queries allow: in the middle between two, or at a callback.
+func TestSchedule_LearnsTheMiddle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for name, answer := range map[string]func(*pacer, *schedule.PollState, job){"polled": (*pacer).answer, "woken": (*pacer).answerWoken} {
+			p := steady()
+			var at schedule.PollState
+			for i := range 16 {
+				p.create(job{ID: strconv.Itoa(i)}, false)
+				at, _ = p.Begin(strconv.Itoa(i))
+				testkit.Pass(20 * time.Second)
+				p.answer(&at, seen(schedule.Processing)) // at 10 s
+				testkit.Pass(20 * time.Second)
+				answer(p, &at, seen(schedule.Succeeded)) // at 30 s, or at 40 s
+			}
+			total, work, _, _ := schedule.Learned(&at)
+			want := map[string]float64{"polled": 30, "woken": 40}[name]
+			assert.InDelta(t, want, total, 0.01, name)
+			assert.InDelta(t, want-10, work, 0.01, name)
+		}
+	})
+}
+
+func TestSchedule_ACallbackCountsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		var at schedule.PollState
+		for i := range 16 {
+			p.create(job{ID: strconv.Itoa(i)}, false)
+			at, _ = p.Begin(strconv.Itoa(i))
+			testkit.Pass(20 * time.Second)
+			p.answerWoken(&at, seen(schedule.Processing)) // at 20 s
+			testkit.Pass(20 * time.Second)
+			p.answer(&at, seen(schedule.Succeeded)) // at 30 s
+		}
+		total, work, _, _ := schedule.Learned(&at)
+		assert.InDelta(t, 30, total, 0.01)
+		assert.InDelta(t, 10, work, 0.01)
+	})
+}
+
+// A task that another process created may end at any moment.
+func TestSchedule_UnknownAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{}, 20, 0, 60*time.Second)
+		young, _ := created(p, job{})
+		assert.Equal(t, 30*time.Second, p.Gap(&young))
+		at, first := p.Begin("unknown")
+		assert.Nil(t, first)
+		p.answer(&at, seen(schedule.Processing))
+		assert.Less(t, p.Gap(&at), 5*time.Second)
+	})
+}
+
+// The reply to a create stands for the first answer when such tasks are known to take longer, and only then.
+func TestSchedule_FirstAnswer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		known int
+		work  time.Duration
+		late  time.Duration
+		task  job
+		want  bool
+	}{
+		"known":                   {8, 30 * time.Second, 0, job{Phase: schedule.Queueing}, true},
+		"known, waited for later": {8, 30 * time.Second, 10 * time.Second, job{Phase: schedule.Queueing}, true},
+		"known, waited for late":  {8, 30 * time.Second, 28 * time.Second, job{Phase: schedule.Queueing}, false},
+		"hardly known":            {2, 30 * time.Second, 0, job{Phase: schedule.Queueing}, false},
+		"quick":                   {8, 2 * time.Second, 0, job{Phase: schedule.Queueing}, false},
+		"another class":           {8, 30 * time.Second, 0, job{Phase: schedule.Queueing, Duration: 8}, false},
+		"ended already":           {8, 30 * time.Second, 0, job{Phase: schedule.Failed}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := steady()
+				teach(p, job{}, tt.known, 0, tt.work)
+				tt.task.ID = "new"
+				p.create(tt.task, false)
+				testkit.Pass(tt.late)
+				_, first := p.Begin("new")
+				assert.Equal(t, tt.want, first != nil)
+				if first != nil {
+					assert.Equal(t, "new", string(first))
+				}
+			})
+		})
+	}
+}
+
+// Whatever was learned, a task is asked for at most once a second and, an immediate one, at least once in 30 s.
+func TestSchedule_Bounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, duration := range []time.Duration{time.Millisecond, time.Second, 50 * time.Second, time.Hour, 40 * time.Hour} {
+			for _, offPeak := range []bool{false, true} {
+				for _, state := range []schedule.Phase{schedule.Queueing, schedule.Processing, schedule.Other} {
+					p := newPacer(rand.New(rand.NewPCG(1, 2)).Float64)
+					task := job{ID: "1", OffPeak: offPeak}
+					var at schedule.PollState
+					for range 20 {
+						p.create(task, false)
+						at, _ = p.Begin("1")
+						testkit.Pass(duration)
+						p.answerWoken(&at, seen(schedule.Succeeded))
+					}
+					p.create(task, false)
+					at, _ = p.Begin("1")
+					longest := map[bool]time.Duration{false: 30 * time.Second, true: 30 * time.Minute}[offPeak]
+					for range 200 {
+						p.answer(&at, job{Phase: state, OffPeak: offPeak})
+						gap := p.Gap(&at)
+						assert.GreaterOrEqual(t, gap, time.Second)
+						assert.LessOrEqual(t, gap, longest)
+						testkit.Pass(gap)
+					}
+				}
+			}
+		}
+	})
+}
+
+// The first tasks of a kind are asked for early; when hundreds begin together, the rest is not.
+func TestSchedule_Scouts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		early := 0
+		for n := range 100 {
+			at, _ := createNth(p, n)
+			p.answer(&at, seen(schedule.Processing))
+			if p.Gap(&at) == time.Second {
+				early++
+			} else {
+				assert.Greater(t, p.Gap(&at), 10*time.Second)
+			}
+		}
+		assert.Equal(t, 4, early)
+	})
+}
+
+// An off-peak task may take two days. The gaps grow with it, and a night costs no thousand queries, not even when the
+// work is known to take a minute.
+func TestSchedule_OffPeakStretches(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]bool{"unknown": false, "work known to be short": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := steady()
+				task := job{ID: "1", OffPeak: true}
+				for range 10 {
+					if !known {
+						break
+					}
+					p.create(task, false)
+					at, _ := p.Begin("1")
+					testkit.Pass(6 * time.Hour)
+					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Processing})
+					testkit.Pass(time.Minute)
+					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Succeeded})
+				}
+				p.create(task, false)
+				at, _ := p.Begin("1")
+				polls, began := 0, time.Now()
+				var gap time.Duration
+				for ; time.Since(began) < 48*time.Hour; polls++ {
+					p.answer(&at, job{OffPeak: true, Phase: schedule.Queueing})
+					gap = p.Gap(&at)
+					testkit.Pass(gap)
+				}
+				assert.Less(t, polls, 200)
+				assert.Greater(t, polls, 90)
+				assert.Equal(t, 30*time.Minute, gap)
+			})
+		})
+	}
+}
+
+// While callbacks arrive, queries are a safety net: rare, but not so rare that a lost callback costs hours.
+func TestSchedule_ReliesOnCallbacks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{}, 20, 0, 20*time.Second)
+		p.create(job{ID: "with"}, true)
+		p.create(job{ID: "without"}, false)
+		with, _ := p.Begin("with")
+		without, _ := p.Begin("without")
+		assert.Equal(t, p.Gap(&without), p.Gap(&with), "no callback ever arrived")
+
+		p.relyOnCallbacks()
+		usual := p.Gap(&without)
+		assert.Less(t, usual, 20*time.Second)
+		assert.Equal(t, time.Minute, p.Gap(&with))
+		testkit.Pass(10 * time.Minute)
+		assert.Equal(t, 2*time.Minute, p.Gap(&with), "half its age, but not longer")
+		testkit.Pass(51 * time.Minute)
+		assert.LessOrEqual(t, p.Gap(&with), 30*time.Second, "an hour without a callback")
+
+		p.create(job{ID: "off-peak", OffPeak: true}, true)
+		p.relyOnCallbacks()
+		at, _ := p.Begin("off-peak")
+		assert.Equal(t, 2*time.Hour, p.Gap(&at))
+	})
+}
+
+func TestSchedule_MemoryIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		for i := range 5000 {
+			id := strconv.Itoa(i)
+			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0}, false)
+			at, _ := p.Begin(id)
+			testkit.Pass(time.Second)
+			p.answer(&at, seen(schedule.Succeeded))
+		}
+		classes, births := p.Sizes()
+		assert.LessOrEqual(t, classes, 66)
+		assert.Equal(t, 1024, births)
+
+		at, _ := p.Begin("4999")
+		_, _, n, _ := schedule.Learned(&at)
+		assert.Equal(t, 256, n, "the classes that came late share one")
+	})
+}
+
+// Off-peak is what any reply says is off-peak.
+func TestSchedule_OffPeakIsToldLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		p.create(job{ID: "1"}, false)
+		at, _ := p.Begin("1")
+		testkit.Pass(time.Hour)
+		assert.LessOrEqual(t, p.Gap(&at), 30*time.Second)
+		p.answer(&at, job{Phase: schedule.Queueing, OffPeak: true})
+		assert.Greater(t, p.Gap(&at), 5*time.Minute)
+	})
+}
+
+// Delay is the schedule of a wait that began with the create.
+func TestPacer_Delay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{}, 8, 0, 30*time.Second)
+		s, _ := created(p, job{})
+		for age := 10 * time.Second; age <= time.Minute; age += 10 * time.Second {
+			testkit.Pass(10 * time.Second)
+			assert.Equal(t, p.Gap(&s), p.Delay(job{Phase: schedule.Queueing}.sighting(), age))
+		}
+		assert.Greater(t, p.Delay(job{OffPeak: true}.sighting(), 6*time.Hour), 5*time.Minute)
+		assert.GreaterOrEqual(t, p.Delay(job{}.sighting(), -time.Hour), time.Second)
+	})
+}
+
+func TestSchedule_Distribution(t *testing.T) {
+	t.Parallel()
+	mu := math.Log(60)
+	assert.InDelta(t, 60, schedule.Quantile(mu, 0.25, 0.5).Seconds(), 1e-6)
+	assert.InDelta(t, 60*math.Exp(0.25*1.6449), schedule.Quantile(mu, 0.25, 0.95).Seconds(), 1e-2)
+	assert.InDelta(t, math.Sqrt(2/math.Pi)/(0.25*60), schedule.Hazard(mu, 0.25, 60), 1e-9)
+	assert.Zero(t, schedule.Hazard(mu, 0.25, 0))
+	for _, at := range []float64{60 * math.Exp(8*0.25-1e-9), 60 * math.Exp(8*0.25+1e-9)} { // where the formula changes
+		assert.InDelta(t, 8/(0.25*at), schedule.Hazard(mu, 0.25, at), 0.02*8/(0.25*at))
+	}
+	assert.Less(t, schedule.Hazard(mu, 0.25, 1e9), 1e-6)
+	assert.Equal(t, time.Duration(1e18), schedule.Quantile(100, 10, 0.99), "no overflow")
+}
