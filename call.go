@@ -17,11 +17,15 @@ import (
 // Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
 // and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error in failure.go.
 
-// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is provable
-// that no task was created.
-func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
+// call sends rq and passes the attempt that succeeded to read. The error of a paid request is a [*MaybeCreatedError] unless
+// it is provable that no task was created.
+func (c *Client) call(ctx context.Context, rq *request, read func(*attempt) error) (err error) {
 	if err := c.ready(ctx); err != nil {
 		return err
+	}
+	if !rq.paid { // the trace of a create ends after its look-up
+		ctx, rq.trace = startTrace(ctx, c.tracer, rq.operation)
+		defer func() { rq.trace.end(rq.taskID, readOutcome(err), err) }()
 	}
 	from := time.Now()
 	a := c.sendWithRetry(ctx, rq)
@@ -42,7 +46,7 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	for n := 1; ; n++ {
 		started := time.Now()
 		a := c.send(ctx, rq, expect)
-		c.log(ctx, rq, a, n, time.Since(started))
+		c.report(ctx, rq, a, n, time.Since(started))
 		expect = a.status != http.StatusExpectationFailed
 		if a.err == nil {
 			c.budget.Refund()
@@ -75,14 +79,16 @@ func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Dura
 	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
 }
 
-// log writes the record of one attempt.
-func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
-	if c.logger == nil {
+// report tells the tracer and the logger of one attempt.
+func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+	if c.logger == nil && rq.trace == nil {
 		return
 	}
+	requestID := traceIDOf(a.header, c.redact)
+	rq.trace.attempt(Attempt{Number: n, StatusCode: a.status, Duration: took, RequestID: requestID, Err: a.err})
 	c.record(ctx, slog.LevelDebug, "vidu: request",
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
-		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", traceIDOf(a.header, c.redact)))
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", requestID))
 }
 
 // A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload, saves
@@ -163,6 +169,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	switch {
 	case a.status > 299:
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
+		if rq.paid {
+			a.taskID = namedTask(a.body)
+		}
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
 			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
@@ -177,11 +186,11 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 }
 
 // readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.
-func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) error) {
+func (c *Client) readReply(rq *request, a *attempt, read func(*attempt) error) {
 	if a.err != nil && (!rq.paid || a.status/100 != 2) {
 		return
 	}
-	err := read(a.body)
+	err := read(a)
 	failure, isEnvelope := errors.AsType[*APIError](err)
 	switch {
 	case err == nil:
@@ -193,4 +202,26 @@ func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) erro
 	default:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, err))
 	}
+}
+
+// readOutcome returns the outcome of a call that is no create.
+func readOutcome(err error) Outcome {
+	if err != nil {
+		return OutcomeFailed
+	}
+	return OutcomeOK
+}
+
+// createOutcome returns the outcome of a create.
+func createOutcome(err error) Outcome {
+	_, answered := errors.AsType[*APIError](err)
+	switch {
+	case err == nil:
+		return OutcomeCreated
+	case errors.Is(err, ErrMaybeCreated):
+		return OutcomeUnknown
+	case answered:
+		return OutcomeRefused
+	}
+	return OutcomeNotSent
 }

@@ -38,6 +38,7 @@ type Client struct {
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
+	tracer        Tracer
 	budget        *backoff.Budget
 	pacer         *schedule.Pacer
 	waiters       *waiters
@@ -46,7 +47,7 @@ type Client struct {
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
-// or user name. apiKey is sent to that host and nowhere else; in what servers echo it is masked, unless it has fewer than
+// or user name, and does not end in the API path, which is added to it. apiKey is sent to that host and nowhere else; in what servers echo it is masked, unless it has fewer than
 // 8 characters. Plain http is for loopback hosts, unless [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key
 // shows with the first call.
 func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
@@ -61,6 +62,9 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	}
 	base, err := parseBaseURL(baseURL, cfg.insecureHTTP)
 	if err != nil {
+		return nil, fmt.Errorf("vidu: base URL: %w", err)
+	}
+	if err := cfg.checkBase(base); err != nil {
 		return nil, fmt.Errorf("vidu: base URL: %w", err)
 	}
 	if err := checkKey(apiKey); err != nil {
@@ -79,6 +83,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		maxAttempts:   cfg.maxAttempts,
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
+		tracer:        cfg.tracer,
 		budget:        new(backoff.Budget),
 		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
@@ -120,6 +125,28 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 		return nil, errors.New("refusing to send the API key over plain http; use https, or WithInsecureHTTP to allow it")
 	}
 	return u, nil
+}
+
+// checkBase catches the usual mistakes about what belongs in the base URL, which would otherwise show as a 404 or 401.
+func (cfg *config) checkBase(base *url.URL) error {
+	host := strings.ToLower(base.Hostname())
+	if isOfficialHost(host) && !cfg.official && !(cfg.pathSet && cfg.schemeSet) {
+		return fmt.Errorf("%s is the official API; add WithOfficialAPI", host)
+	}
+	path, apiPath := strings.Trim(base.Path, "/"), strings.Trim(cfg.apiPath, "/")
+	if apiPath == "" {
+		return nil
+	}
+	for _, endpoint := range []string{"", "/reference2video", "/text2video", "/img2video", "/start-end2video", "/tasks"} {
+		if path == apiPath+endpoint || strings.HasSuffix(path, "/"+apiPath+endpoint) {
+			return fmt.Errorf("ends in %q, which is added to it; leave that out, or set WithAPIPath(\"\")", apiPath+endpoint)
+		}
+	}
+	return nil
+}
+
+func isOfficialHost(host string) bool {
+	return host == strings.TrimPrefix(OfficialBaseURL, "https://") || host == strings.TrimPrefix(OfficialBaseURLChina, "https://")
 }
 
 // joinBase keeps the path that the base URL may have. The result has no slash at its end.

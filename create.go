@@ -34,12 +34,19 @@ type creation struct {
 	callback bool // one was asked for
 }
 
-func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
-	var task *Task
-	err := c.call(ctx, &request{
-		method: http.MethodPost, path: "/" + cr.endpoint, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
-	}, func(reply []byte) (err error) {
-		task, err = decodeCreated(reply)
+func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	ctx, trace := startTrace(ctx, c.tracer, cr.endpoint)
+	defer func() { trace.end(idOf(task), createOutcome(err), err) }()
+	err = c.call(ctx, &request{
+		trace:     trace,
+		operation: cr.endpoint, method: http.MethodPost, path: "/" + cr.endpoint, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
+	}, func(a *attempt) (err error) {
+		if task, err = decodeCreated(a.body); err == nil {
+			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		}
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
@@ -51,8 +58,17 @@ func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
 		return nil, err
 	}
 	maskTask(task, c.redact)
-	c.pacer.Remember(sightingOf(task), cr.callback, task.raw)
+	seen := sightingOf(task)
+	seen.Class.Endpoint = c.pacer.Endpoint(cr.endpoint)
+	c.pacer.Remember(seen, cr.callback, task.raw)
 	return task, nil
+}
+
+func idOf(task *Task) string {
+	if task == nil {
+		return ""
+	}
+	return task.ID
 }
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.

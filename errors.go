@@ -132,6 +132,7 @@ func (e *ValidationError) Error() string {
 // operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
+	TaskID     string    // the task that the response names although the rest of it cannot be used; "" when it names none
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none
 	TraceID    string    // of the answer; "" when it has none
@@ -143,6 +144,9 @@ type MaybeCreatedError struct {
 // words: those are often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
 	text := "vidu: a task may have been created and billed: " + e.cause()
+	if e.TaskID != "" {
+		text += " (task " + e.TaskID + ")"
+	}
 	if e.Payload != "" {
 		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
 	}

@@ -83,7 +83,7 @@ func (op operation) complete(a *attempt, failure *APIError) *APIError {
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Payload: payload, TaskID: a.taskID, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
 		Body: op.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {

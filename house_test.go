@@ -20,7 +20,8 @@ import (
 // layers are the files of the root package. A file uses only files of the layers before its own, so it can be read with
 // nothing but those in mind, and there is no circle.
 var layers = [][]string{
-	{"codes", "options", "waiters", "media"},
+	{"codes", "tracer", "waiters", "media"},
+	{"options"},
 	{"types", "client"},
 	{"errors", "request"},
 	{"envelope"},
@@ -30,7 +31,7 @@ var layers = [][]string{
 	{"tasks", "list", "upload", "validate"},
 	{"recovery", "wait"},
 	{"create", "waitall", "download", "callback"},
-	{"reference2video"},
+	{"reference2video", "text2video", "img2video", "startend2video", "createtask"},
 	{"doc"},
 }
 

@@ -30,8 +30,11 @@ type config struct {
 	maxAttempts  int
 	backoff      func(retry int) time.Duration
 	logger       *slog.Logger
+	tracer       Tracer
 	recovery     time.Duration
 	official     bool
+	pathSet      bool // by hand
+	schemeSet    bool // by hand
 }
 
 // WithHTTPClient sends everything through client: its transport, its timeout, its cookie jar. client is copied, never
@@ -58,7 +61,7 @@ func WithAPIPath(path string) Option {
 		if strings.ContainsAny(path, "?#%\\") || strings.Contains(path, "..") || !isPrintableASCII(path) {
 			return fmt.Errorf("WithAPIPath: %q is not a plain path", scrub.OneLine(path, 80))
 		}
-		c.apiPath = path
+		c.apiPath, c.pathSet = path, true
 		return nil
 	}
 }
@@ -70,7 +73,7 @@ func WithAuthScheme(scheme string) Option {
 		if !isToken(scheme) {
 			return errors.New("WithAuthScheme: the scheme is not one word") // and perhaps the key, which must not be quoted
 		}
-		c.authScheme = scheme
+		c.authScheme, c.schemeSet = scheme, true
 		return nil
 	}
 }
@@ -137,6 +140,15 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
+		return nil
+	}
+}
+
+// WithTracer has tracer see every call and every attempt. nil, the default, is none. Module
+// github.com/vidu-go/vidu/otel has one for OpenTelemetry.
+func WithTracer(tracer Tracer) Option {
+	return func(c *config) error {
+		c.tracer = tracer
 		return nil
 	}
 }

@@ -18,15 +18,18 @@ const (
 
 // request is one call of the API.
 type request struct {
+	operation string // its name in traces
 	method    string
 	path      string // below the API path, its elements checked
 	query     string // encoded
 	fromRoot  bool   // path is below the base URL, not below the API path
 	presigned *presignedLink
 	body      *oneshot.Body // nil: none
-	paid      bool          // costs money: sent again only when provably nothing was created
-	payload   string        // of a paid request
-	limit     int64         // bytes of a 2xx reply
+	taskID    string        // the task that a call is about
+	trace     *callTrace
+	paid      bool   // costs money: sent again only when provably nothing was created
+	payload   string // of a paid request
+	limit     int64  // bytes of a 2xx reply
 }
 
 // presignedLink is where a request goes that leaves the API: to a storage host, which gets the link and no key.
@@ -40,6 +43,7 @@ type attempt struct {
 	status     int // 0: no response
 	header     http.Header
 	body       []byte // of the response, as far as it was read
+	taskID     string // that an error response names
 	truncated  bool   // the response is an error and could not be read to its end
 	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over

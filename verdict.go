@@ -169,15 +169,8 @@ func hidesReason(a *attempt) bool {
 	return a.truncated && !a.incomplete && !e.word().isRefusal() && !e.word().isOutOfMoney()
 }
 
-// namesTask reports whether an error response contains a task id. A mere "id" may be the request's, unless the state of a
-// task that was accepted stands beside it.
-func namesTask(a *attempt) bool {
-	d := readTask(a.body)
-	return d.taskID || (d.task.ID != "" && slices.Contains(activeStates, d.task.State))
-}
-
-// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
-var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
+// namesTask reports whether an error response contains a task id.
+func namesTask(a *attempt) bool { return a.taskID != "" }
 
 // quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is: gateways
 // give a code of their own and put their upstream's words into the message. A documented reason to refuse in the response
