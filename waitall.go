@@ -15,10 +15,8 @@ import (
 	"github.com/vidu-go/vidu/internal/schedule"
 )
 
-const defaultPollRate = 20.0 // queries per second
-
 // WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
-// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
+// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are in flight at once.
 func WithMaxPollRate(perSecond float64) WaitOption {
 	return func(w *waitConfig) {
 		if perSecond > 0 {
@@ -32,12 +30,12 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 // failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
 // that wrap ctx.Err().
 //
-// There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
-// one that could not be followed to its end it has the ID and what was seen last of State and Progress.
+// There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil:
+// one that could not be followed to its end has the ID and the last seen State and Progress.
 //
-// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API up to 100 are
-// asked for in one request, some of them a second early. No polls are sent while the loop body runs. A waiting task costs
-// about 120 bytes, and whatever goroutines there are end with the loop.
+// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API one request
+// asks for up to 100 tasks, some of them a second early. No polls are sent while the loop body runs. A waiting task
+// costs about 120 bytes, and all goroutines end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -53,8 +51,8 @@ func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) 
 	}
 }
 
-// multiWait is one WaitAll. It belongs to the caller's goroutine, but for what mu guards; queries and callbacks, in other
-// goroutines, read only the ids of its items.
+// multiWait is one WaitAll. It belongs to the caller's goroutine, but for what mu guards; queries and callbacks, in
+// other goroutines, read only the ids of its items.
 type multiWait struct {
 	client  *Client
 	config  *waitConfig
