@@ -28,6 +28,9 @@ const (
 	Model15      Model = "vidu1.5"      // 4 s (default) or 8 s; 360p, 720p, 1080p; gone from the newest pages
 )
 
+// AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.
+const AutoDuration = -1
+
 // Resolution is the height class of the video. The set is open.
 type Resolution string
 
@@ -78,7 +81,7 @@ const (
 // spelling of the reply.
 type State string
 
-// States of a task, in their order. Any of them but the last may be skipped.
+// States of a task. success, failed and canceled are terminal; earlier states may be skipped.
 const (
 	StateCreated    State = "created"
 	StateQueueing   State = "queueing"
@@ -115,8 +118,8 @@ func parseState(text string) State {
 	}
 }
 
-// Task is a generation as the server tells it. Create, query, list and callback each fill a part of the fields; what a
-// reply does not say is zero. Fields that this package does not know are in [Task.RawJSON].
+// Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields; what
+// a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
 type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it

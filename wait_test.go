@@ -119,7 +119,7 @@ func TestWait_ContextEnds(t *testing.T) {
 		"deadline":       {timedOut, replyScript(processingReply), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
 		"cancelled":      {cancelled, replyScript(processingReply), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
 		"unknown state":  {timedOut, replyScript(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
-		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page, not an answer of the API", ""},
+		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page instead of an API response", ""},
 		"429 for ever":   {cancelled, outage(time.Hour, saying(429, `{"reason":"TooManyRequests","message":"slowly"}`)), context.Canceled, "HTTP 429 TooManyRequests: slowly", ""},
 		"hanging request": {timedOut, func(r *http.Request, n int) (*http.Response, error) {
 			if n == 0 {

@@ -221,7 +221,7 @@ func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for _, o := range collect(ctx, f.client(t), numbered(20)) {
-			require.EqualError(t, o.err, "vidu: waiting for task "+o.task.ID+", which is not seen yet: context deadline exceeded, last: HTTP 502: a web page, not an answer of the API")
+			require.EqualError(t, o.err, "vidu: waiting for task "+o.task.ID+", which is not seen yet: context deadline exceeded, last: HTTP 502: a web page instead of an API response")
 		}
 	})
 }

@@ -1,0 +1,260 @@
+package vidu_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
+)
+
+func TestCallback_SameDeliveryTwice(t *testing.T) {
+	t.Parallel()
+	rc := receive(t, callbackSecret)
+	r := callback("1", callbackBody)
+	for range 2 {
+		r.Body = io.NopCloser(strings.NewReader(callbackBody))
+		assert.Equal(t, http.StatusOK, rc.deliver(t, r))
+	}
+	r.Body = io.NopCloser(strings.NewReader(`{"id":"8"}`))
+	assert.Equal(t, http.StatusOK, rc.deliver(t, r))
+	assert.Equal(t, []string{"7"}, rc.queried, "the nonce was used up")
+	assert.Len(t, rc.reported, 1)
+}
+
+func TestCallback_ConcurrentDeliveries(t *testing.T) {
+	t.Parallel()
+	for name, nonce := range map[string]func(i int) string{
+		"one nonce":             func(int) string { return "1" },
+		"one task, many nonces": strconv.Itoa,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rc := receive(t, callbackSecret)
+			server := httptest.NewServer(rc)
+			defer server.Close()
+			var running sync.WaitGroup
+			for i := range 200 {
+				running.Go(func() { assert.Equal(t, http.StatusOK, post(t, server, nonce(i))) })
+			}
+			running.Wait()
+			assert.Len(t, rc.reported, 1)
+		})
+	}
+}
+
+// A function that uses up its time and then succeeds has succeeded, also for a store that looks at its context.
+func TestCallback_CommitsAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &strictStore{sharedStore: newSharedStore()}
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(store))
+		rc.fail = func(int) error {
+			testkit.Pass(61 * time.Second)
+			return nil
+		}
+		for _, nonce := range []string{"1", "1", "2"} {
+			assert.Equal(t, http.StatusOK, rc.deliver(t, callback(nonce, callbackBody)))
+		}
+		assert.Len(t, rc.reported, 1)
+	})
+}
+
+// strictStore does nothing once the context is over, as clients of databases do.
+type strictStore struct{ *sharedStore }
+
+func (s *strictStore) Commit(ctx context.Context, key string, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.sharedStore.Commit(ctx, key, ttl)
+}
+
+// A sender that gives up and comes again waits for its first delivery, and has its turn when that one fails.
+func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, callbackSecret)
+		rc.fail = func(n int) error {
+			<-time.After(10 * time.Second)
+			return map[bool]error{true: errors.New("queue full")}[n == 1]
+		}
+		statuses := make([]int, 3)
+		var running sync.WaitGroup
+		for i := range statuses {
+			running.Go(func() { statuses[i] = rc.deliver(t, callback("1", callbackBody)) })
+		}
+		started := time.Now()
+		running.Wait()
+		slices.Sort(statuses)
+		assert.Equal(t, []int{200, 200, 500}, statuses)
+		assert.Equal(t, 20*time.Second, time.Since(started))
+		assert.Len(t, rc.reported, 2)
+	})
+}
+
+// Who waits for another delivery gives up after a minute, and not when the sender hangs up.
+func TestCallback_DuplicateGivesUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, callbackSecret)
+		rc.fail = func(int) error {
+			<-time.After(time.Hour)
+			return nil
+		}
+		started := time.Now()
+		var first sync.WaitGroup
+		first.Go(func() { assert.Equal(t, http.StatusOK, rc.deliver(t, callback("1", callbackBody))) })
+		synctest.Wait()
+		assert.Equal(t, http.StatusServiceUnavailable, rc.deliver(t, callback("1", callbackBody).WithContext(canceledContext(t))))
+		assert.Equal(t, time.Minute, time.Since(started))
+		first.Wait()
+		assert.Len(t, rc.reported, 1)
+	})
+}
+
+// sharedStore is a NonceStore that several processes share.
+type sharedStore struct {
+	mu    sync.Mutex
+	keys  map[string]string
+	ttls  map[string]time.Duration
+	fails map[string]error // by method
+}
+
+func newSharedStore() *sharedStore {
+	return &sharedStore{keys: map[string]string{}, ttls: map[string]time.Duration{}, fails: map[string]error{}}
+}
+
+func (s *sharedStore) Claim(_ context.Context, key string, lease time.Duration) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.fails["claim"] != nil:
+		return false, s.fails["claim"]
+	case s.keys[key] == "claimed":
+		return false, errors.New("being handled elsewhere")
+	case s.keys[key] == "done":
+		return true, nil
+	}
+	s.keys[key], s.ttls[key] = "claimed", lease
+	return false, nil
+}
+
+func (s *sharedStore) Commit(_ context.Context, key string, ttl time.Duration) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[key], s.ttls[key] = "done", ttl
+	return s.fails["commit"]
+}
+
+func (s *sharedStore) Release(_ context.Context, key string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, key)
+	delete(s.ttls, key)
+	return s.fails["release"]
+}
+
+func TestCallback_NonceStoreIsShared(t *testing.T) {
+	t.Parallel()
+	shared := newSharedStore()
+	one, other := receive(t, callbackSecret, vidu.WithNonceStore(shared)), receive(t, callbackSecret, vidu.WithNonceStore(shared))
+	one.fail = func(n int) error {
+		for key, ttl := range shared.ttls {
+			assert.Equal(t, "claimed", shared.keys[key])
+			assert.Equal(t, time.Minute, ttl)
+		}
+		assert.Equal(t, http.StatusServiceUnavailable, other.deliver(t, callback("1", callbackBody)), "the same nonce")
+		assert.Equal(t, http.StatusServiceUnavailable, other.deliver(t, callback("2", callbackBody)), "the same task")
+		return map[bool]error{true: errors.New("queue full")}[n == 1]
+	}
+	assert.Equal(t, http.StatusInternalServerError, one.deliver(t, callback("1", callbackBody)))
+	assert.Empty(t, shared.keys, "released")
+	assert.Equal(t, http.StatusOK, one.deliver(t, callback("1", callbackBody)))
+	assert.Equal(t, http.StatusOK, other.deliver(t, callback("1", callbackBody)))
+	assert.Equal(t, http.StatusOK, other.deliver(t, callback("3", callbackBody)))
+	assert.Empty(t, other.reported)
+	assert.Len(t, other.queried, 3, "twice in vain, and once more for nonce 3")
+
+	nonce := sha256.Sum256([]byte("1"))
+	assert.Equal(t, 11*time.Minute, shared.ttls["vidu:nonce:"+hex.EncodeToString(nonce[:16])])
+	assert.Equal(t, 24*time.Hour, shared.ttls["vidu:task:7"])
+	assert.Len(t, shared.keys, 3)
+}
+
+func TestCallback_NonceStoreFails(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status, reported int
+	}{
+		"claim":   {http.StatusServiceUnavailable, 0},
+		"commit":  {http.StatusOK, 1}, // it was done, so it is not to be done again
+		"release": {http.StatusInternalServerError, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			broken := newSharedStore()
+			broken.fails[name] = errors.New("redis is down, and our key is " + testkit.Key)
+			rc := receive(t, callbackSecret, vidu.WithNonceStore(broken))
+			if name == "release" {
+				rc.fail = func(int) error { return errors.New("queue full") }
+			}
+			assert.Equal(t, tt.status, rc.deliver(t, callback("1", callbackBody)))
+			assert.Len(t, rc.reported, tt.reported)
+			assert.Contains(t, rc.log.String(), "redis is down")
+			assert.NotContains(t, rc.log.String(), testkit.Key)
+		})
+	}
+}
+
+// A nonce is forgotten when its Date would be stale anyway.
+func TestCallback_NonceExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, callbackSecret)
+		rc.answer = func(string) (int, string) { return http.StatusOK, processingReply }
+		for _, pause := range []time.Duration{0, 11*time.Minute - 1, 1} {
+			<-time.After(pause)
+			rc.deliver(t, callback("1", callbackBody))
+		}
+		assert.Len(t, rc.queried, 2)
+	})
+}
+
+func TestCallback_TaskIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]vidu.CallbackOption{"verified": nil, "unverified": {vidu.WithUnverifiedCallbacks()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rc := receive(t, callbackSecret, opts...)
+				for i := range 5 {
+					assert.Equal(t, http.StatusOK, rc.deliver(t, callback(strconv.Itoa(i), callbackBody)))
+				}
+				assert.Len(t, rc.reported, 1)
+				assert.Equal(t, http.StatusOK, rc.deliver(t, callback("of another task", `{"id":"8"}`)))
+				assert.Len(t, rc.reported, 2)
+				<-time.After(24*time.Hour - time.Nanosecond)
+				rc.deliver(t, callback("5", callbackBody))
+				assert.Len(t, rc.reported, 2)
+				<-time.After(time.Nanosecond)
+				rc.deliver(t, callback("6", callbackBody))
+				assert.Len(t, rc.reported, 3, "for ever would not be bounded")
+			})
+		})
+	}
+}
