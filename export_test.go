@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"net/http"
+	"os"
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/schedule"
@@ -63,3 +64,13 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
+
+// WithLink replaces os.Link.
+func WithLink(link func(from, to string) error) DownloadOption {
+	return func(d *downloadConfig) { d.hardLink = link }
+}
+
+// WithSync replaces the Sync of files and directories.
+func WithSync(sync func(*os.File) error) DownloadOption {
+	return func(d *downloadConfig) { d.sync = sync }
+}
