@@ -491,8 +491,8 @@ func TestDownloadFile_IsSynced(t *testing.T) {
 	}
 }
 
-// TestDownloadFile_ThousandCuts cuts at random offsets, in servers of every kind. Whatever happens, the file is one of the
-// server's, whole, or absent, and an older one at its place stays as it was.
+// TestDownloadFile_ThousandCuts cuts at random offsets, in servers of every kind. Whatever happens, the file is one of
+// the server's, whole, or absent, and an older one at its place stays as it was.
 func TestDownloadFile_ThousandCuts(t *testing.T) {
 	t.Parallel()
 	const players = 8

@@ -417,8 +417,8 @@ func downloadsFrom(t *testing.T, client *vidu.Client, serve func(conn net.Conn))
 	return transport
 }
 
-// TestDownload_ManyDoNotWaitForEachOther: one more than the connections that reads may have, and no byte before all have
-// asked.
+// TestDownload_ManyDoNotWaitForEachOther: one more than the connections that reads may have, and no byte before all
+// have asked.
 func TestDownload_ManyDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
