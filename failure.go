@@ -122,8 +122,6 @@ func traceIDOf(header http.Header, mask func(string) string) string {
 	return ""
 }
 
-func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }
-
 // unsupported turns the refusals of a server that lacks an endpoint into [ErrNotSupported] and leaves others alone.
 func unsupported(err error) error {
 	failure, ok := errors.AsType[*APIError](err)

@@ -17,7 +17,6 @@ const (
 	maxListReply = 64 << 20
 	maxListRaw   = 64 << 10 // of one listed task; a longer text is inline media
 	maxListed    = 1000     // tasks of one page; the server's own limit is 100
-	maxRemains   = 100
 	maxPages     = 50
 	maxPageSize  = 100
 )

@@ -10,9 +10,6 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.
-const AutoDuration = -1
-
 // Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images
 // or Subjects are required; every other zero field means the documented default.
 //

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million characters.
@@ -104,3 +105,5 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 	}).WithContext(ctx)
 }
+
+func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }

@@ -129,6 +129,8 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	return credits, nil
 }
 
+const maxRemains = 100 // balances in one reply
+
 func remainsOf(v lenientjson.Value) lenientjson.Value {
 	if list := v.Member("remains"); list != nil {
 		return list

@@ -28,6 +28,9 @@ const (
 	Model15      Model = "vidu1.5"      // 4 s (default) or 8 s; 360p, 720p, 1080p; gone from the newest pages
 )
 
+// AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.
+const AutoDuration = -1
+
 // Resolution is the height class of the video. The set is open.
 type Resolution string
 

@@ -62,6 +62,18 @@ func WithProgress(fn func(*Task)) WaitOption {
 	}
 }
 
+// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
+// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
+func WithMaxPollRate(perSecond float64) WaitOption {
+	return func(w *waitConfig) {
+		if perSecond > 0 {
+			w.rate = perSecond
+		}
+	}
+}
+
+const defaultPollRate = 20.0 // queries per second
+
 // Watch follows a task: it asks at once, yields the task whenever its state or progress has changed, and ends after a
 // terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it. It does not ask at once
 // for a task that this client has just created and of whose kind it has learned that they take longer: then the reply

@@ -15,18 +15,6 @@ import (
 	"github.com/vidu-go/vidu/internal/schedule"
 )
 
-const defaultPollRate = 20.0 // queries per second
-
-// WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
-// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
-func WithMaxPollRate(perSecond float64) WaitOption {
-	return func(w *waitConfig) {
-		if perSecond > 0 {
-			w.rate = perSecond
-		}
-	}
-}
-
 // WaitAll waits for any number of tasks and yields each as it is seen to have ended: with a nil error after success, a
 // [*TaskError] after failure, and another error that names the id when the task can no longer be waited for. The
 // failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
