@@ -40,7 +40,7 @@ func crowd(n int) []string {
 
 // crowded says of every task in a list that it is being processed. Requests for one task hang.
 func crowded(r *http.Request) (*http.Response, error) {
-	if !isList(r) {
+	if !isListQuery(r) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}

@@ -63,3 +63,20 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
+
+// Wake is what a verified callback does.
+func (c *Client) Wake(id string) { c.waiters.wake(id, true) }
+
+// WakeUnverified is what an unverified callback does.
+func (c *Client) WakeUnverified(id string) { c.waiters.wake(id, false) }
+
+// Waiting counts the waits that a callback can wake.
+func (c *Client) Waiting() int {
+	c.waiters.mu.Lock()
+	defer c.waiters.mu.Unlock()
+	n := len(c.waiters.multi)
+	for _, wakes := range c.waiters.byID {
+		n += max(len(wakes), 1)
+	}
+	return n
+}
