@@ -532,11 +532,11 @@ func (f *fakeAPI) newTask(t *testing.T, client *vidu.Client, work time.Duration,
 	return task.ID
 }
 
-// teach has the client learn of n tasks how long they take.
-func (f *fakeAPI) teach(t *testing.T, client *vidu.Client, n int, work time.Duration) {
+// teach has the client learn that tasks take 30 s.
+func (f *fakeAPI) teach(t *testing.T, client *vidu.Client) {
 	t.Helper()
-	for range n {
-		id := f.newTask(t, client, work, false)
+	for range 8 {
+		id := f.newTask(t, client, 30*time.Second, false)
 		_, err := client.Wait(boundedContext(t), id, vidu.WithPollInterval(time.Second))
 		require.NoError(t, err)
 	}

@@ -312,7 +312,8 @@ func compressed(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// A gateway may report its own failure in the words of a failed task. That is not the end of the task, which was paid for.
+// A gateway may report its own failure in the words of a failed task. That is not the end of the task, which was paid
+// for.
 func TestWait_FailureOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -452,7 +453,8 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	assert.Nil(t, task)
 }
 
-// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as off-peak.
+// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as
+// off-peak.
 func TestWait_PausesInAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]string{"new": processingReply, "off-peak": `{"state":"queueing","off_peak":true}`} {
@@ -589,7 +591,7 @@ func TestWatch_FirstAnswerIsACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAPI(0, nil)
 		client := f.client(t)
-		f.teach(t, client, 8, 30*time.Second)
+		f.teach(t, client)
 		f.instead = func(*http.Request) (int, string) { return http.StatusOK, `{"id":"42","state":"created","credits":4}` }
 		created, err := client.Reference2Video(t.Context(), smallRequest())
 		require.NoError(t, err)
@@ -614,7 +616,7 @@ func TestWatch_FirstAnswerHasTheID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAPI(0, nil)
 		client := f.client(t, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Minute))
-		f.teach(t, client, 8, 30*time.Second)
+		f.teach(t, client)
 		f.instead = func(r *http.Request) (int, string) {
 			switch {
 			case r.Method == http.MethodPost:
@@ -645,7 +647,7 @@ func TestWatch_LongRepliesAreNotKept(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFakeAPI(0, nil)
 			client := f.client(t)
-			f.teach(t, client, 8, 30*time.Second)
+			f.teach(t, client)
 			f.instead = func(*http.Request) (int, string) {
 				return http.StatusOK, `{"id":"42","state":"created","payload":"` + strings.Repeat("x", size) + `"}`
 			}
@@ -668,7 +670,7 @@ func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAPI(0, nil)
 		client := f.client(t)
-		f.teach(t, client, 8, 30*time.Second)
+		f.teach(t, client)
 		id := f.newTask(t, client, 30*time.Second, false)
 		_, err := client.GetTask(t.Context(), id)
 		require.NoError(t, err)
@@ -690,7 +692,7 @@ func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakeAPI(0, nil)
 				client := f.client(t)
-				f.teach(t, client, 8, 30*time.Second)
+				f.teach(t, client)
 				id := f.newTask(t, client, 30*time.Second, false)
 				began := time.Since(f.started)
 				require.NoError(t, wait(boundedContext(t), client, id, vidu.WithPollInterval(10*time.Minute)))
@@ -766,7 +768,7 @@ func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeAPI(0, nil)
 		client := f.client(t)
-		f.teach(t, client, 8, 30*time.Second)
+		f.teach(t, client)
 		f.ends["older"] = time.Since(f.started) + 30*time.Second
 		id := f.newTask(t, client, 30*time.Second, false)
 		created := time.Since(f.started)

@@ -36,7 +36,7 @@ func TestWake_AsksAtOnce(t *testing.T) {
 	}
 }
 
-// A callback that comes while its task is being asked for is not lost: the answer may be older. Many are as good as one.
+// A callback that comes while its task is being asked for is not lost: the answer may be older. Many count as one.
 func TestWake_WhileBeingAskedFor(t *testing.T) {
 	t.Parallel()
 	for name, wait := range waitCalls {

@@ -234,7 +234,8 @@ func TestRun_ProgressOfAnotherObject(t *testing.T) {
 	assert.Len(t, store.Seen(), 1+9)
 }
 
-// TestRun_ObjectChangesForEver: a server whose ETags never repeat is given up, though every second try brings something.
+// TestRun_ObjectChangesForEver: a server whose ETags never repeat is given up, though every second try brings
+// something.
 func TestRun_ObjectChangesForEver(t *testing.T) {
 	t.Parallel()
 	requests := 0
@@ -318,7 +319,8 @@ func TestRun_EchoedSecretIsMasked(t *testing.T) {
 	}
 }
 
-// TestRun_CanceledMidway: errors.Is finds the end of the context, whatever its cause is and whatever the transport says.
+// TestRun_CanceledMidway: errors.Is finds the end of the context, whatever its cause is and whatever the transport
+// says.
 func TestRun_CanceledMidway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
