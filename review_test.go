@@ -24,8 +24,8 @@ func TestLoggerThatPanics(t *testing.T) {
 	assert.Equal(t, "1", task.ID)
 }
 
-// TestWaitSurvives429WithAnyCode covers gateways whose code for "too fast" is a word of their own.
-func TestWaitSurvives429WithAnyCode(t *testing.T) {
+// Some gateways answer 429 with a code of their own.
+func TestWait_SurvivesAny429(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		polls := 0
