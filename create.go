@@ -27,7 +27,7 @@ import (
 
 // creation is a create that is ready to be sent.
 type creation struct {
-	endpoint string // below the API path
+	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
 	prompt   string
@@ -38,11 +38,11 @@ func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
-	ctx, trace := startTrace(ctx, c.tracer, cr.endpoint)
+	ctx, trace := startTrace(ctx, c.tracer, cr.path[1:])
 	defer func() { trace.end(idOf(task), createOutcome(err), err) }()
 	err = c.call(ctx, &request{
-		trace:     trace,
-		operation: cr.endpoint, method: http.MethodPost, path: "/" + cr.endpoint, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
+		trace:  trace,
+		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(a *attempt) (err error) {
 		if task, err = decodeCreated(a.body); err == nil {
 			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
@@ -59,7 +59,7 @@ func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error
 	}
 	maskTask(task, c.redact)
 	seen := sightingOf(task)
-	seen.Class.Endpoint = c.pacer.Endpoint(cr.endpoint)
+	seen.Class.Endpoint = c.pacer.Endpoint(cr.path)
 	c.pacer.Remember(seen, cr.callback, task.raw)
 	return task, nil
 }

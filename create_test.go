@@ -58,6 +58,8 @@ func mediumFor(t *testing.T, name string) []byte {
 		return testkit.PNG(t, 128, 128)
 	case "Videos":
 		return []byte("\x00\x00\x00\x10ftypisom\x00\x00\x00\x00")
+	case "Sounds":
+		return []byte("ID3\x04\x00\x00\x00\x00\x00\x00")
 	}
 	require.Fail(t, "this test does not know what goes into "+name)
 	return nil
@@ -67,7 +69,8 @@ func mediumFor(t *testing.T, name string) []byte {
 func TestCreate_EveryFieldIsOnTheWire(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]any{
-		"reference2video": &vidu.Reference2VideoRequest{},
+		"reference2video": &vidu.Reference2VideoRequest{}, "text2video": &vidu.Text2VideoRequest{},
+		"img2video": &vidu.Img2VideoRequest{}, "startend2video": &vidu.StartEnd2VideoRequest{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,10 +187,10 @@ func TestRequest_Unmarshal(t *testing.T) {
 			}},
 		},
 		"unknown fields": {
-			text: `{"model":"m","priority":9007199254740993,"sounds":[{"volume":0.10}],"style":null}`,
+			text: `{"model":"m","priority":9007199254740993,"effects":[{"volume":0.10}],"style":null}`,
 			want: vidu.Reference2VideoRequest{Model: "m", Extra: map[string]any{
 				"priority": json.Number("9007199254740993"),
-				"sounds":   []any{map[string]any{"volume": json.Number("0.10")}},
+				"effects":  []any{map[string]any{"volume": json.Number("0.10")}},
 				"style":    nil,
 			}},
 		},
@@ -240,7 +243,7 @@ func TestRequest_RoundTrip(t *testing.T) {
 			"videos":["https://example.com/walk.mp4"],"prompt":"p","duration":0,"seed":7,"resolution":"540p","aspect_ratio":"1:1",
 			"movement_amplitude":"small","off_peak":true,"audio":true,"audio_type":"all","bgm":false,"watermark":false,"wm_position":1,
 			"wm_url":"https://example.com/mark.png","meta_data":"{}","payload":"x","callback_url":"https://example.com/done",
-			"priority":9007199254740993,"sounds":[{"volume":0.10}],"style":null}`,
+			"priority":9007199254740993,"effects":[{"volume":0.10}],"style":null}`,
 		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f"}],
 			"auto_subjects":false,"prompt":"@a","duration":8,"seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false}`,
 		"unknown model": `{"model":"viduq9","images":["ssupload:?id=1"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false}`,
@@ -336,14 +339,14 @@ func TestReference2Video_Wire(t *testing.T) {
 				OffPeak: true, Audio: new(false), AudioType: vidu.AudioSpeechOnly, BGM: new(true), Watermark: new(true),
 				WatermarkPosition: 4, WatermarkURL: "https://example.com/mark.png", MetaData: `{"Label":"1"}`,
 				Payload: "job-1", CallbackURL: "https://example.com/done?x=1",
-				Extra: map[string]any{"enhance": true, "sounds": []int{1, 2}},
+				Extra: map[string]any{"enhance": true, "effects": []int{1, 2}},
 			},
 			want: `{"model":"viduq2-pro","prompt":"a & b <c>","seed":-7,"duration":10,
 				"images":["https://example.com/hero.png","ssupload:?id=1"],"videos":["https://example.com/walk.mp4?a=1&b=%253A;c"],
 				"resolution":"1080p","aspect_ratio":"9:16","movement_amplitude":"large",
 				"off_peak":true,"audio":false,"audio_type":"speech_only","bgm":true,"watermark":true,
 				"wm_position":4,"wm_url":"https://example.com/mark.png","meta_data":"{\"Label\":\"1\"}",
-				"payload":"job-1","callback_url":"https://example.com/done?x=1","enhance":true,"sounds":[1,2]}`,
+				"payload":"job-1","callback_url":"https://example.com/done?x=1","enhance":true,"effects":[1,2]}`,
 		},
 		"every field of subject mode": {
 			req: vidu.Reference2VideoRequest{

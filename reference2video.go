@@ -123,7 +123,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 		return nil, err
 	}
 	return c.create(ctx, creation{
-		endpoint: "reference2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
+		path: "/reference2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
 		callback: req.CallbackURL != "",
 	})
 }

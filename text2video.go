@@ -80,7 +80,7 @@ func (c *Client) Text2Video(ctx context.Context, req *Text2VideoRequest) (*Task,
 		return nil, err
 	}
 	return c.create(ctx, creation{
-		endpoint: "text2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
+		path: "/text2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
 		callback: req.CallbackURL != "",
 	})
 }
