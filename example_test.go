@@ -574,6 +574,34 @@ func ExampleWithLogger() {
 	// level=DEBUG msg="vidu: request" method=GET status=200 attempt=2
 }
 
+// A wrapper sees every call of the API, beneath it creates keep their own transport.
+func ExampleWithTransportWrapper() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey,
+		vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper { return &timing{next} }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Reference2Video(context.Background(), astronaut())
+	fmt.Println(err)
+	// Output:
+	// POST /vidu/v2/reference2video: 200 in less than a minute: true
+	// <nil>
+}
+
+// timing is a RoundTripper that measures another.
+type timing struct{ next http.RoundTripper }
+
+func (t *timing) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := t.next.RoundTrip(r)
+	if err == nil {
+		fmt.Printf("%s %s: %d in less than a minute: %t\n", r.Method, r.URL.Path, resp.StatusCode, time.Since(began) < time.Minute)
+	}
+	return resp, err
+}
+
 func ExampleWithMaxAttempts() {
 	server := vidutest.NewServer()
 	defer server.Close()
