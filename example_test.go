@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -578,28 +579,33 @@ func ExampleWithLogger() {
 func ExampleWithTransportWrapper() {
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
 	defer server.Close()
+	measured := &timing{}
 	client, err := vidu.NewClient(server.URL, vidutest.APIKey,
-		vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper { return &timing{next} }))
+		vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper {
+			measured.next = next
+			return measured
+		}))
 	if err != nil {
 		log.Fatal(err)
 	}
 	_, err = client.Reference2Video(context.Background(), astronaut())
-	fmt.Println(err)
-	// Output:
-	// POST /vidu/v2/reference2video: 200 in less than a minute: true
-	// <nil>
+	fmt.Println(measured.requests.Load(), measured.took.Load() > 0, err)
+	// Output: 1 true <nil>
 }
 
 // timing is a RoundTripper that measures another.
-type timing struct{ next http.RoundTripper }
+type timing struct {
+	next           http.RoundTripper
+	requests, took atomic.Int64
+}
 
 func (t *timing) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := time.Now()
-	resp, err := t.next.RoundTrip(r)
-	if err == nil {
-		fmt.Printf("%s %s: %d in less than a minute: %t\n", r.Method, r.URL.Path, resp.StatusCode, time.Since(began) < time.Minute)
-	}
-	return resp, err
+	defer func() {
+		t.requests.Add(1)
+		t.took.Add(int64(time.Since(began)))
+	}()
+	return t.next.RoundTrip(r)
 }
 
 func ExampleWithMaxAttempts() {

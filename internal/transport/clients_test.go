@@ -217,7 +217,7 @@ func TestNew_Wraps(t *testing.T) {
 	}
 	loses := func(next http.RoundTripper) http.RoundTripper {
 		return testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
-			return next.RoundTrip(r.WithContext(context.Background()))
+			return next.RoundTrip(r.WithContext(t.Context()))
 		})
 	}
 	base := &named{"transport", &called, nil}

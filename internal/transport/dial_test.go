@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,42 @@ func TestCreates_DialAsTheCaller(t *testing.T) {
 	})
 	_, err := post(t, c.Creates, "https://gateway.example.com")
 	require.ErrorIs(t, err, io.ErrClosedPipe)
+}
+
+// closing notes that it was closed.
+type closing struct {
+	net.Conn
+
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *closing) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// A connection whose server is not trusted does not stay open.
+func TestCreates_RefusedHandshakeIsClosed(t *testing.T) {
+	t.Parallel()
+	server := serveTLS(t)
+	server.Config.ErrorLog = testkit.QuietLog()
+	opened := &closing{closed: make(chan struct{})}
+	c, _ := overTLS(t, func(t *http.Transport) {
+		t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			var err error
+			opened.Conn, err = new(net.Dialer).DialContext(ctx, network, address)
+			return opened, err
+		}
+	})
+	_, err := post(t, c.Creates, server.URL)
+	refusal := new(tls.CertificateVerificationError)
+	require.ErrorAs(t, err, &refusal)
+	select {
+	case <-opened.closed:
+	case <-time.After(5 * time.Second):
+		require.Fail(t, "it is open")
+	}
 }
 
 // The handshake ends by the caller's limit; without one, by the context.

@@ -234,6 +234,18 @@ func TestWatch_DumpedRequests(t *testing.T) {
 	}
 }
 
+// Transports that call the hooks by themselves may have no connection to show.
+func TestWatch_NoConnectionToShow(t *testing.T) {
+	t.Parallel()
+	ctx, guard := transport.Watch(t.Context(), 1, nil)
+	defer guard.Release()
+	connect(ctx)
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
+	assert.NoError(t, ctx.Err())
+	connect(ctx)
+	assert.True(t, transport.Stopped(ctx), "what is not known to lead nowhere counts")
+}
+
 // A Guard leaves nothing behind once it is released.
 func TestGuard_Release(t *testing.T) {
 	t.Parallel()
