@@ -9,16 +9,16 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Img2VideoRequest asks for a video that begins with an image. Model and Images are required; every other zero field means
-// the documented default, which is sent for a known model, so that the price does not depend on a server's defaults.
-// Source: platform.vidu.com/docs/image-to-video.
+// Img2VideoRequest asks for a video that begins with an image. Model and Images are required; every other zero field
+// means the documented default, which is sent for a known model, so that the price does not depend on a server's
+// defaults. Source: platform.vidu.com/docs/image-to-video.
 type Img2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq4-preview, viduq3-turbo, viduq3-pro,
 	// viduq3-pro-fast, viduq2-pro-fast, viduq2-pro, viduq2-turbo, viduq1, viduq1-classic, vidu2.0.
 	Model Model `json:"model"`
 
-	// Images is exactly one image, with which the video begins. Formats png, jpeg, webp; at least 128×128 pixels; sides between
-	// 1:4 and 4:1, of viduq4-preview between 1:5 and 5:1; at most 50 MB.
+	// Images is exactly one image, with which the video begins. Formats png, jpeg, webp; at least 128×128 pixels; sides
+	// between 1:4 and 4:1, of viduq4-preview between 1:5 and 5:1; at most 50 MB.
 	Images []Media `json:"images,omitempty"`
 
 	// Prompt says what happens: at most 5000 characters. "" is not sent and lets the model decide.
@@ -81,8 +81,8 @@ type Img2VideoRequest struct {
 
 // Img2Video creates a task from an image and returns it as the server accepted it; [Client.Wait] waits for the video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) Img2Video(ctx context.Context, req *Img2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)

@@ -9,16 +9,16 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// StartEnd2VideoRequest asks for a video between two images, its first frame and its last. Model and Images are required;
-// every other zero field means the documented default, which is sent for a known model, so that the price does not depend
-// on a server's defaults. Source: platform.vidu.com/docs/start-end-to-video.
+// StartEnd2VideoRequest asks for a video between two images, its first frame and its last. Model and Images are
+// required; every other zero field means the documented default, which is sent for a known model, so that the price
+// does not depend on a server's defaults. Source: platform.vidu.com/docs/start-end-to-video.
 type StartEnd2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq3-turbo, viduq3-pro, viduq2-pro-fast,
 	// viduq2-pro, viduq2-turbo, viduq1, viduq1-classic, vidu2.0.
 	Model Model `json:"model"`
 
-	// Images are exactly two: the first frame of the video and the last. Formats png, jpeg, webp; at least 128×128 pixels; sides
-	// between 1:4 and 4:1; at most 50 MB each. The server wants the ratios of the two to be alike, within 0.8–1.25.
+	// Images are exactly two: the first frame of the video and the last. Formats png, jpeg, webp; at least 128×128 pixels;
+	// sides between 1:4 and 4:1; at most 50 MB each. The server wants the ratios of the two to be alike, within 0.8–1.25.
 	Images []Media `json:"images,omitempty"`
 
 	// Prompt says what happens: at most 5000 characters. "" is not sent and lets the model decide.
@@ -73,10 +73,11 @@ type StartEnd2VideoRequest struct {
 	Extra map[string]any `json:"-"`
 }
 
-// StartEnd2Video creates a task from two images and returns it as the server accepted it; [Client.Wait] waits for the video.
+// StartEnd2Video creates a task from two images and returns it as the server accepted it; [Client.Wait] waits for the
+// video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) StartEnd2Video(ctx context.Context, req *StartEnd2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)

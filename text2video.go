@@ -9,9 +9,9 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Text2VideoRequest asks for a video of what a text describes. Model and Prompt are required; every other zero field means
-// the documented default, which is sent for a known model, so that the price does not depend on a server's defaults.
-// Source: platform.vidu.com/docs/text-to-video.
+// Text2VideoRequest asks for a video of what a text describes. Model and Prompt are required; every other zero field
+// means the documented default, which is sent for a known model, so that the price does not depend on a server's
+// defaults. Source: platform.vidu.com/docs/text-to-video.
 type Text2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq3-turbo, viduq3-pro, viduq2, viduq1.
 	Model Model `json:"model"`
@@ -22,7 +22,8 @@ type Text2VideoRequest struct {
 	// Style is "" for general. Used by viduq1 only.
 	Style Style `json:"style,omitempty"`
 
-	// Duration is in seconds: 1–16 (default 5) of the q3 models, 1–10 (5) of viduq2, 5 of viduq1. 0 is the model's default.
+	// Duration is in seconds: 1–16 (default 5) of the q3 models, 1–10 (5) of viduq2, 5 of viduq1. 0 is the model's
+	// default.
 	Duration int `json:"duration,omitempty"`
 
 	// Seed makes a generation repeatable. 0 is random; [Task.Seed] has the number that was used.
@@ -71,8 +72,8 @@ type Text2VideoRequest struct {
 
 // Text2Video creates a task from a text and returns it as the server accepted it; [Client.Wait] waits for the video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) Text2Video(ctx context.Context, req *Text2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)
