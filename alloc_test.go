@@ -419,7 +419,7 @@ func crowd(n int) []string {
 
 // crowded answers a list with every task as processing. Requests for one task hang.
 func crowded(r *http.Request) (*http.Response, error) {
-	if !isList(r) {
+	if !isListQuery(r) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}

@@ -91,7 +91,7 @@ func assertNoZero(t *testing.T, request reflect.Value) {
 	t.Helper()
 	for i := range request.NumField() {
 		assert.False(t, request.Field(i).IsZero(), "%s is lost on the way back", request.Type().Field(i).Name)
-		if list, ok := request.Field(i).Interface().([]vidu.Subject); ok && len(list) > 0 {
+		if list, ok := reflect.TypeAssert[[]vidu.Subject](request.Field(i)); ok && len(list) > 0 {
 			assertNoZero(t, reflect.ValueOf(list[0]))
 		}
 	}
