@@ -186,8 +186,8 @@ const module = "github.com/vidu-go/vidu"
 // mayImport are the engines that others may use. testkit serves tests, and nothing else may use it.
 var mayImport = []string{"backoff", "scrub", "testkit", "wholefile"}
 
-// TestHouse_EnginesStandAlone lists what each package below internal/ needs, its tests included. The folders of tests that
-// speak to the public API are the exception.
+// TestHouse_EnginesStandAlone lists what each package below internal/ needs, its tests included. The folders of tests
+// that speak to the public API are the exception.
 func TestHouse_EnginesStandAlone(t *testing.T) {
 	t.Parallel()
 	entries, err := os.ReadDir("internal")

@@ -465,8 +465,8 @@ func TestRefusal_CannotBeRead(t *testing.T) {
 		"400, a very long text":          {400, strings.Repeat("x", 70<<10), "", false, false},
 		"400, reason beyond 64 KiB":      {400, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
 		"429, reason beyond 64 KiB":      {429, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
-		"400, torn, length not told":     {400, `{"code":400,"message":"operation in pro`, "", false, true},
-		"429, torn, length not told":     {429, "\uFEFF [{", "", false, true},
+		"400, torn, length unknown":      {400, `{"code":400,"message":"operation in pro`, "", false, true},
+		"429, torn, length unknown":      {429, "\uFEFF [{", "", false, true},
 		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
 		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {

@@ -159,7 +159,7 @@ func (r *rig) pipes(serve func(conn net.Conn)) {
 	})
 }
 
-// trust accepts the certificates that pool knows.
+// trust accepts the certificates in pool.
 func (r *rig) trust(pool *x509.CertPool) {
 	for _, transport := range []*http.Transport{r.creates, r.reads} {
 		if transport.TLSClientConfig == nil {
