@@ -87,6 +87,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"wrong types":             {400, `{"reason":{},"code":[],"message":{},"metadata":"x","error":true}`, want{vidu.ErrBadRequest, "", "", "", `"error":true}`}},
 		"success false, 200":      {200, `{"success":false,"message":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
 		"success false, no error": {200, `{"success":false,"error":null,"message":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
+		"error, 200":              {200, `{"error":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
 		"number, 200":             {200, `{"code":401,"message":"m","data":null}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
 		"reason, 200":             {200, `{"reason":"AuditFailed"}`, want{vidu.ErrAuditFailed, "", "", "", `HTTP 200 AuditFailed: {"reason":"AuditFailed"}`}},
 		"slug, 200":               {200, `{"code":"quota","message":"m"}`, want{"quota", "m", "", "", "HTTP 200 quota: m"}},
