@@ -57,7 +57,7 @@ func TestCallback_ConcurrentDeliveries(t *testing.T) {
 	}
 }
 
-// A function that uses up its time and then succeeds has succeeded, also for a store that looks at its context.
+// A function that succeeds after its deadline has succeeded, also for a store that checks its context.
 func TestCallback_CommitsAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
 	})
 }
 
-// Who waits for another delivery gives up after a minute, and not when the sender hangs up.
+// A delivery that waits for another gives up after a minute, and not when the sender hangs up.
 func TestCallback_DuplicateGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,20 +9,20 @@ import (
 // BenchmarkSchedule_1000Gaps measures what the schedule itself adds to a thousand polls, of a class that is known well.
 func BenchmarkSchedule_1000Gaps(b *testing.B) {
 	p := steady()
-	var at schedule.PollState
+	var s schedule.PollState
 	for range 300 {
 		p.create(job{ID: "1"}, false)
-		at, _ = p.Begin("1")
-		p.answerWoken(&at, job{Phase: schedule.Succeeded})
+		s, _ = p.Begin("1")
+		p.answerWoken(&s, job{Phase: schedule.Succeeded})
 	}
 	p.create(job{ID: "1"}, false)
-	at, _ = p.Begin("1")
+	s, _ = p.Begin("1")
 	task := job{Phase: schedule.Processing}
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 1000 {
-			p.answer(&at, task)
-			_ = p.Gap(&at)
+			p.answer(&s, task)
+			_ = p.Gap(&s)
 		}
 	}
 }
