@@ -419,7 +419,7 @@ func crowd(n int) []string {
 
 // crowded answers a list with every task as processing. Requests for one task hang.
 func crowded(r *http.Request) (*http.Response, error) {
-	if !isList(r) {
+	if !isListQuery(r) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
@@ -589,4 +589,19 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// An unknown field costs no memory beyond its text.
+func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest // measures what the process allocates
+	body := []byte(`{"id":"1","state":"success","x":[` + strings.Repeat("[],", 4<<20/3) + `[]]}`)
+	task := &vidu.Task{}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.NoError(t, task.UnmarshalJSON(body))
+	runtime.ReadMemStats(&after)
+
+	assert.Equal(t, vidu.StateSuccess, task.State)
+	ratio := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body))
+	t.Logf("allocated %.3f × the reply", ratio)
+	assert.LessOrEqual(t, ratio, 1.1)
 }

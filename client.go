@@ -23,8 +23,8 @@ import (
 // version is the version of this module, for the User-Agent header.
 const version = "0.1.0"
 
-// Client calls the API. Make one with [NewClient], use it for everything and from any number of goroutines; it does
-// not change. Its key shows under no % verb.
+// Client calls the API. Make one with [NewClient] and use it for everything, from any number of goroutines: it is
+// immutable. The API key is never printed by any fmt verb.
 type Client struct {
 	root          url.URL         // base URL
 	base          url.URL         // base URL and API path
@@ -115,9 +115,9 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(text, "#"):
 		return nil, errors.New("must not have a query or fragment")
 	case u.Port() != "" && !isPort(u.Port()):
-		return nil, errors.New("has an impossible port")
+		return nil, errors.New("has an invalid port")
 	case u.Scheme == "http" && !insecureHTTP && !isLoopback(u.Hostname()):
-		return nil, errors.New("plain http would send the key readable; use https or WithInsecureHTTP")
+		return nil, errors.New("refusing to send the API key over plain http; use https, or WithInsecureHTTP to allow it")
 	}
 	return u, nil
 }
@@ -133,7 +133,8 @@ func joinBase(base *url.URL, apiPath string) url.URL {
 	return *joined
 }
 
-// allowsHTTP tells where plain http may go: anywhere with WithInsecureHTTP, else from loopback to loopback, as in tests.
+// allowsHTTP reports whether plain http may go to u: anywhere with WithInsecureHTTP, otherwise from loopback to loopback,
+// as in tests.
 func (c *Client) allowsHTTP(u *url.URL) bool {
 	return u.Scheme == "http" && (c.insecureHTTP || (c.base.Scheme == "http" && isLoopback(u.Hostname())))
 }
@@ -148,7 +149,7 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }
 
-// checkKey finds the usual accidents. Its errors do not quote the key.
+// checkKey catches the usual accidents. Its errors do not quote the key.
 func checkKey(key string) error {
 	switch {
 	case key == "":
@@ -163,7 +164,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// ready turns what would be a panic later into an error now.
+// ready reports a nil context or an uninitialized Client.
 func (c *Client) ready(ctx context.Context) error {
 	if c == nil || c.authorization == nil {
 		return errors.New("vidu: the client was not made by NewClient")

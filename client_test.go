@@ -293,29 +293,6 @@ func TestWithHTTPClient_IsNotModified(t *testing.T) {
 	assert.Nil(t, callers.Jar)
 }
 
-func TestNewClient_Transports(t *testing.T) {
-	t.Parallel()
-	for name, opt := range map[string]vidu.Option{"none given": nil, "a client without a transport": vidu.WithHTTPClient(&http.Client{Timeout: time.Second})} {
-		creates, reads, downloads := newClient(t, "https://gateway.example.com", opt).Transports()
-		create, ok := creates.Transport.(*http.Transport)
-		require.True(t, ok, name)
-		assert.True(t, create.DisableKeepAlives, "an idle connection may die as the create is written to it")
-		assert.True(t, create.Protocols.HTTP1() && !create.Protocols.HTTP2())
-		assert.Equal(t, []string{"http/1.1"}, create.TLSClientConfig.NextProtos, "else the handshake agrees on HTTP/2")
-		assert.NotNil(t, create.TLSNextProto)
-		read, ok := reads.Transport.(*http.Transport)
-		require.True(t, ok)
-		assert.Equal(t, 64, read.MaxIdleConnsPerHost)
-		assert.Equal(t, 64, read.MaxConnsPerHost)
-		assert.Nil(t, downloads.Jar)
-		assert.Zero(t, downloads.Timeout, "a long download is no failure")
-		standard, ok := http.DefaultTransport.(*http.Transport)
-		require.True(t, ok)
-		assert.NotSame(t, standard, read)
-		assert.NotSame(t, read, create)
-	}
-}
-
 func TestNewClientFromEnv(t *testing.T) {
 	t.Setenv("VIDU_BASE_URL", "")
 	t.Setenv("VIDU_API_KEY", "")

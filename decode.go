@@ -262,7 +262,7 @@ func readEcho(v lenientjson.Value, to *[]string) bool {
 	return len(v) <= maxEcho && v.ReadTexts(to)
 }
 
-// readWatermarkPosition reads the number that was sent or the name that the seed's gateway makes of it.
+// readWatermarkPosition reads the number that was sent or the name that some gateways make of it.
 func readWatermarkPosition(v lenientjson.Value, to *int) bool {
 	names := []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
 	if i := slices.Index(names, v.Str()); i >= 0 {
@@ -329,7 +329,7 @@ func checkReply(reply []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads any form in which the API tells a task, and what [json.Marshal] made of one. As in any struct,
+// UnmarshalJSON reads a task in any form that the API or its gateways use, and what [json.Marshal] made of one. As in any struct,
 // null changes nothing, and what is missing is zero.
 func (t *Task) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {

@@ -25,7 +25,7 @@
 //
 // A task takes about a minute, or up to 48 hours with OffPeak. [Client.Wait] returns it when it has ended;
 // [Client.Watch] is the loop beneath, for callers who want every change, and [Client.WaitAll] yields any number of
-// tasks as they end. All last as long as their context and ride out what may pass: lost connections, 429, 5xx. Ending a
+// tasks as they end. All last as long as their context and ride out transient failures: lost connections, 429, 5xx. Ending a
 // wait does not end the task, which can be waited for again by its id, from another process, too.
 //
 // A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
@@ -38,7 +38,7 @@
 // A create is paid for and the API has no idempotency, so what matters about a failure is whether a task exists:
 //
 //   - [*ValidationError]: nothing was sent; it lists every problem.
-//   - [*APIError]: the server said no. From [Client.Reference2Video], and not inside a MaybeCreatedError, it means that no
+//   - [*APIError]: the server answered with an error. From [Client.Reference2Video], and not inside a MaybeCreatedError, it means that no
 //     task was created.
 //   - [*MaybeCreatedError]: the request may have arrived. A task may exist and be billed. Do not send it again.
 //   - [*TaskError]: the task was accepted and then failed or was cancelled, which is not charged.
@@ -47,7 +47,7 @@
 // One question to an error of Reference2Video is enough:
 //
 //	if errors.Is(err, vidu.ErrMaybeCreated) {
-//		// look for the task by its Payload, or tell a person
+//		// look for the task by its Payload, or alert an operator
 //	}
 //
 // So give every request a Payload of its own ([NewMarker]) and store it before the call. On the official API
@@ -57,15 +57,15 @@
 //
 // # Retries
 //
-// Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably
-// created nothing: the last byte of its body never left this process, or the server said no more than 429 or 425. Where nobody can
-// know, after a lost answer, a timeout or a 5xx to a complete request, the error is a [*MaybeCreatedError]. Redirects are never followed. [WithMaxAttempts] and
-// [WithBackoff] change how often and when.
+// Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably created
+// nothing: the last byte of its body never left this process, or the server answered 429 or 425. After a lost answer, a
+// timeout or a 5xx to a complete request the outcome is unknown and the error is a [*MaybeCreatedError]. Redirects are
+// never followed. [WithMaxAttempts] and [WithBackoff] change how often and when.
 //
 // # Callbacks
 //
 // [Client.CallbackHandler] is a [net/http.Handler] for a request's CallbackURL. The vendor signs callbacks with the API
-// key but does not sign their body, so the handler believes the id and nothing else: it asks the API for the task, wakes
+// key but does not sign their body, so the handler uses only the task id from the body: it asks the API for the task, wakes
 // the waits of this process and hands your function what the API said, once. Behind a gateway the key is not yours and
 // nothing can be verified: [WithUnverifiedCallbacks]. A callback may be lost; keep waiting as well.
 //
@@ -73,8 +73,8 @@
 //
 // Without [WithHTTPClient] there are transports of our own: HTTP/1.1 and a fresh connection for every create, up to 64
 // connections with HTTP/2 for everything else, the proxy of the environment (HTTPS_PROXY, NO_PROXY), and a limit of time
-// on every step. With it the transport is yours, and so are its limits: a client without a Timeout has none but the
-// context.
+// on every step. With WithHTTPClient the built-in timeouts do not apply; without Client.Timeout only the context limits a
+// call.
 //
 // # Testing
 //

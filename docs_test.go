@@ -3,6 +3,8 @@ package vidu_test
 import (
 	"errors"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -61,4 +63,47 @@ func TestDocsListTheWholePolicy(t *testing.T) {
 		table.WriteString("| " + rule.Name + " | " + words[rule.Verdict] + " |\n")
 	}
 	assert.Contains(t, string(page), table.String())
+}
+
+// TestFaultsNameTests makes sure that every row of docs/faults.md names tests, and that all of them exist.
+func TestFaultsNameTests(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/faults.md")
+	require.NoError(t, err)
+	known := map[string]map[string]bool{} // folder → names
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.Trim(line, "| \n"), " | ")
+		if len(cells) != 3 || cells[2] == "test" {
+			continue
+		}
+		rows++
+		for _, name := range strings.Split(cells[2], ", ") {
+			dir, test, found := strings.Cut(name, " ")
+			if !found {
+				dir, test = ".", name
+			}
+			if known[dir] == nil {
+				known[dir] = testsIn(t, dir)
+			}
+			assert.True(t, known[dir][test], "%s has no test %q", dir, test)
+		}
+	}
+	assert.Greater(t, rows, 100)
+}
+
+// testsIn lists the tests and fuzz targets of a folder, whatever they are built for.
+func testsIn(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	require.NoError(t, err)
+	names := map[string]bool{}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(text), -1) {
+			names[found[1]] = true
+		}
+	}
+	return names
 }

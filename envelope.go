@@ -63,7 +63,8 @@ func (e *envelope) read(object lenientjson.Value) {
 	}
 }
 
-// saysError tells an error envelope with status 200 from a reply that lacks a task for another reason.
+// saysError reports whether the body of a 2xx is an error envelope, rather than a reply that lacks a task for another
+// reason.
 func (e *envelope) saysError() bool {
 	number, word := e.splitCode()
 	return e.failed || e.reason != "" || number >= 400 ||

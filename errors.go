@@ -16,14 +16,13 @@ import (
 // carries it is a [*MaybeCreatedError].
 var ErrMaybeCreated = errors.New("vidu: a task may have been created")
 
-// APIError is an answer of the server that says no: any status outside 2xx, or a 2xx that carries an error envelope.
-// Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
+// APIError is an error response from the server: any status outside 2xx, or a 2xx that carries an error envelope. Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
 // created.
 type APIError struct {
 	StatusCode int             // HTTP status of the answer
 	Code       ErrorCode       // the answer's "reason", else its "code", else what the status stands for; "" when unknown
-	Message    string          // the server's own words; "" when there were none
-	TraceID    string          // what the vendor's support asks for; "" when the answer has none
+	Message    string          // as the server put it; "" when it gave none
+	TraceID    string          // the request id that the vendor's support asks for; "" when the response has none
 	RetryAfter time.Duration   // the Retry-After header as sent, in any of its forms; 0 when absent or unreadable
 	Metadata   json.RawMessage // the envelope's "metadata"; nil when absent
 	Body       []byte          // the answer as received, at most 64 KiB, with the API key masked
@@ -40,7 +39,7 @@ func (e *APIError) Error() string {
 	return "vidu: " + e.headline() + said + e.traceNote()
 }
 
-// headline is the operation, the status and the code.
+// headline returns the operation, the status and the code.
 func (e *APIError) headline() string {
 	text := "HTTP " + strconv.Itoa(e.StatusCode)
 	if e.op != "" {
@@ -52,10 +51,10 @@ func (e *APIError) headline() string {
 	return text
 }
 
-// said is the message or, where the envelope is unknown, the beginning of the body.
+// said returns the message or, where the envelope is unknown, the beginning of the body.
 func (e *APIError) said() string {
 	if scrub.IsMarkup([]byte(e.Message)) || (e.Message == "" && scrub.IsMarkup(e.Body)) {
-		return "a web page, not an answer of the API"
+		return "a web page instead of an API response"
 	}
 	if e.Message != "" {
 		return scrub.OneLine(e.Message, 160)
@@ -128,9 +127,9 @@ func (e *ValidationError) Error() string {
 	return b.String()
 }
 
-// MaybeCreatedError is the outcome of a create that nobody can know from here: the server may have received the whole
-// request, and a task may exist and be billed. Do not send the request again; look for the task by its payload, or
-// alert a person.
+// MaybeCreatedError is returned when the outcome of a create is unknown: the server may have received the whole request,
+// and a task may exist and be billed. Do not send the request again; look for the task by its payload, or alert an
+// operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
@@ -140,8 +139,8 @@ type MaybeCreatedError struct {
 	Err        error     // the cause; an [*APIError] when the server answered with an error
 }
 
-// Error is one line: what may have happened, the cause and the payload to look for. It leaves out what the server said:
-// that is often "please retry later", the one thing not to do.
+// Error is one line: what may have happened, the cause and the payload to look for. It leaves out the server's own
+// words: those are often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
 	text := "vidu: a task may have been created and billed: " + e.cause()
 	if e.Payload != "" {
@@ -160,7 +159,7 @@ func (e *MaybeCreatedError) cause() string {
 	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
 }
 
-// invitesRetry finds advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to avoid this error".
+// invitesRetry reports whether text is advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to avoid this error".
 func invitesRetry(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "retry") || strings.Contains(text, "try again")

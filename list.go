@@ -104,12 +104,12 @@ func decodePage(reply []byte) (*TaskPage, error) {
 	}
 	tasks := list.Member("tasks")
 	if !tasks.IsArray() && !tasks.IsNull() || tasks == nil && !isEmptyPage(list) {
-		return nil, fmt.Errorf("%w: it is no list of tasks", errBadReply)
+		return nil, fmt.Errorf("%w: it is not a task list", errBadReply)
 	}
 	page := &TaskPage{NextPageToken: list.Member("next_page_token").Str()}
 	for it := tasks.Items(); it.Next(); {
 		d := readTask(it.Value)
-		if d.task.ID == "" || d.twoIDs { // it must not hide the others
+		if d.task.ID == "" || d.twoIDs { // one bad task must not hide the others
 			continue
 		}
 		if len(page.Tasks) == maxListed {
@@ -123,7 +123,7 @@ func decodePage(reply []byte) (*TaskPage, error) {
 	return page, nil
 }
 
-// isEmptyPage tells a list of nothing, which some servers write without "tasks", from another object.
+// isEmptyPage reports whether an object without "tasks" is an empty list, as some servers write it.
 func isEmptyPage(list lenientjson.Value) bool {
 	for it := list.Items(); it.Next(); {
 		switch string(it.Key) {
@@ -161,7 +161,7 @@ func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[
 			case "":
 				return
 			case next.PageToken:
-				yield(nil, fmt.Errorf("vidu: list tasks: %w: it repeats its page token", errBadReply))
+				yield(nil, fmt.Errorf("vidu: list tasks: %w: its page token did not advance", errBadReply))
 				return
 			}
 			next.Page, next.PageToken = 0, page.NextPageToken

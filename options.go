@@ -17,7 +17,7 @@ const (
 	OfficialBaseURLChina = "https://api.vidu.cn"  // mainland China
 )
 
-// Option changes a default of [NewClient]. An option that makes no sense is an error of NewClient, which names it.
+// Option changes a default of [NewClient]. NewClient rejects invalid options and names them.
 type Option func(*config) error
 
 // config is what options set. The key is not in it.
@@ -131,9 +131,9 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 	}
 }
 
-// WithLogger writes one Debug record an attempt: method, path, status, duration, attempt and request id, never a body,
-// a key or a query string; one a try of a download, with the link but for its query; and one a callback: Debug when it was
-// taken, Warn with the reason when not, Error when the function panicked. nil, the default, writes nothing.
+// WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body, a
+// key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug when
+// it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger

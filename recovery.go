@@ -43,7 +43,7 @@ func WithRecovery(budget time.Duration) Option {
 //
 // The API lists tasks without their payload, so candidates are queried, the 50 that are nearest to since. Without a
 // match the error is [ErrNotFound]: the task was not seen, which is no proof that it was not created, since it may
-// appear later. When not every candidate could be looked at, the error is a different one. Several matches return the
+// appear later. If the search was incomplete the error does not match ErrNotFound. Several matches return the
 // oldest and a [*DuplicateTasksError]. On a server that lists no tasks the error is [ErrNotSupported].
 func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) (*Task, error) {
 	if payload == "" {

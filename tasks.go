@@ -114,9 +114,9 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	first := object.Items()
 	switch {
 	case list == nil && packages == nil && first.Next():
-		return nil, fmt.Errorf("%w: it tells of no credits", errBadReply)
+		return nil, fmt.Errorf("%w: it has no credits", errBadReply)
 	case !list.IsArray() && !list.IsNull():
-		return nil, fmt.Errorf("%w: its credits are no list", errBadReply)
+		return nil, fmt.Errorf("%w: its credits are not a list", errBadReply)
 	}
 	credits := &Credits{Packages: json.RawMessage(packages)}
 	for it := list.Items(); it.Next() && len(credits.Remains) < maxRemains; {

@@ -99,8 +99,8 @@ func TestListTasks_CannotBeRead(t *testing.T) {
 		"empty":          {"", "unexpected end of JSON input"},
 		"cut":            {`{"tasks":[{"id":"2"}`, "unexpected end of JSON input"},
 		"array":          {`[{"id":"2"}]`, "it is no JSON object"},
-		"another object": {`{"hello":"world"}`, "it is no list of tasks"},
-		"not a list":     {`{"tasks":"none"}`, "it is no list of tasks"},
+		"another object": {`{"hello":"world"}`, "it is not a task list"},
+		"not a list":     {`{"tasks":"none"}`, "it is not a task list"},
 		"an error":       {`{"success":false,"message":"busy"}`, "HTTP 200: busy"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -409,7 +409,7 @@ func TestAllTasks_PagesWithoutEnd(t *testing.T) {
 		gets  int64
 		says  string
 	}{
-		"the same token": {func(int64) string { return "a" }, 2, "repeats its page token"},
+		"the same token": {func(int64) string { return "a" }, 2, "page token did not advance"},
 		"new tokens":     {func(page int64) string { return strconv.FormatInt(page, 10) }, 50, "more than 50 pages"},
 	} {
 		t.Run(name, func(t *testing.T) {

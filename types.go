@@ -81,7 +81,7 @@ const (
 // spelling of the reply.
 type State string
 
-// States of a task, in their order. Any of them but the last may be skipped.
+// States of a task. success, failed and canceled are terminal; earlier states may be skipped.
 const (
 	StateCreated    State = "created"
 	StateQueueing   State = "queueing"
@@ -118,8 +118,8 @@ func parseState(text string) State {
 	}
 }
 
-// Task is a generation as the server tells it. Create, query, list and callback each fill a part of the fields; what a
-// reply does not say is zero. Fields that this package does not know are in [Task.RawJSON].
+// Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields; what
+// a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
 type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it

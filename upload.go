@@ -22,8 +22,8 @@ var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, m
 // is checked as in a request and streamed.
 //
 // The image itself goes to a link of the server's storage, which gets no key. The link is as good as a key for this one
-// image, and storage may quote it: of an answer that says no, an [*APIError] has the status, the trace id and RetryAfter,
-// not what it said. Uploads are free and part of the official API; elsewhere the error is [ErrNotSupported]. Source: the
+// image, and storage may quote it: for a failed upload an [*APIError] has the status, the trace id and RetryAfter, but
+// not the body. Uploads are free and part of the official API; elsewhere the error is [ErrNotSupported]. Source: the
 // upload page of platform.vidu.com.
 func (c *Client) UploadImage(ctx context.Context, image Media) (Media, error) {
 	if err := c.ready(ctx); err != nil {
@@ -79,7 +79,7 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 	return id, link, err
 }
 
-// putImage stores the image and returns the mark that the storage gives it.
+// putImage stores the image and returns the ETag that the storage gives it.
 func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
 	b := &oneshot.Body{}
 	b.AddSource(&in.Source)
@@ -95,7 +95,7 @@ func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag 
 	return etag, nil
 }
 
-// finishUpload tells the server that the image is there.
+// finishUpload reports to the server that the image is stored.
 func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, error) {
 	text, err := json.Marshal(map[string]string{"etag": etag})
 	if err != nil {

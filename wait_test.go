@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,14 +32,14 @@ func TestWatch_YieldsEachChangeOnce(t *testing.T) {
 			`{"state":"processing","progress":0}`, `{"state":"processing","progress":40}`, `{"state":"processing","progress":"40%"}`,
 			`{"state":"processing","progress":20}`, succeededReply, `{"state":"never asked for"}`,
 		))
-		var told []string
-		progress := vidu.WithProgress(func(task *vidu.Task) { told = append(told, fmt.Sprint(task.State, " ", task.Progress)) })
+		var reported []string
+		progress := vidu.WithProgress(func(task *vidu.Task) { reported = append(reported, fmt.Sprint(task.State, " ", task.Progress)) })
 		var got []string
-		for task, err := range client.Watch(t.Context(), "1", progress) {
+		for task, err := range client.Watch(boundedContext(t), "1", progress) {
 			require.NoError(t, err)
 			assert.Equal(t, "1", task.ID)
 			got = append(got, fmt.Sprint(task.State, " ", task.Progress))
-			assert.Equal(t, got, told, "progress comes first")
+			assert.Equal(t, got, reported, "progress comes first")
 		}
 		assert.Equal(t, []string{"created 0", "queueing 0", "cooking 0", "processing 0", "processing 40", "processing 20", "success 0"}, got)
 		assert.Len(t, p.at, 10)
@@ -48,7 +50,7 @@ func TestWatch_BreakEndsIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, p := scriptedClient(t, replyScript(processingReply))
-		watch := client.Watch(t.Context(), "1")
+		watch := client.Watch(boundedContext(t), "1")
 		for range 2 { // a sequence can be gone through again
 			for task, err := range watch {
 				require.NoError(t, err)
@@ -64,7 +66,7 @@ func TestWatch_YieldsAFailedTaskWithoutError(t *testing.T) {
 	t.Parallel()
 	client := clientWithReply(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
 	count := 0
-	for task, err := range client.Watch(t.Context(), "1") {
+	for task, err := range client.Watch(boundedContext(t), "1") {
 		require.NoError(t, err)
 		assert.Equal(t, vidu.ErrAuditFailed, task.ErrCode)
 		count++
@@ -85,7 +87,7 @@ func TestWait_TaskError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(t.Context(), "1")
+			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(boundedContext(t), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
 			testkit.AssertHarmless(t, err)
@@ -117,7 +119,7 @@ func TestWait_ContextEnds(t *testing.T) {
 		"deadline":       {timedOut, replyScript(processingReply), context.DeadlineExceeded, "waiting for task 1, which is still processing: context deadline exceeded", "processing"},
 		"cancelled":      {cancelled, replyScript(processingReply), context.Canceled, "waiting for task 1, which is still processing: context canceled", "processing"},
 		"unknown state":  {timedOut, replyScript(`{"state":"Scheduling"}`), context.DeadlineExceeded, "waiting for task 1, which is still Scheduling: context deadline exceeded", "Scheduling"},
-		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page, not an answer of the API", ""},
+		"never answered": {timedOut, outage(time.Hour, saying(502, "<html>")), context.DeadlineExceeded, "not seen yet: context deadline exceeded, last: GET /vidu/v2/tasks/1/creations: HTTP 502: a web page instead of an API response", ""},
 		"429 for ever":   {cancelled, outage(time.Hour, saying(429, `{"reason":"TooManyRequests","message":"slowly"}`)), context.Canceled, "HTTP 429 TooManyRequests: slowly", ""},
 		"hanging request": {timedOut, func(r *http.Request, n int) (*http.Response, error) {
 			if n == 0 {
@@ -190,7 +192,7 @@ func seenFirst(then replyFunc) replyFunc {
 	}
 }
 
-// saying is a fault that is an answer; breaking is one that is none.
+// saying answers with an error response; breaking fails without a response.
 func saying(status int, body string) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }
 }
@@ -237,7 +239,7 @@ func TestWait_RidesOut(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, _ := scriptedClient(t, answer)
-				task, err := client.Wait(t.Context(), "1")
+				task, err := client.Wait(boundedContext(t), "1")
 				require.NoError(t, err)
 				video, ok := task.Video()
 				assert.True(t, ok)
@@ -247,7 +249,7 @@ func TestWait_RidesOut(t *testing.T) {
 	}
 }
 
-// breakingOff is N23: the connection closes in the middle of the answer.
+// breakingOff closes the connection in the middle of the answer.
 func breakingOff(r *http.Request) (*http.Response, error) {
 	resp, err := testkit.Reply(r, http.StatusOK, "")
 	resp.Body, resp.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(processingReply[:20]), testkit.FailingReader{Err: io.ErrUnexpectedEOF})), 100
@@ -288,7 +290,7 @@ func TestWait_EndsWithAnError(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, tt.answer)
-				task, err := client.Wait(t.Context(), "1")
+				task, err := client.Wait(boundedContext(t), "1")
 				require.ErrorContains(t, err, tt.says)
 				testkit.AssertHarmless(t, err)
 				assert.Len(t, p.at, tt.polls)
@@ -310,8 +312,8 @@ func compressed(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// H20: a new task may be unknown for a while, but not for ever.
-// An answer that failed may say so with a task's word. It is none of the task's, which has been paid for.
+// A gateway may report its own failure in the words of a failed task. That is not the end of the task, which was paid
+// for.
 func TestWait_FailureOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -326,7 +328,7 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 				}
 				return testkit.Reply(r, 200, `{"code":"success","data":{"task_id":"1","status":"FAILURE","fail_reason":"no"}}`)
 			}))
-			task, err := client.Wait(t.Context(), "1")
+			task, err := client.Wait(boundedContext(t), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, "no", failure.Task.ErrMessage)
@@ -336,6 +338,7 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 	}
 }
 
+// A new task may be unknown for a while, but not for ever.
 func TestWait_NotFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -350,7 +353,7 @@ func TestWait_NotFound(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, tt.answer)
-				_, err := client.Wait(t.Context(), "1")
+				_, err := client.Wait(boundedContext(t), "1")
 				require.ErrorIs(t, err, vidu.ErrNotFound)
 				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
 				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
@@ -382,7 +385,7 @@ func TestWait_RetryAfter(t *testing.T) {
 					resp.Header.Set("Retry-After", tt.header)
 					return resp, err
 				})
-				_, err := client.Wait(t.Context(), "1", vidu.WithPollInterval(5*time.Second))
+				_, err := client.Wait(boundedContext(t), "1", vidu.WithPollInterval(5*time.Second))
 				require.NoError(t, err)
 				assert.Equal(t, []time.Duration{0, tt.want}, p.at)
 			})
@@ -410,7 +413,7 @@ func TestWait_Schedule(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, replyScript(processingReply, processingReply, processingReply, processingReply, succeededReply))
 				client.SetJitter(func() float64 { return 0.5 })
-				_, err := client.Wait(t.Context(), "1", tt.opts...)
+				_, err := client.Wait(boundedContext(t), "1", tt.opts...)
 				require.NoError(t, err)
 				want := make([]time.Duration, len(tt.want))
 				for i, ms := range tt.want {
@@ -427,7 +430,7 @@ func TestWait_DefaultScheduleStopsGrowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, p := scriptedClient(t, outage(48*time.Hour, saying(200, processingReply)))
 		client.SetJitter(func() float64 { return 0.5 })
-		_, err := client.Wait(t.Context(), "1")
+		_, err := client.Wait(boundedContext(t), "1")
 		require.NoError(t, err)
 		last := len(p.at) - 1
 		assert.Equal(t, 30*time.Second, p.at[last]-p.at[last-1])
@@ -440,7 +443,7 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := client.Wait(t.Context(), "1")
+			task, err := client.Wait(boundedContext(t), "1")
 			require.EqualError(t, err, "vidu: the client was not made by NewClient")
 			assert.Nil(t, task)
 		})
@@ -450,7 +453,8 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	assert.Nil(t, task)
 }
 
-// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as off-peak.
+// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as
+// off-peak.
 func TestWait_PausesInAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]string{"new": processingReply, "off-peak": `{"state":"queueing","off_peak":true}`} {
@@ -466,7 +470,7 @@ func TestWait_PausesInAnOutage(t *testing.T) {
 					}
 					return testkit.Reply(r, http.StatusOK, succeededReply)
 				})
-				_, err := client.Wait(t.Context(), "1")
+				_, err := client.Wait(boundedContext(t), "1")
 				require.NoError(t, err)
 				for i := 2; i <= 10; i++ {
 					assert.GreaterOrEqual(t, p.at[i]-p.at[i-1], 5*time.Second)
@@ -499,7 +503,7 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 			require.NoError(t, err)
 			asked := len(p.at)
 			var states []vidu.State
-			for task, err := range client.Watch(t.Context(), task.ID) {
+			for task, err := range client.Watch(boundedContext(t), task.ID) {
 				require.NoError(t, err)
 				if states = append(states, task.State); task.State == vidu.StateCreated {
 					assert.Equal(t, "p", task.Payload)
@@ -526,14 +530,14 @@ func TestWait_PanicsPass(t *testing.T) {
 			t.Parallel()
 			for name, wait := range waitCalls {
 				client := clientWithReply(t, http.StatusOK, processingReply)
-				assert.PanicsWithValue(t, "hook", func() { _ = wait(t.Context(), client, opt) }, name)
+				assert.PanicsWithValue(t, "hook", func() { _ = wait(boundedContext(t), client, "1", opt) }, name)
 				assert.Zero(t, client.Waiting())
 			}
 		})
 	}
 }
 
-// C03: a storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
+// A storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
 func TestWait_ThousandAreCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -565,63 +569,240 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 func TestPollDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := scriptedClient(t, replyScript(processingReply))
-		client.SetJitter(func() float64 { return 0.5 })
-		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
-		client.Teach(8, 30*time.Second)
-		assert.Greater(t, client.PollDelay(&kind, 6*time.Hour), 5*time.Minute, "off-peak")
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		client.SetJitter(noJitter)
+		f.sendCallbacks(t, client)
+		assert.Less(t, client.PollDelay(&vidu.Task{}, time.Minute), 30*time.Second)
+		assert.Greater(t, client.PollDelay(&vidu.Task{Model: vidu.ModelQ2, OffPeak: true}, 6*time.Hour), 5*time.Minute, "off-peak")
 		assert.GreaterOrEqual(t, client.PollDelay(&vidu.Task{}, -time.Hour), time.Second)
 
-		client.Remember(&vidu.Task{ID: "1", Model: vidu.ModelQ1}, true)
-		client.RelyOnCallbacks()
-		assert.Greater(t, client.PollDelay(&vidu.Task{ID: "1"}, time.Minute), 30*time.Second, "a callback is awaited")
+		id := f.newTask(t, client, time.Minute, true)
+		assert.Greater(t, client.PollDelay(&vidu.Task{ID: id}, time.Minute), 30*time.Second, "a callback is awaited")
 	})
 	assert.Equal(t, 30*time.Second, (*vidu.Client)(nil).PollDelay(&vidu.Task{}, 0))
 	assert.Equal(t, 30*time.Second, new(vidu.Client).PollDelay(&vidu.Task{}, 0))
+	assert.Equal(t, 30*time.Second, clientWithReply(t, http.StatusOK, "").PollDelay(nil, 0))
 }
 
-// The reply that stands for the first answer may be one that a look-up got, without an id, and nobody can change it.
+// The reply that stands for the first answer is a copy: it does not show what a caller did to the created task.
 func TestWatch_FirstAnswerIsACopy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := scriptedClient(t, replyScript(succeededReply))
-		client.Teach(8, 30*time.Second)
-		var task vidu.Task
-		require.NoError(t, task.UnmarshalJSON([]byte(`{"state":"created","credits":4}`)))
-		task.ID = "1"
-		client.Remember(&task, false)
-		task.Credits = 5
-		clear(task.RawJSON())
-		for first, err := range client.Watch(t.Context(), "1") {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		f.instead = func(*http.Request) (int, string) { return http.StatusOK, `{"id":"42","state":"created","credits":4}` }
+		created, err := client.Reference2Video(t.Context(), smallRequest())
+		require.NoError(t, err)
+		created.Credits = 5
+		clear(created.RawJSON())
+		for first, err := range client.Watch(boundedContext(t), "42") {
 			require.NoError(t, err)
-			assert.Equal(t, "1", first.ID)
+			assert.Equal(t, "42", first.ID)
 			assert.Equal(t, vidu.StateCreated, first.State)
 			assert.Equal(t, 4, first.Credits)
+			assert.JSONEq(t, `{"id":"42","state":"created","credits":4}`, string(first.RawJSON()))
 			break
 		}
-		assert.JSONEq(t, `{"state":"created","credits":4}`, string(task.RawJSON()))
+		assert.Empty(t, f.times())
 	})
 }
 
-// A long reply, such as one that echoes a payload of a million characters, is not kept.
+// The reply that stands for the first answer may be one to a query without an id in it, when the task was found by a
+// look-up after its create.
+func TestWatch_FirstAnswerHasTheID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Minute))
+		f.teach(t, client)
+		f.instead = func(r *http.Request) (int, string) {
+			switch {
+			case r.Method == http.MethodPost:
+				return http.StatusOK, "" // the answer is lost
+			case isListQuery(r):
+				return http.StatusOK, `{"tasks":[{"id":"42","state":"created"}]}`
+			}
+			return http.StatusOK, `{"state":"created","payload":"job-42"}`
+		}
+		task, err := client.Reference2Video(t.Context(), smallRequest())
+		require.NoError(t, err)
+		require.Equal(t, "42", task.ID)
+		f.asked = nil
+		for first, err := range client.Watch(boundedContext(t), "42") {
+			require.NoError(t, err)
+			assert.Equal(t, "42", first.ID)
+			assert.Equal(t, vidu.StateCreated, first.State)
+			break
+		}
+		assert.Empty(t, f.times())
+	})
+}
+
+// A long reply to a create, such as one that echoes a payload of a million characters, is not kept.
 func TestWatch_LongRepliesAreNotKept(t *testing.T) {
 	t.Parallel()
 	for size, kept := range map[int]bool{100: true, 5000: false} {
 		synctest.Test(t, func(t *testing.T) {
-			client, p := scriptedClient(t, replyScript(succeededReply))
-			client.Teach(8, 30*time.Second)
-			var task vidu.Task
-			require.NoError(t, task.UnmarshalJSON([]byte(`{"id":"1","state":"created","payload":"`+strings.Repeat("x", size)+`"}`)))
-			client.Remember(&task, false)
-			for first, err := range client.Watch(t.Context(), "1") {
+			f := newFakeAPI(0, nil)
+			client := f.client(t)
+			f.teach(t, client)
+			f.instead = func(*http.Request) (int, string) {
+				return http.StatusOK, `{"id":"42","state":"created","payload":"` + strings.Repeat("x", size) + `"}`
+			}
+			created, err := client.Reference2Video(t.Context(), smallRequest())
+			require.NoError(t, err)
+			for first, err := range client.Watch(boundedContext(t), "42") {
 				require.NoError(t, err)
-				if kept {
-					assert.Equal(t, task.Payload, first.Payload)
-					assert.Equal(t, task.RawJSON(), first.RawJSON())
-				}
+				assert.Equal(t, created.Payload, first.Payload)
+				assert.Equal(t, created.RawJSON(), first.RawJSON())
 				break
 			}
-			assert.Equal(t, kept, len(p.at) == 0)
+			assert.Equal(t, kept, len(f.times()) == 0)
 		})
 	}
+}
+
+// The reply to a create is out of date once any other request has returned the task.
+func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		id := f.newTask(t, client, 30*time.Second, false)
+		_, err := client.GetTask(t.Context(), id)
+		require.NoError(t, err)
+		for task, err := range client.Watch(boundedContext(t), id) {
+			require.NoError(t, err)
+			assert.Equal(t, vidu.StateProcessing, task.State)
+			break
+		}
+		assert.Len(t, f.times(), 2, "asked at once")
+	})
+}
+
+// A caller's own schedule is used from the first query on.
+func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeAPI(0, nil)
+				client := f.client(t)
+				f.teach(t, client)
+				id := f.newTask(t, client, 30*time.Second, false)
+				began := time.Since(f.started)
+				require.NoError(t, wait(boundedContext(t), client, id, vidu.WithPollInterval(10*time.Minute)))
+				assert.Equal(t, []time.Duration{began, began + f.latency + 10*time.Minute}, f.times())
+			})
+		})
+	}
+}
+
+// However many wait for a task, its duration is learned once.
+func TestWait_LearnsEachTaskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		client.SetJitter(noJitter)
+		id := f.newTask(t, client, 40*time.Second, false)
+		delays := []time.Duration{client.PollDelay(&vidu.Task{}, time.Minute)}
+		for range 4 {
+			_, err := client.Wait(boundedContext(t), id)
+			require.NoError(t, err)
+			delays = append(delays, client.PollDelay(&vidu.Task{}, time.Minute))
+		}
+		assert.Len(t, slices.Compact(delays), 2)
+	})
+}
+
+// The longest pause does not overflow into the past.
+func TestWait_HugeInterval(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, replyScript(processingReply))
+				testkit.Pass(time.Second) // so that the time from now on is longer than can be said
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				require.Error(t, wait(ctx, client, "1", vidu.WithPollInterval(math.MaxInt64)))
+				assert.Len(t, p.at, 1)
+			})
+		})
+	}
+}
+
+// waitCalls are the ways to wait for a task.
+var waitCalls = map[string]func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error{
+	"Wait": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		_, err := client.Wait(ctx, id, opts...)
+		return err
+	},
+	"Watch": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		for _, err := range client.Watch(ctx, id, opts...) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"WaitAll": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		for _, err := range client.WaitAll(ctx, []string{id}, opts...) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+}
+
+// A task that this client has just created is not asked for at once when it is known that such tasks take longer.
+func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		f.ends["older"] = time.Since(f.started) + 30*time.Second
+		id := f.newTask(t, client, 30*time.Second, false)
+		created := time.Since(f.started)
+		var reported []string
+		all := collect(boundedContext(t), client, []string{id, "older"}, vidu.WithProgress(func(task *vidu.Task) {
+			reported = append(reported, fmt.Sprint(task.ID, " ", task.State))
+		}))
+		assert.Len(t, all, 2)
+		assert.Equal(t, []string{id + " created", "older processing"}, reported[:2])
+		for _, q := range f.asked {
+			if q.ids[0] == id {
+				assert.GreaterOrEqual(t, q.at-created, 15*time.Second)
+			}
+		}
+	})
+}
+
+// What is learned is when an answer came, not when a busy caller made room for it.
+func TestWaitAll_LearnsWhenAnswered(t *testing.T) {
+	t.Parallel()
+	learned := func(t *testing.T, busy time.Duration) (delay time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeAPI(0, nil)
+			client := f.client(t)
+			client.SetJitter(noJitter)
+			ids := []string{f.newTask(t, client, 20*time.Second, false), f.newTask(t, client, 20*time.Second, false)}
+			for _, err := range client.WaitAll(boundedContext(t), ids, vidu.WithPollInterval(5*time.Second), vidu.WithMaxPollRate(1000)) {
+				require.NoError(t, err)
+				testkit.Pass(busy)
+			}
+			delay = client.PollDelay(&vidu.Task{}, 10*time.Second)
+		})
+		return delay
+	}
+	assert.Equal(t, learned(t, 0), learned(t, 20*time.Second))
 }

@@ -95,8 +95,8 @@ func (d *download) acceptRest(resp *http.Response) (end int64, err error) {
 	return last + 1, d.checkLimit()
 }
 
-// acceptEnd takes a 416: the server has nothing behind what is written. Either that is all, or the download starts over,
-// once.
+// acceptEnd takes a 416: the server has nothing behind what is written. Either that is all, or the download starts
+// over, once.
 func (d *download) acceptEnd(resp *http.Response) (end int64, err error) {
 	drain(resp)
 	size, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes */"), 10, 64)

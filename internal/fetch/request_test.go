@@ -44,6 +44,7 @@ func TestRun_SendsTheLinkByteForByte(t *testing.T) {
 	var used *fetch.Policy
 	_, err := download(t.Context(), t, server.URL+link, io.Discard, func(p *fetch.Policy, _ *fetch.Job) { used = p })
 	require.NoError(t, err)
+	require.Len(t, heads, 2)
 	for _, fields := range []string{
 		"Accept-Encoding: identity\r\nUser-Agent: test\r\n",
 		"Accept-Encoding: identity\r\nIf-Range: \"one\"\r\nRange: bytes=1000-\r\nUser-Agent: test\r\n",

@@ -103,6 +103,28 @@ func TestRun_LinkStatesItsExpiry(t *testing.T) {
 	}
 }
 
+// TestRun_LinkExpiresThisSecond: such a link would be over when it arrives.
+func TestRun_LinkExpiresThisSecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now().UTC()
+		signed := "X-Amz-Date=" + now.Add(-time.Hour).Format("20060102T150405Z")
+		for query, renewed := range map[string]bool{
+			fmt.Sprintf("Expires=%d", now.Unix()): true, fmt.Sprintf("Expires=%d", now.Unix()+1): false,
+			signed + "&X-Amz-Expires=3600": true, signed + "&X-Amz-Expires=3601": false,
+		} {
+			var seen string
+			serve := transport(func(r *http.Request) (*http.Response, error) {
+				seen = r.URL.Path
+				return inMemory(r, testkit.RawFile(testkit.PlainFile), false)
+			})
+			_, err := download(t.Context(), t, "https://h/v?"+query, io.Discard, serve, renewTo("https://h/fresh"))
+			require.NoError(t, err)
+			assert.Equal(t, map[bool]string{true: "/fresh", false: "/v"}[renewed], seen, query)
+		}
+	})
+}
+
 // TestRun_LinkExpiresMidway: the new link goes on where the old one stopped.
 func TestRun_LinkExpiresMidway(t *testing.T) {
 	t.Parallel()
@@ -212,7 +234,8 @@ func TestRun_ProgressOfAnotherObject(t *testing.T) {
 	assert.Len(t, store.Seen(), 1+9)
 }
 
-// TestRun_ObjectChangesForEver: a server whose ETags never repeat is given up, though every second try brings something.
+// TestRun_ObjectChangesForEver: a server whose ETags never repeat is given up, though every second try brings
+// something.
 func TestRun_ObjectChangesForEver(t *testing.T) {
 	t.Parallel()
 	requests := 0
@@ -296,7 +319,8 @@ func TestRun_EchoedSecretIsMasked(t *testing.T) {
 	}
 }
 
-// TestRun_CanceledMidway: errors.Is finds the end of the context, whatever its cause is and whatever the transport says.
+// TestRun_CanceledMidway: errors.Is finds the end of the context, whatever its cause is and whatever the transport
+// says.
 func TestRun_CanceledMidway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

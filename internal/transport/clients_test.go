@@ -160,6 +160,7 @@ func TestNew_AnotherDefaultTransport(t *testing.T) {
 			assert.True(t, create.DisableKeepAlives)
 			for name, client := range all(c) {
 				assert.NotNil(t, own(t, client).Proxy, name)
+				assert.Equal(t, 10*time.Second, own(t, client).TLSHandshakeTimeout, name)
 			}
 		})
 	}
