@@ -66,7 +66,7 @@ func TestWatch_YieldsAFailedTaskWithoutError(t *testing.T) {
 	t.Parallel()
 	client := clientWithReply(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
 	count := 0
-	for task, err := range client.Watch(boundedContext(t), "1") {
+	for task, err := range client.Watch(promptContext(t), "1") {
 		require.NoError(t, err)
 		assert.Equal(t, vidu.ErrAuditFailed, task.ErrCode)
 		count++
@@ -87,7 +87,7 @@ func TestWait_TaskError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(boundedContext(t), "1")
+			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(promptContext(t), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
 			testkit.AssertHarmless(t, err)
@@ -443,7 +443,7 @@ func TestWait_WithoutClientOrContext(t *testing.T) {
 	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := client.Wait(boundedContext(t), "1")
+			task, err := client.Wait(promptContext(t), "1")
 			require.EqualError(t, err, "vidu: the client was not made by NewClient")
 			assert.Nil(t, task)
 		})
@@ -530,7 +530,7 @@ func TestWait_PanicsPass(t *testing.T) {
 			t.Parallel()
 			for name, wait := range waitCalls {
 				client := clientWithReply(t, http.StatusOK, processingReply)
-				assert.PanicsWithValue(t, "hook", func() { _ = wait(boundedContext(t), client, "1", opt) }, name)
+				assert.PanicsWithValue(t, "hook", func() { _ = wait(promptContext(t), client, "1", opt) }, name)
 				assert.Zero(t, client.Waiting())
 			}
 		})
@@ -583,6 +583,24 @@ func TestPollDelay(t *testing.T) {
 	assert.Equal(t, 30*time.Second, (*vidu.Client)(nil).PollDelay(&vidu.Task{}, 0))
 	assert.Equal(t, 30*time.Second, new(vidu.Client).PollDelay(&vidu.Task{}, 0))
 	assert.Equal(t, 30*time.Second, clientWithReply(t, http.StatusOK, "").PollDelay(nil, 0))
+}
+
+// A task that queues cannot end sooner than processing takes, whatever the state before processing is called.
+func TestPollDelay_Queueing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		client.SetJitter(noJitter)
+		f.teach(t, client)
+		delay := func(state vidu.State) time.Duration {
+			return client.PollDelay(&vidu.Task{State: state}, 30*time.Second)
+		}
+		assert.Greater(t, delay(vidu.StateQueueing), 10*time.Second)
+		assert.Equal(t, delay(vidu.StateQueueing), delay(vidu.StateCreated))
+		assert.Less(t, delay(vidu.StateProcessing), 10*time.Second)
+		assert.Equal(t, delay(vidu.StateProcessing), delay("unknown"))
+	})
 }
 
 // The reply that stands for the first answer is a copy: it does not show what a caller did to the created task.
