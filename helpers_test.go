@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -160,7 +159,7 @@ func (r *rig) pipes(serve func(conn net.Conn)) {
 	})
 }
 
-// trust accepts the certificates that pool knows.
+// trust accepts the certificates in pool.
 func (r *rig) trust(pool *x509.CertPool) {
 	for _, transport := range []*http.Transport{r.creates, r.reads} {
 		if transport.TLSClientConfig == nil {
@@ -353,12 +352,6 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertSecretFree(t, err)
 }
 
-type panicking struct{ slog.Handler }
-
-func (panicking) Enabled(context.Context, slog.Level) bool { return true }
-
-func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
-
 // fakeAPI is an API in memory, for a synctest bubble, that keeps tasks which end at a known time.
 type fakeAPI struct {
 	started time.Time
@@ -532,11 +525,11 @@ func (f *fakeAPI) newTask(t *testing.T, client *vidu.Client, work time.Duration,
 	return task.ID
 }
 
-// teach has the client learn of n tasks how long they take.
-func (f *fakeAPI) teach(t *testing.T, client *vidu.Client, n int, work time.Duration) {
+// teach has the client learn that tasks take 30 s.
+func (f *fakeAPI) teach(t *testing.T, client *vidu.Client) {
 	t.Helper()
-	for range n {
-		id := f.newTask(t, client, work, false)
+	for range 8 {
+		id := f.newTask(t, client, 30*time.Second, false)
 		_, err := client.Wait(boundedContext(t), id, vidu.WithPollInterval(time.Second))
 		require.NoError(t, err)
 	}

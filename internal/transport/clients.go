@@ -1,7 +1,7 @@
 // Package transport makes the http.Clients of an API client, each with what its requests need: a paid create is never
-// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard] ends an
-// attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server sends,
-// [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
+// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard] ends
+// an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
+// sends, [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
 package transport
 
 import (
