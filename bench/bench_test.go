@@ -23,8 +23,8 @@ import (
 // The client and the floor as benchmarks of the testing package, for profiles and benchstat: what the program does with
 // everybody, without its rounds and its report.
 
-// race runs a benchmark for each contestant.
-func race(b *testing.B, contestants []bench.Contestant, size int64) {
+// runEach runs a benchmark for each contestant.
+func runEach(b *testing.B, contestants []bench.Contestant, size int64) {
 	b.Helper()
 	for _, c := range contestants {
 		b.Run(c.Name, func(b *testing.B) {
@@ -78,19 +78,19 @@ func startServer(b *testing.B) (serverURL string, httpClient *http.Client) {
 func BenchmarkCreate(b *testing.B) {
 	contestants, err := bench.Creates()
 	require.NoError(b, err)
-	race(b, contestants, 0)
+	runEach(b, contestants, 0)
 }
 
 func BenchmarkPoll(b *testing.B) {
 	contestants, err := bench.Polls()
 	require.NoError(b, err)
-	race(b, contestants, 0)
+	runEach(b, contestants, 0)
 }
 
 func BenchmarkVerifyCallback(b *testing.B) {
 	contestants, err := bench.Verifications(b.Context())
 	require.NoError(b, err)
-	race(b, contestants, 0)
+	runEach(b, contestants, 0)
 }
 
 const pictureSize = 2 << 20
@@ -100,7 +100,7 @@ func BenchmarkCreateWithPictures(b *testing.B) {
 	serverURL, httpClient := startServer(b)
 	contestants, err := bench.PictureCreates(serverURL, b.TempDir(), pictureSize, httpClient)
 	require.NoError(b, err)
-	race(b, contestants, bench.Pictures*pictureSize)
+	runEach(b, contestants, bench.Pictures*pictureSize)
 }
 
 // BenchmarkCreatesWithPicturesAtOnce reports by how much a process grows that sends 32 of them.
@@ -127,7 +127,7 @@ func BenchmarkDownload(b *testing.B) {
 	serverURL, httpClient := startServer(b)
 	contestants, err := bench.Downloads(serverURL, filepath.Join(b.TempDir(), "film.mp4"), filmSize, httpClient)
 	require.NoError(b, err)
-	race(b, contestants, filmSize)
+	runEach(b, contestants, filmSize)
 }
 
 // BenchmarkDownloadToNowhere fetches the same into a writer that drops it.
@@ -143,7 +143,7 @@ func BenchmarkDownloadToNowhere(b *testing.B) {
 		}
 		return err
 	}
-	race(b, []bench.Contestant{
+	runEach(b, []bench.Contestant{
 		{Name: bench.Ours, Run: func(ctx context.Context) error { return whole(client.Download(ctx, task, nowhere{})) }},
 		{Name: bench.Floor, Run: func(ctx context.Context) error { return whole(copyByHand(ctx, httpClient, link)) }},
 	}, filmSize)
@@ -187,7 +187,7 @@ func BenchmarkWaitAll(b *testing.B) {
 	for i := range ids {
 		ids[i] = strconv.Itoa(885482446060000000 + i*7919) // 18 digits each, as the API's
 	}
-	race(b, []bench.Contestant{
+	runEach(b, []bench.Contestant{
 		{Name: bench.Ours, Run: func(ctx context.Context) error {
 			for _, err := range client.WaitAll(ctx, ids, vidu.WithMaxPollRate(1e9)) {
 				if err != nil {
