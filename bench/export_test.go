@@ -9,22 +9,22 @@ import (
 	"strconv"
 )
 
-// The program, and what a child process does.
+// The main functions of the program and of a child process.
 var (
-	Run       = run
-	RunErrand = runErrand
+	Run    = run
+	RunJob = runJob
 )
 
-// ErrandVariable is set in a child process.
-const ErrandVariable = errandVariable
+// JobVariable is set in a child process.
+const JobVariable = jobVariable
 
-// Pictures of a create, and one of them.
+// Pictures is the number of pictures of a create.
 const Pictures = pictures
 
-// Picture is number n of size bytes.
+// Picture returns picture n of size bytes.
 func Picture(n, size int) ([]byte, error) { return picture(n, size) }
 
-// Backend is the server of the big requests.
+// Backend returns the server of the big requests.
 func Backend() http.Handler { return newBackend().mux() }
 
 // RoundTrip sends a request to the transport in memory.
@@ -42,7 +42,7 @@ func Compare(ctx context.Context, failure error) error {
 	return err
 }
 
-// Turns is who worked when.
+// Turns returns who worked when.
 func Turns(ctx context.Context, names []string, rounds int) (turns []string, err error) {
 	var contestants []contestant
 	for _, name := range names {
@@ -55,7 +55,7 @@ func Turns(ctx context.Context, names []string, rounds int) (turns []string, err
 	return turns[len(names):], err // after the warming up
 }
 
-// Reading is what the report says of a table with one metric and of its limit for bytes.
+// Reading returns the report on a table with one metric and on its limit for bytes.
 func Reading(mine, theirs, other float64) string {
 	t := &table{title: "T", why: "That is why.", metrics: []metric{{name: allocated, show: showBytes}}}
 	t.add(ours, mine)
@@ -66,7 +66,7 @@ func Reading(mine, theirs, other float64) string {
 	return b.targetsMarkdown() + b.reading()
 }
 
-// ReadingOfRounds is what the report says of two contestants that were measured several times.
+// ReadingOfRounds returns the report on two contestants that were measured several times.
 func ReadingOfRounds(mine, theirs []float64) string {
 	costs := make([][]cost, 2)
 	for round := range mine {
@@ -78,10 +78,10 @@ func ReadingOfRounds(mine, theirs []float64) string {
 	return (&bench{tables: map[string]*table{createTable: t}}).reading()
 }
 
-// Times shows a ratio.
+// Times formats a ratio.
 var Times = times
 
-// ReadWorlds is what is read from the output of a simulation.
+// ReadWorlds parses the output of a simulation.
 func ReadWorlds(out string) (learnedG map[string]float64, err error) {
 	worlds, err := readWorlds([]byte(out))
 	learnedG = map[string]float64{}
