@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -122,6 +123,22 @@ func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
 	return b.Bytes()
 }
 
+// wires lend the wire structs of one endpoint, which are needed only while a request is encoded.
+type wires[W any] struct{ pool sync.Pool }
+
+func (p *wires[W]) borrow() *W {
+	if w, ok := p.pool.Get().(*W); ok {
+		return w
+	}
+	return new(W)
+}
+
+// giveBack clears w, which must not keep the caller's texts alive.
+func (p *wires[W]) giveBack(w *W) {
+	*w = *new(W)
+	p.pool.Put(w)
+}
+
 // encode encodes the wire form of a request of this type, with extra behind its fields.
 func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (*oneshot.Body, error) {
 	text, err := json.Marshal(wire)
@@ -225,17 +242,6 @@ func wireDuration(spec *modelSpec, duration int, to *int) *int {
 	return to
 }
 
-// requestDuration returns what the duration in a wire form, which may be absent, is in a request.
-func requestDuration(wire *int) int {
-	switch {
-	case wire == nil:
-		return 0
-	case *wire == 0:
-		return AutoDuration
-	}
-	return *wire
-}
-
 // fieldNames are the names of a request's fields on the wire.
 type fieldNames []string
 
@@ -261,13 +267,25 @@ func (names fieldNames) fold(name string) string {
 	return ""
 }
 
-// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for,
-// their numbers as [json.Number]. Names that another reader could take for the same field are an error.
-func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
-	if err := json.Unmarshal(data, wire); err != nil {
+// decodeRequest reads the wire form of a request into plain, which has its fields and none of its methods. duration and
+// extra are two of those, which have a rule of their own.
+func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any) (err error) {
+	if *extra, err = decodeFields(data, plain); err != nil {
+		return err
+	}
+	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+		*duration = AutoDuration
+	}
+	return nil
+}
+
+// decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
+// [json.Number]. Names that another reader could take for the same field are an error.
+func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
+	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
 	}
-	names := namesOf(request)
+	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
 		name := string(it.Key)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
@@ -112,23 +111,16 @@ func (req *Img2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainImg2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, img2VideoType)
-	if err != nil {
+	var plain plainImg2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Img2VideoRequest(w.plainImg2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Img2VideoRequest(plain)
 	return nil
 }
 
 // plainImg2Video is the request without its methods, see [plainReference2Video].
 type plainImg2Video Img2VideoRequest
-
-var img2VideoType = reflect.TypeFor[Img2VideoRequest]()
 
 // wireImg2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireImg2Video struct {
@@ -139,22 +131,18 @@ type wireImg2Video struct {
 	duration int // what Duration points to
 }
 
-// wireImg2Videos lend the structs that are needed while a request is encoded.
-var wireImg2Videos = sync.Pool{New: func() any { return new(wireImg2Video) }}
+var img2VideoWires wires[wireImg2Video]
 
 func (req *Img2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireImg2Videos.Get().(*wireImg2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireImg2Video{} // it must not keep the caller's texts alive
-		wireImg2Videos.Put(w)
-	}()
+	w := img2VideoWires.borrow()
+	defer img2VideoWires.giveBack(w)
 	spec := img2VideoModels[req.Model]
 	*w = wireImg2Video{plainImg2Video: plainImg2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, img2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[Img2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
@@ -107,23 +106,16 @@ func (req *StartEnd2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainStartEnd2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, startEnd2VideoType)
-	if err != nil {
+	var plain plainStartEnd2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = StartEnd2VideoRequest(w.plainStartEnd2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = StartEnd2VideoRequest(plain)
 	return nil
 }
 
 // plainStartEnd2Video is the request without its methods, see [plainReference2Video].
 type plainStartEnd2Video StartEnd2VideoRequest
-
-var startEnd2VideoType = reflect.TypeFor[StartEnd2VideoRequest]()
 
 // wireStartEnd2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireStartEnd2Video struct {
@@ -134,22 +126,18 @@ type wireStartEnd2Video struct {
 	duration int // what Duration points to
 }
 
-// wireStartEnd2Videos lend the structs that are needed while a request is encoded.
-var wireStartEnd2Videos = sync.Pool{New: func() any { return new(wireStartEnd2Video) }}
+var startEnd2VideoWires wires[wireStartEnd2Video]
 
 func (req *StartEnd2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireStartEnd2Videos.Get().(*wireStartEnd2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireStartEnd2Video{} // it must not keep the caller's texts alive
-		wireStartEnd2Videos.Put(w)
-	}()
+	w := startEnd2VideoWires.borrow()
+	defer startEnd2VideoWires.giveBack(w)
 	spec := startEnd2VideoModels[req.Model]
 	*w = wireStartEnd2Video{plainStartEnd2Video: plainStartEnd2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, startEnd2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[StartEnd2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.

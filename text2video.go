@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
@@ -103,23 +102,16 @@ func (req *Text2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainText2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, text2VideoType)
-	if err != nil {
+	var plain plainText2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Text2VideoRequest(w.plainText2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Text2VideoRequest(plain)
 	return nil
 }
 
 // plainText2Video is the request without its methods, see [plainReference2Video].
 type plainText2Video Text2VideoRequest
-
-var text2VideoType = reflect.TypeFor[Text2VideoRequest]()
 
 // wireText2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireText2Video struct {
@@ -129,22 +121,18 @@ type wireText2Video struct {
 	duration int // what Duration points to
 }
 
-// wireText2Videos lend the structs that are needed while a request is encoded.
-var wireText2Videos = sync.Pool{New: func() any { return new(wireText2Video) }}
+var text2VideoWires wires[wireText2Video]
 
 func (req *Text2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireText2Videos.Get().(*wireText2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireText2Video{} // it must not keep the caller's texts alive
-		wireText2Videos.Put(w)
-	}()
+	w := text2VideoWires.borrow()
+	defer text2VideoWires.giveBack(w)
 	spec := text2VideoModels[req.Model]
 	*w = wireText2Video{plainText2Video: plainText2Video(*req)}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, text2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[Text2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.
