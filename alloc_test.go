@@ -539,10 +539,12 @@ func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts 
 	})
 	_, floor := averageSize(t, size, func() (int64, error) { return fetchByHand(t.Context(), httpClient, link, path) })
 	t.Logf("64 MiB: %d bytes allocated, %d the first time; floor %d", ours, first, floor)
-	assert.LessOrEqual(t, first, int64(256<<10), "one buffer")
+	limit := int64(256 << 10)
 	if testkit.UnderRace() { // when sync.Pool drops a quarter of what it is given
+		limit += 32 << 10
 		ours -= 208 << 10
 	}
+	assert.LessOrEqual(t, first, limit, "one buffer")
 	assert.LessOrEqual(t, ours, floor*2/5)
 }
 
