@@ -268,6 +268,9 @@ func (p *scriptedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.at = append(p.at, time.Since(p.started))
 	n := len(p.at) - 1
 	p.mu.Unlock()
+	if n > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
+	}
 	return p.answer(r, n)
 }
 
@@ -385,6 +388,9 @@ func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	case <-timer.C:
+	}
+	if f.count() > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
 	}
 	if f.instead != nil {
 		if status, body := f.instead(r); status != 0 {
@@ -563,6 +569,17 @@ func noJitter() float64 { return 0.5 }
 func boundedContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Hour)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// tooMany queries end a wait: one without pauses would go on for ever without any virtual time.
+const tooMany = 100_000
+
+// promptContext does the same for a wait in real time that is over at once.
+func promptContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
