@@ -102,8 +102,8 @@ func downloadOptions(opts []DownloadOption) *downloadConfig {
 // Under [WithMaxAttempts](1) there is one try.
 //
 // What calls itself text, JSON or XML is refused: it is a message, not the file. Where the server does not say how long
-// the file is, an MP4 must end where its boxes do and a JPEG or PNG with its end mark, nothing behind it, and a WebP must
-// have the length that it states; other formats are taken as they come.
+// the file is, an MP4 must end where its boxes do and a JPEG or PNG with its end mark, nothing behind it, and a WebP
+// must have the length that it states; other formats are taken as they come.
 //
 // w is only ever appended to, whatever else it can do. Where the file has changed or the server cannot resume, Download
 // therefore fails and w holds a part of the video; [Client.DownloadFile] starts over instead.

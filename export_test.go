@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"net/http"
+	"os"
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/schedule"
@@ -63,3 +64,30 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
+
+// WithLink replaces os.Link.
+func WithLink(link func(from, to string) error) DownloadOption {
+	return func(d *downloadConfig) { d.hardLink = link }
+}
+
+// WithSync replaces the Sync of files and directories.
+func WithSync(sync func(*os.File) error) DownloadOption {
+	return func(d *downloadConfig) { d.sync = sync }
+}
+
+// Wake is what a verified callback does.
+func (c *Client) Wake(id string) { c.waiters.wake(id, true) }
+
+// WakeUnverified is what an unverified callback does.
+func (c *Client) WakeUnverified(id string) { c.waiters.wake(id, false) }
+
+// Waiting counts the waits that a callback can wake.
+func (c *Client) Waiting() int {
+	c.waiters.mu.Lock()
+	defer c.waiters.mu.Unlock()
+	n := len(c.waiters.multi)
+	for _, wakes := range c.waiters.byID {
+		n += max(len(wakes), 1)
+	}
+	return n
+}

@@ -2,17 +2,19 @@ package vidu_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,7 +159,7 @@ func (r *rig) pipes(serve func(conn net.Conn)) {
 	})
 }
 
-// trust accepts the certificates that pool knows.
+// trust accepts the certificates in pool.
 func (r *rig) trust(pool *x509.CertPool) {
 	for _, transport := range []*http.Transport{r.creates, r.reads} {
 		if transport.TLSClientConfig == nil {
@@ -249,7 +251,7 @@ func scriptedClient(t *testing.T, answer replyFunc) (*vidu.Client, *scriptedTran
 	return newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(p.RoundTrip)), p
 }
 
-// replyFunc answers the n-th question, from 0.
+// replyFunc answers the n-th apiQuery, from 0.
 type replyFunc func(r *http.Request, n int) (*http.Response, error)
 
 // scriptedTransport plays a script and records when the API was asked, from the start of the test.
@@ -266,6 +268,9 @@ func (p *scriptedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.at = append(p.at, time.Since(p.started))
 	n := len(p.at) - 1
 	p.mu.Unlock()
+	if n > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
+	}
 	return p.answer(r, n)
 }
 
@@ -350,8 +355,231 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertSecretFree(t, err)
 }
 
-type panicking struct{ slog.Handler }
+// fakeAPI is an API in memory, for a synctest bubble, that keeps tasks which end at a known time.
+type fakeAPI struct {
+	started time.Time
+	latency time.Duration
+	work    time.Duration            // of a task that is created
+	ends    map[string]time.Duration // a task that is not in it does not exist
+	failing map[string]bool
+	unlist  map[string]bool                                 // not in the list
+	instead func(r *http.Request) (status int, body string) // 0: the real answer
+	header  http.Header                                     // of what comes instead
 
-func (panicking) Enabled(context.Context, slog.Level) bool { return true }
+	mu      sync.Mutex
+	created int
+	asked   []apiQuery // for tasks
+	most    int        // at once
+	now     int
+}
 
-func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
+// apiQuery is one request.
+type apiQuery struct {
+	at  time.Duration
+	ids []string // of a list several
+}
+
+func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
+	f.enter(r)
+	defer f.leave()
+	timer := time.NewTimer(f.latency)
+	defer timer.Stop()
+	select {
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-timer.C:
+	}
+	if f.count() > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
+	}
+	if f.instead != nil {
+		if status, body := f.instead(r); status != 0 {
+			resp, err := testkit.Reply(r, status, body)
+			resp.Header = cmp.Or(&f.header, &resp.Header).Clone()
+			return resp, err
+		}
+	}
+	if r.Method == http.MethodPost {
+		return testkit.Reply(r, http.StatusOK, f.create())
+	}
+	if isListQuery(r) {
+		return testkit.Reply(r, http.StatusOK, f.list(r.URL.Query()["task_ids"]))
+	}
+	status, body := f.task(path.Base(path.Dir(r.URL.Path)))
+	return testkit.Reply(r, status, body)
+}
+
+func isListQuery(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tasks") }
+
+func (f *fakeAPI) enter(r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q := apiQuery{time.Since(f.started), []string{path.Base(path.Dir(r.URL.Path))}}
+	if isListQuery(r) {
+		q.ids = r.URL.Query()["task_ids"]
+	}
+	if r.Method == http.MethodGet {
+		f.asked = append(f.asked, q)
+	}
+	f.now++
+	f.most = max(f.most, f.now)
+}
+
+func (f *fakeAPI) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now--
+}
+
+// create makes a task. Its id is its number, from 1.
+func (f *fakeAPI) create() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.created++
+	id := strconv.Itoa(f.created)
+	f.ends[id] = time.Since(f.started) + f.work
+	return `{"task_id":"` + id + `","state":"created"}`
+}
+
+func (f *fakeAPI) state(id string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch ends, ok := f.ends[id]; {
+	case !ok:
+		return ""
+	case time.Since(f.started) < ends:
+		return "processing"
+	case f.failing[id]:
+		return "failed"
+	}
+	return "success"
+}
+
+func (f *fakeAPI) task(id string) (status int, body string) {
+	switch state := f.state(id); state {
+	case "":
+		return http.StatusNotFound, `{"reason":"TaskNotFound"}`
+	case "success":
+		return http.StatusOK, `{"id":"` + id + `","state":"success","payload":"in full","creations":[{"url":"https://h/` + id + `.mp4"}]}`
+	default:
+		return http.StatusOK, `{"id":"` + id + `","state":"` + state + `","progress":40}`
+	}
+}
+
+func (f *fakeAPI) list(ids []string) string {
+	var items []string
+	for _, id := range ids {
+		if state := f.state(id); state != "" && !f.unlist[id] {
+			items = append(items, `{"id":"`+id+`","state":"`+state+`","model":"viduq2-pro","creations":[{"url":"https://h/`+id+`.mp4"}]}`)
+		}
+	}
+	return `{"tasks":[` + strings.Join(items, ",") + `],"next_page_token":""}`
+}
+
+func (f *fakeAPI) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.asked)
+}
+
+func (f *fakeAPI) busy() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+// lists are the requests for several tasks, singles those for one.
+func (f *fakeAPI) lists() (lists, singles []apiQuery) {
+	for _, q := range f.asked {
+		if len(q.ids) > 1 {
+			lists = append(lists, q)
+		} else {
+			singles = append(singles, q)
+		}
+	}
+	return lists, singles
+}
+
+// client has the retries that a user's has.
+func (f *fakeAPI) client(t *testing.T, opts ...vidu.Option) *vidu.Client {
+	t.Helper()
+	f.started = time.Now()
+	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, append(opts, vidu.WithHTTPClient(&http.Client{Transport: f}))...)
+	require.NoError(t, err)
+	return client
+}
+
+// newFakeAPI has n tasks named 0, 1, … that end after each its time.
+func newFakeAPI(n int, ends func(i int) time.Duration) *fakeAPI {
+	f := &fakeAPI{latency: 100 * time.Millisecond, ends: map[string]time.Duration{}, failing: map[string]bool{}, unlist: map[string]bool{}}
+	for i := range n {
+		f.ends[strconv.Itoa(i)] = ends(i)
+	}
+	return f
+}
+
+// newTask has the client create a task that takes so long, and returns its id.
+func (f *fakeAPI) newTask(t *testing.T, client *vidu.Client, work time.Duration, callback bool) (id string) {
+	t.Helper()
+	f.work = work
+	req := smallRequest()
+	if callback {
+		req.CallbackURL = "https://example.com/callback"
+	}
+	task, err := client.Reference2Video(t.Context(), req)
+	require.NoError(t, err)
+	return task.ID
+}
+
+// teach has the client learn that tasks take 30 s.
+func (f *fakeAPI) teach(t *testing.T, client *vidu.Client) {
+	t.Helper()
+	for range 8 {
+		id := f.newTask(t, client, 30*time.Second, false)
+		_, err := client.Wait(boundedContext(t), id, vidu.WithPollInterval(time.Second))
+		require.NoError(t, err)
+	}
+	f.asked = nil
+}
+
+// sendCallbacks has callbacks report the ends of three tasks, after which the client relies on them.
+func (f *fakeAPI) sendCallbacks(t *testing.T, client *vidu.Client) {
+	t.Helper()
+	for range 3 {
+		id := f.newTask(t, client, time.Minute, true)
+		time.AfterFunc(time.Minute, func() { client.Wake(id) })
+		_, err := client.Wait(boundedContext(t), id, vidu.WithPollInterval(time.Hour))
+		require.NoError(t, err)
+	}
+	f.asked = nil
+}
+
+// times are when tasks were asked for, from the start.
+func (f *fakeAPI) times() (at []time.Duration) {
+	for _, q := range f.asked {
+		at = append(at, q.at)
+	}
+	return at
+}
+
+// noJitter makes schedules exact.
+func noJitter() float64 { return 0.5 }
+
+// boundedContext lets a wait in virtual time fail instead of hanging.
+func boundedContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Hour)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// tooMany queries end a wait: one without pauses would go on for ever without any virtual time.
+const tooMany = 100_000
+
+// promptContext does the same for a wait in real time that is over at once.
+func promptContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}

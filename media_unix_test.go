@@ -16,7 +16,7 @@ import (
 )
 
 // A pipe that nobody writes to would block open for ever.
-func TestPreflightOpensNoPipe(t *testing.T) {
+func TestValidate_OpensNoPipe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "pipe.png")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))
@@ -24,7 +24,7 @@ func TestPreflightOpensNoPipe(t *testing.T) {
 	assert.ErrorContains(t, err, "not a regular file")
 }
 
-func TestPreflightOfAFileThatMayNotBeRead(t *testing.T) {
+func TestValidate_UnreadableFile(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() == 0 {
 		t.Skip("root may read everything")

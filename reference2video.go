@@ -10,11 +10,11 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images
-// or Subjects are required; every other zero field means the documented default.
+// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images or
+// Subjects are required; every other zero field means the documented default.
 //
-// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what a
-// call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
+// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what
+// a call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
 // the server decides: the Duration of viduq3-drama, Duration and Resolution of viduq3-ad, the Resolution of vidu1.5.
 // Source: platform.vidu.com/docs/reference-to-video.
 type Reference2VideoRequest struct {
@@ -136,9 +136,9 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 	return e.marshal(req.encode(&e))
 }
 
-// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know
-// land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case, is an
-// error: other readers of the same text would take another of them.
+// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not
+// know land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case,
+// is an error: other readers of the same text would take another of them.
 func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
@@ -156,7 +156,8 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds it.
+// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds
+// it.
 type plainReference2Video Reference2VideoRequest
 
 var reference2VideoType = reflect.TypeFor[Reference2VideoRequest]()

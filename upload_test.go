@@ -103,7 +103,7 @@ func dedup(steps []string) []string {
 	return once
 }
 
-func TestUploadImageRefusals(t *testing.T) {
+func TestUploadImage_RefusedMedia(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(*http.Request) (*http.Response, error) {
 		t.Error("something was sent")
@@ -131,7 +131,7 @@ func TestUploadImageRefusals(t *testing.T) {
 	}
 }
 
-func TestUploadImageFailures(t *testing.T) {
+func TestUploadImage_Failures(t *testing.T) {
 	t.Parallel()
 	image := vidu.Bytes(testkit.BigPNG(t, 1000))
 	started := `{"id":"up_1","put_url":"https://store.example.com/put?sig=secret"}`
@@ -168,8 +168,8 @@ func TestUploadImageFailures(t *testing.T) {
 	}
 }
 
-// TestUploadImageThatChanges shows that a file which changes on the way is not referred to.
-func TestUploadImageThatChanges(t *testing.T) {
+// TestUploadImage_FileChanges shows that a file which changes on the way is not referred to.
+func TestUploadImage_FileChanges(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "hero.png")
 	require.NoError(t, os.WriteFile(path, testkit.BigPNG(t, 1000), 0o600))
@@ -190,8 +190,8 @@ func TestUploadImageThatChanges(t *testing.T) {
 	assert.Less(t, len(s.steps), 3, "it was not tried again, and not finished")
 }
 
-// TestUploadImageKeepsTheLinkSecret: what a storage says may quote the link, so none of it is passed on.
-func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
+// TestUploadImage_LinkIsSecret: what a storage says may quote the link, so none of it is passed on.
+func TestUploadImage_LinkIsSecret(t *testing.T) {
 	t.Parallel()
 	const link = "/put?sig=deadbeefsecret"
 	image := vidu.Bytes(testkit.BigPNG(t, 1000))
@@ -242,8 +242,8 @@ func TestUploadImageKeepsTheLinkSecret(t *testing.T) {
 	}
 }
 
-// TestUploadImageLinks: what could not be sent as it is, is not sent at all.
-func TestUploadImageLinks(t *testing.T) {
+// TestUploadImage_OddLinks: what could not be sent as it is, is not sent at all.
+func TestUploadImage_OddLinks(t *testing.T) {
 	t.Parallel()
 	image := vidu.Bytes(testkit.BigPNG(t, 1000))
 	for link, says := range map[string]string{
@@ -271,8 +271,8 @@ func TestUploadImageLinks(t *testing.T) {
 	}
 }
 
-// TestUploadImageStalls has a storage that takes the connection and reads nothing.
-func TestUploadImageStalls(t *testing.T) {
+// TestUploadImage_StorageStalls has a storage that takes the connection and reads nothing.
+func TestUploadImage_StorageStalls(t *testing.T) {
 	t.Parallel()
 	w := testkit.Serve(t, nil, func(*testkit.Server, net.Conn) { <-t.Context().Done() })
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -286,4 +286,20 @@ func TestUploadImageStalls(t *testing.T) {
 	_, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 8<<20)))
 	require.ErrorContains(t, err, "deadline exceeded")
 	assert.Less(t, time.Since(began), 20*time.Second)
+}
+
+// The errors of a transport may quote the presigned link.
+func TestUploadImage_TransportQuotesLink(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, "https://api.example.com", vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			return testkit.Reply(r, 200, `{"id":"1","put_url":"https://store.example.com/x?signature=hunter2"}`)
+		}
+		return nil, fmt.Errorf("Put %q: connection refused", r.URL.String())
+	}))
+	_, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 1000)))
+	require.Error(t, err)
+	for ; err != nil; err = errors.Unwrap(err) {
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
 }

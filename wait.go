@@ -20,6 +20,7 @@ const (
 	maxUnusableReplies = 5           // in a row
 	minPollPause       = 100 * time.Millisecond
 	failureGap         = 5 * time.Second // at least, after a query that failed
+	defaultPollRate    = 20.0            // queries per second, of WaitAll
 )
 
 // WaitOption changes how [Client.Watch], [Client.Wait] and [Client.WaitAll] wait.
@@ -28,7 +29,7 @@ type WaitOption func(*waitConfig)
 type waitConfig struct {
 	schedule func(elapsed time.Duration) time.Duration // nil: the client's pacer
 	progress func(*Task)
-	rate     float64 // queries a second, of WaitAll
+	rate     float64 // queries per second, of WaitAll
 }
 
 func newWaitConfig(opts []WaitOption) *waitConfig {
@@ -41,8 +42,8 @@ func newWaitConfig(opts []WaitOption) *waitConfig {
 	return w
 }
 
-// WithPollInterval asks every d. d below 100 ms, zero and negative included, counts as 100 ms. A server that asks for a
-// longer pause after a failure gets it, up to a minute.
+// WithPollInterval polls every d. d below 100 ms, zero and negative included, counts as 100 ms. A longer Retry-After of
+// the server is kept, up to a minute.
 func WithPollInterval(d time.Duration) WaitOption {
 	return WithPollSchedule(func(time.Duration) time.Duration { return d })
 }
@@ -63,7 +64,7 @@ func WithProgress(fn func(*Task)) WaitOption {
 }
 
 // WithMaxPollRate bounds the queries of one [Client.WaitAll] to perSecond, whatever the number of tasks and however the
-// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are under way at once.
+// queries fail. The default is 20; zero and less are ignored. Besides, at most 16 queries are in flight at once.
 func WithMaxPollRate(perSecond float64) WaitOption {
 	return func(w *waitConfig) {
 		if perSecond > 0 {
@@ -72,20 +73,19 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 	}
 }
 
-const defaultPollRate = 20.0 // queries per second
-
-// Watch follows a task: it asks at once, yields the task whenever its state or progress has changed, and ends after a
-// terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it. It does not ask at once
-// for a task that this client has just created and of whose kind it has learned that they take longer: then the reply
-// to the create is the first answer.
+// Watch follows a task: it polls at once, yields the task whenever its state or progress has changed, and ends after a
+// terminal state. A failed task is yielded like any other; [Client.Wait] makes an error of it. The first poll is left
+// out for a task that this client has just created and of whose kind it has learned that they take longer: the reply to
+// the create is the first answer then.
 //
 // Failures that may pass are ridden out for as long as ctx lasts: lost connections, 429, 5xx, and in the first minute
-// a 404; replies that make no sense, such as a success without a link, until there were five in a row. What is final is
-// yielded last, with the task as last seen (nil if it never was). The context is the only time limit; when it ends the
-// error wraps ctx.Err() and says that the task still runs.
+// a 404; unusable replies, such as a success without a link, until there were five in a row. A final failure is yielded
+// last, with the task as last seen (nil if it never was). The context is the only time limit; when it ends the error
+// wraps ctx.Err() and names the last state.
 //
-// The loop runs in the caller's goroutine and only while the caller asks for more. A callback that arrives in this
-// process, at [Client.CallbackHandler], has it ask at once.
+// The loop runs in the caller's goroutine, and only while the caller asks for more. A callback that arrives in this
+// process, at [Client.CallbackHandler], wakes it: it polls at once, but at most once per second, and not before a
+// Retry-After of the server has passed.
 func (c *Client) Watch(ctx context.Context, id string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -134,7 +134,7 @@ type singleWait struct {
 
 func (w *singleWait) elapsed() time.Duration { return w.client.pacer.Now() - w.started }
 
-// first asks at once, unless the reply to the create is all that the server could say by now.
+// first returns the first answer: the reply to the create if such tasks are known to take longer, or that of a query.
 func (w *singleWait) first(ctx context.Context) (*Task, error) {
 	if first := w.item.begin(w.client.pacer, w.config); first != nil {
 		w.turn.Ask()
@@ -152,8 +152,8 @@ func (w *singleWait) ask(ctx context.Context) (*Task, error) {
 	return task, err
 }
 
-// rest waits until the next query is due, and reports false when ctx has ended. Unlike the sleep between retries it uses
-// up the whole context: a wait has nothing better to do.
+// rest waits until the next query is due, and returns false when ctx has ended. Unlike the sleep between retries it
+// uses up the whole context: a wait has nothing better to do.
 func (w *singleWait) rest(ctx context.Context, failure error) bool {
 	pause := w.item.pause(w.config, w.client.pacer, w.elapsed(), failure)
 	w.turn.Rest(w.elapsed(), pause, retryAfter(failure), failure != nil)
@@ -194,7 +194,7 @@ func notify(wakeCh chan bool, genuine bool) {
 	}
 }
 
-// query asks for a task. The task may come with an error.
+// query returns the task as it is now. An unusable task comes with an error.
 func (c *Client) query(ctx context.Context, id string) (*Task, error) {
 	task, err := c.GetTask(ctx, id)
 	if err != nil {
@@ -211,7 +211,7 @@ func hasVideo(t *Task) bool {
 	return ok
 }
 
-// Wait waits until the task has ended and returns it. The task as last seen comes back even with an error: a
+// Wait waits until the task has ended and returns it. The task as last seen is returned even with an error: a
 // [*TaskError] when the task failed or was cancelled; an error that wraps ctx.Err() when the context ended first, after
 // which the task still runs and can be waited for again; otherwise what ended [Client.Watch].
 func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task, error) {
@@ -225,12 +225,12 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 	return last, failureOf(last)
 }
 
-// PollDelay returns how long to leave a task alone that still runs: the schedule of [Client.Watch], for programs that
-// keep the time themselves, such as the workflows of an engine. task is the task as last seen, age the time since its
-// create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four times as long while
-// callbacks arrive and the task has one, with a random jitter of ±10 %. It learns from tasks that are waited for by
-// [Client.Wait], [Client.Watch] and [Client.WaitAll]: it returns the default if the client has seen none, and 30 s if task
-// is nil.
+// PollDelay returns how long to wait before the next query for a task that still runs: the schedule of [Client.Watch],
+// for programs that keep the time themselves, such as the workflows of an engine. task is the task as last seen, age
+// the time since its create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four
+// times as long while callbacks arrive and the task has one, with a random jitter of ±10 %. It is learned from tasks
+// that are waited for by [Client.Wait], [Client.Watch] and [Client.WaitAll]; until then it is the default of all kinds,
+// and 30 s if task is nil.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
 		return schedule.MaxGap
@@ -238,7 +238,7 @@ func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	return c.pacer.Delay(sightingOf(task), age)
 }
 
-// sightingOf returns what the schedule has to know of a task.
+// sightingOf returns what the schedule needs of a task.
 func sightingOf(t *Task) schedule.Sighting {
 	s := schedule.Sighting{ID: t.ID, Class: schedule.Class{
 		Model: string(t.Model), Resolution: string(t.Resolution), Duration: t.Duration, OffPeak: t.OffPeak,
@@ -275,8 +275,8 @@ type waitItem struct {
 	unusable int8 // replies in a row
 }
 
-// begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the first
-// poll on.
+// begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the
+// first poll on.
 func (w *waitItem) begin(p *schedule.Pacer, config *waitConfig) *Task {
 	var reply []byte
 	if w.poll, reply = p.Begin(w.id); config.schedule != nil || reply == nil {
@@ -287,7 +287,7 @@ func (w *waitItem) begin(p *schedule.Pacer, config *waitConfig) *Task {
 	return first
 }
 
-// note takes in an answer. It reports whether the caller should see it: the task has changed or ended.
+// note updates the item with an answer. It reports whether the caller should see it: the task has changed or ended.
 func (w *waitItem) note(task *Task, failure error) bool {
 	if isUnusable(failure) {
 		w.unusable++
@@ -303,8 +303,8 @@ func (w *waitItem) note(task *Task, failure error) bool {
 	return changed || task.Done()
 }
 
-// isUnusable reports whether a 2xx response is unusable: a success without a link, a web page, an error with status 200.
-// That passes when a server is being restarted or is not consistent yet.
+// isUnusable reports whether a 2xx response is unusable: a success without a link, a web page, an error with status
+// 200. That passes when a server is being restarted or is not consistent yet.
 func isUnusable(failure error) bool {
 	refusal, answered := errors.AsType[*APIError](failure)
 	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
@@ -348,7 +348,7 @@ func (w *waitItem) pause(config *waitConfig, p *schedule.Pacer, elapsed time.Dur
 	case config.schedule != nil:
 		d = min(max(config.schedule(elapsed), minPollPause), schedule.Never)
 	case failure != nil:
-		d = min(max(p.Gap(&w.poll), failureGap), schedule.MaxGap) // an outage says nothing about how long the task takes
+		d = min(max(p.Gap(&w.poll), failureGap), schedule.MaxGap) // an outage says nothing about the task
 	default:
 		d = p.Gap(&w.poll)
 	}

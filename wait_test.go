@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,14 +32,14 @@ func TestWatch_YieldsEachChangeOnce(t *testing.T) {
 			`{"state":"processing","progress":0}`, `{"state":"processing","progress":40}`, `{"state":"processing","progress":"40%"}`,
 			`{"state":"processing","progress":20}`, succeededReply, `{"state":"never asked for"}`,
 		))
-		var told []string
-		progress := vidu.WithProgress(func(task *vidu.Task) { told = append(told, fmt.Sprint(task.State, " ", task.Progress)) })
+		var reported []string
+		progress := vidu.WithProgress(func(task *vidu.Task) { reported = append(reported, fmt.Sprint(task.State, " ", task.Progress)) })
 		var got []string
-		for task, err := range client.Watch(t.Context(), "1", progress) {
+		for task, err := range client.Watch(boundedContext(t), "1", progress) {
 			require.NoError(t, err)
 			assert.Equal(t, "1", task.ID)
 			got = append(got, fmt.Sprint(task.State, " ", task.Progress))
-			assert.Equal(t, got, told, "progress comes first")
+			assert.Equal(t, got, reported, "progress comes first")
 		}
 		assert.Equal(t, []string{"created 0", "queueing 0", "cooking 0", "processing 0", "processing 40", "processing 20", "success 0"}, got)
 		assert.Len(t, p.at, 10)
@@ -48,7 +50,7 @@ func TestWatch_BreakEndsIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client, p := scriptedClient(t, replyScript(processingReply))
-		watch := client.Watch(t.Context(), "1")
+		watch := client.Watch(boundedContext(t), "1")
 		for range 2 { // a sequence can be gone through again
 			for task, err := range watch {
 				require.NoError(t, err)
@@ -64,7 +66,7 @@ func TestWatch_YieldsAFailedTaskWithoutError(t *testing.T) {
 	t.Parallel()
 	client := clientWithReply(t, http.StatusOK, `{"state":"failed","err_code":"AuditFailed"}`)
 	count := 0
-	for task, err := range client.Watch(t.Context(), "1") {
+	for task, err := range client.Watch(boundedContext(t), "1") {
 		require.NoError(t, err)
 		assert.Equal(t, vidu.ErrAuditFailed, task.ErrCode)
 		count++
@@ -85,7 +87,7 @@ func TestWait_TaskError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(t.Context(), "1")
+			task, err := clientWithReply(t, http.StatusOK, tt.body).Wait(boundedContext(t), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
 			testkit.AssertHarmless(t, err)
@@ -190,7 +192,7 @@ func seenFirst(then replyFunc) replyFunc {
 	}
 }
 
-// saying is a fault that is an answer; breaking is one that is none.
+// saying answers with an error response; breaking fails without a response.
 func saying(status int, body string) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }
 }
@@ -237,7 +239,7 @@ func TestWait_RidesOut(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, _ := scriptedClient(t, answer)
-				task, err := client.Wait(t.Context(), "1")
+				task, err := client.Wait(boundedContext(t), "1")
 				require.NoError(t, err)
 				video, ok := task.Video()
 				assert.True(t, ok)
@@ -247,7 +249,7 @@ func TestWait_RidesOut(t *testing.T) {
 	}
 }
 
-// breakingOff is N23: the connection closes in the middle of the answer.
+// breakingOff closes the connection in the middle of the answer.
 func breakingOff(r *http.Request) (*http.Response, error) {
 	resp, err := testkit.Reply(r, http.StatusOK, "")
 	resp.Body, resp.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader(processingReply[:20]), testkit.FailingReader{Err: io.ErrUnexpectedEOF})), 100
@@ -288,7 +290,7 @@ func TestWait_EndsWithAnError(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, tt.answer)
-				task, err := client.Wait(t.Context(), "1")
+				task, err := client.Wait(boundedContext(t), "1")
 				require.ErrorContains(t, err, tt.says)
 				testkit.AssertHarmless(t, err)
 				assert.Len(t, p.at, tt.polls)
@@ -310,8 +312,8 @@ func compressed(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// H20: a new task may be unknown for a while, but not for ever.
-// An answer that failed may say so with a task's word. It is none of the task's, which has been paid for.
+// A gateway may report its own failure in the words of a failed task. That is not the end of the task, which was paid
+// for.
 func TestWait_FailureOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
@@ -326,7 +328,7 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 				}
 				return testkit.Reply(r, 200, `{"code":"success","data":{"task_id":"1","status":"FAILURE","fail_reason":"no"}}`)
 			}))
-			task, err := client.Wait(t.Context(), "1")
+			task, err := client.Wait(boundedContext(t), "1")
 			failure, ok := errors.AsType[*vidu.TaskError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, "no", failure.Task.ErrMessage)
@@ -336,6 +338,7 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 	}
 }
 
+// A new task may be unknown for a while, but not for ever.
 func TestWait_NotFound(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -350,7 +353,7 @@ func TestWait_NotFound(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, tt.answer)
-				_, err := client.Wait(t.Context(), "1")
+				_, err := client.Wait(boundedContext(t), "1")
 				require.ErrorIs(t, err, vidu.ErrNotFound)
 				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
 				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
@@ -382,7 +385,7 @@ func TestWait_RetryAfter(t *testing.T) {
 					resp.Header.Set("Retry-After", tt.header)
 					return resp, err
 				})
-				_, err := client.Wait(t.Context(), "1", vidu.WithPollInterval(5*time.Second))
+				_, err := client.Wait(boundedContext(t), "1", vidu.WithPollInterval(5*time.Second))
 				require.NoError(t, err)
 				assert.Equal(t, []time.Duration{0, tt.want}, p.at)
 			})
@@ -410,7 +413,7 @@ func TestWait_Schedule(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, replyScript(processingReply, processingReply, processingReply, processingReply, succeededReply))
 				client.SetJitter(func() float64 { return 0.5 })
-				_, err := client.Wait(t.Context(), "1", tt.opts...)
+				_, err := client.Wait(boundedContext(t), "1", tt.opts...)
 				require.NoError(t, err)
 				want := make([]time.Duration, len(tt.want))
 				for i, ms := range tt.want {
@@ -427,30 +430,15 @@ func TestWait_DefaultScheduleStopsGrowing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, p := scriptedClient(t, outage(48*time.Hour, saying(200, processingReply)))
 		client.SetJitter(func() float64 { return 0.5 })
-		_, err := client.Wait(t.Context(), "1")
+		_, err := client.Wait(boundedContext(t), "1")
 		require.NoError(t, err)
 		last := len(p.at) - 1
 		assert.Equal(t, 30*time.Second, p.at[last]-p.at[last-1])
 	})
 }
 
-func TestWait_WithoutClientOrContext(t *testing.T) {
-	t.Parallel()
-	var none *vidu.Client
-	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			task, err := client.Wait(t.Context(), "1")
-			require.EqualError(t, err, "vidu: the client was not made by NewClient")
-			assert.Nil(t, task)
-		})
-	}
-	task, err := clientWithReply(t, http.StatusOK, succeededReply).Wait(context.Context(nil), "..")
-	require.EqualError(t, err, "vidu: the context is nil")
-	assert.Nil(t, task)
-}
-
-// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as off-peak.
+// An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as
+// off-peak.
 func TestWait_PausesInAnOutage(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]string{"new": processingReply, "off-peak": `{"state":"queueing","off_peak":true}`} {
@@ -466,7 +454,7 @@ func TestWait_PausesInAnOutage(t *testing.T) {
 					}
 					return testkit.Reply(r, http.StatusOK, succeededReply)
 				})
-				_, err := client.Wait(t.Context(), "1")
+				_, err := client.Wait(boundedContext(t), "1")
 				require.NoError(t, err)
 				for i := 2; i <= 10; i++ {
 					assert.GreaterOrEqual(t, p.at[i]-p.at[i-1], 5*time.Second)
@@ -499,7 +487,7 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 			require.NoError(t, err)
 			asked := len(p.at)
 			var states []vidu.State
-			for task, err := range client.Watch(t.Context(), task.ID) {
+			for task, err := range client.Watch(boundedContext(t), task.ID) {
 				require.NoError(t, err)
 				if states = append(states, task.State); task.State == vidu.StateCreated {
 					assert.Equal(t, "p", task.Payload)
@@ -516,24 +504,7 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 	})
 }
 
-func TestWait_PanicsPass(t *testing.T) {
-	t.Parallel()
-	for name, opt := range map[string]vidu.WaitOption{
-		"progress": vidu.WithProgress(func(*vidu.Task) { panic("hook") }),                      //nolint:forbidigo // that is the test
-		"schedule": vidu.WithPollSchedule(func(time.Duration) time.Duration { panic("hook") }), //nolint:forbidigo // that is the test
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for name, wait := range waitCalls {
-				client := clientWithReply(t, http.StatusOK, processingReply)
-				assert.PanicsWithValue(t, "hook", func() { _ = wait(t.Context(), client, opt) }, name)
-				assert.Zero(t, client.Waiting())
-			}
-		})
-	}
-}
-
-// C03: a storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
+// A storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
 func TestWait_ThousandAreCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -565,63 +536,323 @@ func TestWait_ThousandAreCancelled(t *testing.T) {
 func TestPollDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := scriptedClient(t, replyScript(processingReply))
-		client.SetJitter(func() float64 { return 0.5 })
-		kind := vidu.Task{Model: vidu.ModelQ2, OffPeak: true}
-		client.Teach(8, 30*time.Second)
-		assert.Greater(t, client.PollDelay(&kind, 6*time.Hour), 5*time.Minute, "off-peak")
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		client.SetJitter(noJitter)
+		f.sendCallbacks(t, client)
+		assert.Less(t, client.PollDelay(&vidu.Task{}, time.Minute), 30*time.Second)
+		assert.Greater(t, client.PollDelay(&vidu.Task{Model: vidu.ModelQ2, OffPeak: true}, 6*time.Hour), 5*time.Minute, "off-peak")
 		assert.GreaterOrEqual(t, client.PollDelay(&vidu.Task{}, -time.Hour), time.Second)
 
-		client.Remember(&vidu.Task{ID: "1", Model: vidu.ModelQ1}, true)
-		client.RelyOnCallbacks()
-		assert.Greater(t, client.PollDelay(&vidu.Task{ID: "1"}, time.Minute), 30*time.Second, "a callback is awaited")
+		id := f.newTask(t, client, time.Minute, true)
+		assert.Greater(t, client.PollDelay(&vidu.Task{ID: id}, time.Minute), 30*time.Second, "a callback is awaited")
 	})
 	assert.Equal(t, 30*time.Second, (*vidu.Client)(nil).PollDelay(&vidu.Task{}, 0))
 	assert.Equal(t, 30*time.Second, new(vidu.Client).PollDelay(&vidu.Task{}, 0))
+	assert.Equal(t, 30*time.Second, clientWithReply(t, http.StatusOK, "").PollDelay(nil, 0))
 }
 
-// The reply that stands for the first answer may be one that a look-up got, without an id, and nobody can change it.
+// The reply that stands for the first answer is a copy: it does not show what a caller did to the created task.
 func TestWatch_FirstAnswerIsACopy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, _ := scriptedClient(t, replyScript(succeededReply))
-		client.Teach(8, 30*time.Second)
-		var task vidu.Task
-		require.NoError(t, task.UnmarshalJSON([]byte(`{"state":"created","credits":4}`)))
-		task.ID = "1"
-		client.Remember(&task, false)
-		task.Credits = 5
-		clear(task.RawJSON())
-		for first, err := range client.Watch(t.Context(), "1") {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		f.instead = func(*http.Request) (int, string) { return http.StatusOK, `{"id":"42","state":"created","credits":4}` }
+		created, err := client.Reference2Video(t.Context(), smallRequest())
+		require.NoError(t, err)
+		created.Credits = 5
+		clear(created.RawJSON())
+		for first, err := range client.Watch(boundedContext(t), "42") {
 			require.NoError(t, err)
-			assert.Equal(t, "1", first.ID)
+			assert.Equal(t, "42", first.ID)
 			assert.Equal(t, vidu.StateCreated, first.State)
 			assert.Equal(t, 4, first.Credits)
+			assert.JSONEq(t, `{"id":"42","state":"created","credits":4}`, string(first.RawJSON()))
 			break
 		}
-		assert.JSONEq(t, `{"state":"created","credits":4}`, string(task.RawJSON()))
+		assert.Empty(t, f.times())
 	})
 }
 
-// A long reply, such as one that echoes a payload of a million characters, is not kept.
+// The reply that stands for the first answer may be one to a query without an id in it, when the task was found by a
+// look-up after its create.
+func TestWatch_FirstAnswerHasTheID(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t, vidu.WithOfficialAPI(), vidu.WithRecovery(time.Minute))
+		f.teach(t, client)
+		f.instead = func(r *http.Request) (int, string) {
+			switch {
+			case r.Method == http.MethodPost:
+				return http.StatusOK, "" // the answer is lost
+			case isListQuery(r):
+				return http.StatusOK, `{"tasks":[{"id":"42","state":"created"}]}`
+			}
+			return http.StatusOK, `{"state":"created","payload":"job-42"}`
+		}
+		task, err := client.Reference2Video(t.Context(), smallRequest())
+		require.NoError(t, err)
+		require.Equal(t, "42", task.ID)
+		f.asked = nil
+		for first, err := range client.Watch(boundedContext(t), "42") {
+			require.NoError(t, err)
+			assert.Equal(t, "42", first.ID)
+			assert.Equal(t, vidu.StateCreated, first.State)
+			break
+		}
+		assert.Empty(t, f.times())
+	})
+}
+
+// A long reply to a create, such as one that echoes a payload of a million characters, is not kept.
 func TestWatch_LongRepliesAreNotKept(t *testing.T) {
 	t.Parallel()
 	for size, kept := range map[int]bool{100: true, 5000: false} {
 		synctest.Test(t, func(t *testing.T) {
-			client, p := scriptedClient(t, replyScript(succeededReply))
-			client.Teach(8, 30*time.Second)
-			var task vidu.Task
-			require.NoError(t, task.UnmarshalJSON([]byte(`{"id":"1","state":"created","payload":"`+strings.Repeat("x", size)+`"}`)))
-			client.Remember(&task, false)
-			for first, err := range client.Watch(t.Context(), "1") {
+			f := newFakeAPI(0, nil)
+			client := f.client(t)
+			f.teach(t, client)
+			f.instead = func(*http.Request) (int, string) {
+				return http.StatusOK, `{"id":"42","state":"created","payload":"` + strings.Repeat("x", size) + `"}`
+			}
+			created, err := client.Reference2Video(t.Context(), smallRequest())
+			require.NoError(t, err)
+			for first, err := range client.Watch(boundedContext(t), "42") {
 				require.NoError(t, err)
-				if kept {
-					assert.Equal(t, task.Payload, first.Payload)
-					assert.Equal(t, task.RawJSON(), first.RawJSON())
-				}
+				assert.Equal(t, created.Payload, first.Payload)
+				assert.Equal(t, created.RawJSON(), first.RawJSON())
 				break
 			}
-			assert.Equal(t, kept, len(p.at) == 0)
+			assert.Equal(t, kept, len(f.times()) == 0)
+		})
+	}
+}
+
+// The reply to a create is out of date once any other request has returned the task.
+func TestWait_FirstAnswerIsOutOfDate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		id := f.newTask(t, client, 30*time.Second, false)
+		_, err := client.GetTask(t.Context(), id)
+		require.NoError(t, err)
+		for task, err := range client.Watch(boundedContext(t), id) {
+			require.NoError(t, err)
+			assert.Equal(t, vidu.StateProcessing, task.State)
+			break
+		}
+		assert.Len(t, f.times(), 2, "asked at once")
+	})
+}
+
+// A caller's own schedule is used from the first query on.
+func TestWait_OwnScheduleAsksAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeAPI(0, nil)
+				client := f.client(t)
+				f.teach(t, client)
+				id := f.newTask(t, client, 30*time.Second, false)
+				began := time.Since(f.started)
+				require.NoError(t, wait(boundedContext(t), client, id, vidu.WithPollInterval(10*time.Minute)))
+				assert.Equal(t, []time.Duration{began, began + f.latency + 10*time.Minute}, f.times())
+			})
+		})
+	}
+}
+
+// However many wait for a task, its duration is learned once.
+func TestWait_LearnsEachTaskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		client.SetJitter(noJitter)
+		id := f.newTask(t, client, 40*time.Second, false)
+		delays := []time.Duration{client.PollDelay(&vidu.Task{}, time.Minute)}
+		for range 4 {
+			_, err := client.Wait(boundedContext(t), id)
+			require.NoError(t, err)
+			delays = append(delays, client.PollDelay(&vidu.Task{}, time.Minute))
+		}
+		assert.Len(t, slices.Compact(delays), 2)
+	})
+}
+
+// The longest pause does not overflow into the past.
+func TestWait_HugeInterval(t *testing.T) {
+	t.Parallel()
+	for name, wait := range waitCalls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, replyScript(processingReply))
+				testkit.Pass(time.Second) // so that the time from now on is longer than can be said
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				require.Error(t, wait(ctx, client, "1", vidu.WithPollInterval(math.MaxInt64)))
+				assert.Len(t, p.at, 1)
+			})
+		})
+	}
+}
+
+// waitCalls are the ways to wait for a task.
+var waitCalls = map[string]func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error{
+	"Wait": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		_, err := client.Wait(ctx, id, opts...)
+		return err
+	},
+	"Watch": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		for _, err := range client.Watch(ctx, id, opts...) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"WaitAll": func(ctx context.Context, client *vidu.Client, id string, opts ...vidu.WaitOption) error {
+		for _, err := range client.WaitAll(ctx, []string{id}, opts...) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+}
+
+func TestWait_UnknownState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := scriptedClient(t, replyScript(`{"state":"scheduling"}`))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		task, err := client.Wait(ctx, "1")
+		require.ErrorContains(t, err, "still scheduling")
+		testkit.AssertHarmless(t, err)
+		assert.Equal(t, vidu.State("scheduling"), task.State)
+	})
+}
+
+func TestWait_StateGoesBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		bodies []string
+		want   vidu.State
+		polls  int
+	}{
+		"the first end counts":   {[]string{processingReply, succeededReply, processingReply, `{"state":"failed"}`}, vidu.StateSuccess, 2},
+		"failure is an end, too": {[]string{processingReply, `{"state":"failed"}`, succeededReply}, vidu.StateFailed, 2},
+		"before the end":         {[]string{processingReply, `{"state":"queueing"}`, `{"state":"created"}`, succeededReply}, vidu.StateSuccess, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, replyScript(tt.bodies...))
+				task, _ := client.Wait(t.Context(), "1")
+				require.NotNil(t, task)
+				assert.Equal(t, tt.want, task.State)
+				assert.Len(t, p.at, tt.polls)
+			})
+		})
+	}
+}
+
+func TestWait_SuccessWithoutLink(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{
+		"missing": `{"state":"success","credits":5}`, "empty": `{"state":"success","credits":5,"creations":[]}`,
+		"null": `{"state":"success","credits":5,"creations":null}`, "empty link": `{"state":"success","credits":5,"creations":[{"url":""}]}`,
+	}, func(t *testing.T, body string) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			client, p := scriptedClient(t, replyScript(body))
+			task, err := client.Wait(t.Context(), "1")
+			assertNotCreated(t, err)
+			require.ErrorContains(t, err, "has no link")
+			require.NotNil(t, task)
+			assert.Equal(t, 5, task.Credits, "what was paid for")
+			assert.Len(t, p.at, 5)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			client, _ := scriptedClient(t, replyScript(body, body, body, body, succeededReply))
+			_, err := client.Wait(t.Context(), "1")
+			require.NoError(t, err)
+		})
+	})
+}
+
+func TestWait_FailedWithoutCode(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{
+		"empty": `{"state":"failed","err_code":""}`, "absent": `{"state":"failed"}`, "null": `{"state":"failed","err_code":null}`,
+	}, func(t *testing.T, body string) {
+		t.Helper()
+		_, err := clientWithReply(t, 200, body).Wait(t.Context(), "1")
+		failure, ok := errors.AsType[*vidu.TaskError](err)
+		require.True(t, ok)
+		assert.Empty(t, failure.Task.ErrCode)
+		testkit.AssertHarmless(t, err)
+	})
+}
+
+// Polls follow the monotonic clock alone, even if the clocks of server and client differ by an hour.
+func TestWait_ServerClockIsOff(t *testing.T) {
+	t.Parallel()
+	schedule := func(t *testing.T, off time.Duration) (at []time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			client, p := scriptedClient(t, func(req *http.Request, n int) (*http.Response, error) {
+				state := []string{"queueing", "processing", "processing", "processing", "success"}[min(n, 4)]
+				theirs := time.Now().Add(off).UTC()
+				resp, err := testkit.Reply(req, 200, fmt.Sprintf(
+					`{"state":%q,"created_at":%q,"creations":[{"url":"https://h/x.mp4"}]}`, state, theirs.Format(time.RFC3339)))
+				resp.Header.Set("Date", theirs.Format(http.TimeFormat))
+				return resp, err
+			})
+			client.SetJitter(func() float64 { return 0.5 })
+			_, err := client.Wait(t.Context(), "1")
+			require.NoError(t, err)
+			at = p.at
+		})
+		return at
+	}
+	right := schedule(t, 0)
+	assert.Equal(t, right, schedule(t, time.Hour))
+	assert.Equal(t, right, schedule(t, -time.Hour))
+}
+
+// A gateway may have a code of its own for "too fast".
+func TestWait_SurvivesAny429(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		polls := 0
+		client := newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+			if polls++; polls < 20 {
+				return testkit.Reply(r, 429, `{"error":{"code":"rate_limit_exceeded","message":"slow down"}}`)
+			}
+			return testkit.Reply(r, 200, `{"state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
+		}))
+		_, err := client.Wait(t.Context(), "1")
+		require.NoError(t, err)
+	})
+}
+
+// each runs check for every body.
+func each(t *testing.T, bodies map[string]string, check func(t *testing.T, body string)) {
+	t.Helper()
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, body)
 		})
 	}
 }

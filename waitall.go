@@ -20,12 +20,12 @@ import (
 // failures that [Client.Watch] rides out are ridden out here. When the context ends, the rest is yielded with errors
 // that wrap ctx.Err().
 //
-// There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil: of
-// one that could not be followed to its end it has the ID and what was seen last of State and Progress.
+// There is exactly one result for each element of ids; one that fails does not end the others. The task is never nil:
+// one that could not be followed to its end has the ID and the last seen State and Progress.
 //
-// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API up to 100 are
-// asked for in one request, some of them a second early. No polls are sent while the loop body runs. A waiting task costs
-// about 120 bytes, and whatever goroutines there are end with the loop.
+// All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API one request
+// asks for up to 100 tasks, some of them a second early. No polls are sent while the loop body runs. A waiting task
+// costs about 120 bytes, and all goroutines end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -41,8 +41,8 @@ func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) 
 	}
 }
 
-// multiWait is one WaitAll. It belongs to the caller's goroutine, but for what mu guards; queries and callbacks, in other
-// goroutines, read only the ids of its items.
+// multiWait is one WaitAll. It belongs to the caller's goroutine, but for what mu guards; queries and callbacks, in
+// other goroutines, read only the ids of its items.
 type multiWait struct {
 	client  *Client
 	config  *waitConfig

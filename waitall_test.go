@@ -1,7 +1,6 @@
 package vidu_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,147 +25,6 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
-
-// farm is an API in memory, for a synctest bubble, that keeps tasks which end at a known time.
-type farm struct {
-	started time.Time
-	latency time.Duration
-	ends    map[string]time.Duration // a task that is not in it does not exist
-	failing map[string]bool
-	unlist  map[string]bool                                 // not in the list
-	instead func(r *http.Request) (status int, body string) // 0: the real answer
-	header  http.Header                                     // of what comes instead
-
-	mu    sync.Mutex
-	asked []question
-	most  int // at once
-	now   int
-}
-
-// question is one request.
-type question struct {
-	at  time.Duration
-	ids []string // of a list several
-}
-
-func (f *farm) RoundTrip(r *http.Request) (*http.Response, error) {
-	f.enter(r)
-	defer f.leave()
-	timer := time.NewTimer(f.latency)
-	defer timer.Stop()
-	select {
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	case <-timer.C:
-	}
-	if f.instead != nil {
-		if status, body := f.instead(r); status != 0 {
-			resp, err := testkit.Reply(r, status, body)
-			resp.Header = cmp.Or(&f.header, &resp.Header).Clone()
-			return resp, err
-		}
-	}
-	if isList(r) {
-		return testkit.Reply(r, http.StatusOK, f.list(r.URL.Query()["task_ids"]))
-	}
-	status, body := f.task(path.Base(path.Dir(r.URL.Path)))
-	return testkit.Reply(r, status, body)
-}
-
-func isList(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/tasks") }
-
-func (f *farm) enter(r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	q := question{time.Since(f.started), []string{path.Base(path.Dir(r.URL.Path))}}
-	if isList(r) {
-		q.ids = r.URL.Query()["task_ids"]
-	}
-	f.asked = append(f.asked, q)
-	f.now++
-	f.most = max(f.most, f.now)
-}
-
-func (f *farm) leave() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now--
-}
-
-func (f *farm) state(id string) string {
-	switch ends, ok := f.ends[id]; {
-	case !ok:
-		return ""
-	case time.Since(f.started) < ends:
-		return "processing"
-	case f.failing[id]:
-		return "failed"
-	}
-	return "success"
-}
-
-func (f *farm) task(id string) (status int, body string) {
-	switch state := f.state(id); state {
-	case "":
-		return http.StatusNotFound, `{"reason":"TaskNotFound"}`
-	case "success":
-		return http.StatusOK, `{"id":"` + id + `","state":"success","payload":"in full","creations":[{"url":"https://h/` + id + `.mp4"}]}`
-	default:
-		return http.StatusOK, `{"id":"` + id + `","state":"` + state + `","progress":40}`
-	}
-}
-
-func (f *farm) list(ids []string) string {
-	var items []string
-	for _, id := range ids {
-		if state := f.state(id); state != "" && !f.unlist[id] {
-			items = append(items, `{"id":"`+id+`","state":"`+state+`","model":"viduq2-pro","creations":[{"url":"https://h/`+id+`.mp4"}]}`)
-		}
-	}
-	return `{"tasks":[` + strings.Join(items, ",") + `],"next_page_token":""}`
-}
-
-func (f *farm) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.asked)
-}
-
-func (f *farm) busy() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
-
-// lists are the requests for several tasks, singles those for one.
-func (f *farm) lists() (lists, singles []question) {
-	for _, q := range f.asked {
-		if len(q.ids) > 1 {
-			lists = append(lists, q)
-		} else {
-			singles = append(singles, q)
-		}
-	}
-	return lists, singles
-}
-
-// client has the retries that a user's has.
-func (f *farm) client(t *testing.T, opts ...vidu.Option) *vidu.Client {
-	t.Helper()
-	f.started = time.Now()
-	client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, append(opts, vidu.WithHTTPClient(&http.Client{Transport: f}))...)
-	require.NoError(t, err)
-	return client
-}
-
-// farming is a farm of n tasks named 0, 1, … that end after each its time.
-func farming(n int, ends func(i int) time.Duration) *farm {
-	f := &farm{latency: 100 * time.Millisecond, ends: map[string]time.Duration{}, failing: map[string]bool{}, unlist: map[string]bool{}}
-	for i := range n {
-		f.ends[strconv.Itoa(i)] = ends(i)
-	}
-	return f
-}
 
 func numbered(n int) []string {
 	ids := make([]string, n)
@@ -202,8 +60,8 @@ func idsOf(all []outcome) []string {
 func TestWaitAll_InTheOrderOfEnding(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(20, func(i int) time.Duration { return time.Duration(2+(i*7)%20) * time.Minute })
-		all := collect(t.Context(), f.client(t), numbered(20))
+		f := newFakeAPI(20, func(i int) time.Duration { return time.Duration(2+(i*7)%20) * time.Minute })
+		all := collect(boundedContext(t), f.client(t), numbered(20))
 		require.Len(t, all, 20)
 		for i, o := range all {
 			require.NoError(t, o.err)
@@ -218,11 +76,11 @@ func TestWaitAll_InTheOrderOfEnding(t *testing.T) {
 	})
 }
 
-// One result for each id; one that fails, is unknown or is no id at all does not end the others.
+// One result for each id; one that fails, is unknown or is invalid does not end the others.
 func TestWaitAll_OneResultForEachID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(6, func(int) time.Duration { return 10 * time.Minute })
+		f := newFakeAPI(6, func(int) time.Duration { return 10 * time.Minute })
 		f.failing["2"] = true
 		f.instead = func(r *http.Request) (int, string) {
 			switch id := path.Base(path.Dir(r.URL.Path)); id {
@@ -234,7 +92,7 @@ func TestWaitAll_OneResultForEachID(t *testing.T) {
 			return 0, ""
 		}
 		ids := []string{"5", "1", "2", "../3", "3", "0", "1", "", "unknown", "4", "1", "../3"}
-		all := collect(t.Context(), f.client(t), ids)
+		all := collect(boundedContext(t), f.client(t), ids)
 		got := idsOf(all)
 		assert.ElementsMatch(t, ids, got)
 		for _, o := range all {
@@ -275,15 +133,15 @@ func TestWaitAll_OneResultForEachID(t *testing.T) {
 
 func TestWaitAll_None(t *testing.T) {
 	t.Parallel()
-	assert.Empty(t, collect(t.Context(), clientWithReply(t, 200, succeededReply), nil))
+	assert.Empty(t, collect(promptContext(t), clientWithReply(t, 200, succeededReply), nil))
 	var none *vidu.Client
-	for _, o := range append(collect(t.Context(), none, []string{"1", "2"}), collect(nil, clientWithReply(t, 200, succeededReply), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
+	for _, o := range append(collect(promptContext(t), none, []string{"1", "2"}), collect(nil, clientWithReply(t, 200, succeededReply), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
 		require.Error(t, o.err)
 		assert.Contains(t, []string{"1", "2"}, o.task.ID)
 	}
 }
 
-// When the context ends, what has ended is handed over and the rest is named, at once and without a further request.
+// When the context ends, finished tasks are yielded and the rest is named, at once and without a further request.
 func TestWaitAll_ContextEnds(t *testing.T) {
 	t.Parallel()
 	const limit = 150*time.Minute + 13*time.Millisecond // not when something is due
@@ -291,7 +149,7 @@ func TestWaitAll_ContextEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(200, func(i int) time.Duration { return time.Duration(i) * time.Hour })
+				f := newFakeAPI(200, func(i int) time.Duration { return time.Duration(i) * time.Hour })
 				f.latency = latency
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()
@@ -325,7 +183,7 @@ func TestWaitAll_ContextEnds(t *testing.T) {
 func TestWaitAll_ContextIsOverAlready(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(3, func(int) time.Duration { return 0 })
+		f := newFakeAPI(3, func(int) time.Duration { return 0 })
 		all := collect(canceledContext(t), f.client(t), []string{"0", "?", "1", "2"})
 		require.Len(t, all, 4)
 		require.ErrorContains(t, all[0].err, "is not a task id")
@@ -336,11 +194,11 @@ func TestWaitAll_ContextIsOverAlready(t *testing.T) {
 	})
 }
 
-// What was answered when the context ended is not lost, though the caller had no time for it.
+// Answers that were there when the context ended are not lost, though the caller had no time for them.
 func TestWaitAll_AnswersAtTheEndAreHandedOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(5, func(int) time.Duration { return 0 })
+		f := newFakeAPI(5, func(int) time.Duration { return 0 })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		good := 0
@@ -354,11 +212,11 @@ func TestWaitAll_AnswersAtTheEndAreHandedOver(t *testing.T) {
 	})
 }
 
-// The reason for which nothing is known is told.
+// The error says why nothing is known of a task.
 func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(20, func(int) time.Duration { return 0 })
+		f := newFakeAPI(20, func(int) time.Duration { return 0 })
 		f.instead = func(*http.Request) (int, string) { return http.StatusBadGateway, "<html>" }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -368,11 +226,11 @@ func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 	})
 }
 
-// An outage that is over is not.
+// An outage that is over is not part of the error.
 func TestWaitAll_ContextEndsAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(20, func(int) time.Duration { return time.Hour })
+		f := newFakeAPI(20, func(int) time.Duration { return time.Hour })
 		f.instead = func(*http.Request) (int, string) {
 			return map[bool]int{true: http.StatusBadGateway}[time.Since(f.started) < 10*time.Second], ""
 		}
@@ -394,7 +252,7 @@ func TestWaitAll_Break(t *testing.T) {
 		leave   func()
 	}{
 		"break":                  {numbered(100), "0", time.Second, nil},
-		"break at what is no id": {[]string{"?", "0", "1"}, "?", time.Second, nil},
+		"break at an invalid id": {[]string{"?", "0", "1"}, "?", time.Second, nil},
 		"break among the same":   {[]string{"0", "0", "0"}, "0", time.Second, nil},
 		"panic":                  {numbered(100), "0", time.Second, func() { panic("caller") }}, //nolint:forbidigo // that is the test
 		"while queries hang":     {numbered(100), "0", time.Second, nil},
@@ -402,7 +260,7 @@ func TestWaitAll_Break(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(100, func(i int) time.Duration { return time.Duration(i) * time.Hour })
+				f := newFakeAPI(100, func(i int) time.Duration { return time.Duration(i) * time.Hour })
 				f.latency = tt.latency
 				f.instead = func(r *http.Request) (int, string) {
 					if name == "while queries hang" && path.Base(path.Dir(r.URL.Path)) != "0" {
@@ -414,7 +272,7 @@ func TestWaitAll_Break(t *testing.T) {
 				client := f.client(t)
 				count := 0
 				wait := func() {
-					for task, err := range client.WaitAll(t.Context(), tt.ids, vidu.WithMaxPollRate(1000)) {
+					for task, err := range client.WaitAll(boundedContext(t), tt.ids, vidu.WithMaxPollRate(1000)) {
 						assert.Equal(t, tt.first, task.ID)
 						assert.Equal(t, tt.first == "?", err != nil)
 						count++
@@ -459,7 +317,7 @@ func TestWaitAll_RateIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(2000, func(int) time.Duration { return time.Hour })
+				f := newFakeAPI(2000, func(int) time.Duration { return time.Hour })
 				f.instead = func(*http.Request) (int, string) { return tt.status, "" }
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
@@ -484,7 +342,7 @@ func TestWaitAll_ExtremeRates(t *testing.T) {
 	t.Parallel()
 	for rate, want := range map[float64]int{math.Inf(1): 100, 1e-300: 1} {
 		synctest.Test(t, func(t *testing.T) {
-			f := farming(100, func(int) time.Duration { return 0 })
+			f := newFakeAPI(100, func(int) time.Duration { return 0 })
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			collect(ctx, f.client(t), numbered(100), vidu.WithMaxPollRate(rate))
@@ -494,11 +352,11 @@ func TestWaitAll_ExtremeRates(t *testing.T) {
 	}
 }
 
-// A server that wants to be left alone is, by every task.
+// After a 429 with Retry-After no task is asked for.
 func TestWaitAll_RetryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(100, func(int) time.Duration { return 0 })
+		f := newFakeAPI(100, func(int) time.Duration { return 0 })
 		f.latency = 0
 		f.header = http.Header{"Retry-After": {"40"}}
 		first := true
@@ -506,7 +364,7 @@ func TestWaitAll_RetryAfter(t *testing.T) {
 			defer func() { first = false }()
 			return map[bool]int{true: http.StatusTooManyRequests}[first], ""
 		}
-		for _, o := range collect(t.Context(), f.client(t), numbered(100)) {
+		for _, o := range collect(boundedContext(t), f.client(t), numbered(100)) {
 			require.NoError(t, o.err)
 		}
 		assert.Equal(t, 40*time.Second, f.asked[1].at)
@@ -517,7 +375,7 @@ func TestWaitAll_RetryAfter(t *testing.T) {
 func TestWaitAll_IsFair(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(200, func(int) time.Duration { return time.Hour })
+		f := newFakeAPI(200, func(int) time.Duration { return time.Hour })
 		ids := numbered(200)
 		slices.Reverse(ids)
 		ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
@@ -536,64 +394,14 @@ func TestWaitAll_IsFair(t *testing.T) {
 	})
 }
 
-// A wake-up comes before what is overdue.
-func TestWaitAll_WakeOvertakes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := farming(10_000, func(int) time.Duration { return 10 * time.Second })
-		client := f.client(t)
-		time.AfterFunc(10*time.Second, func() { client.Wake("9999") })
-		for task, err := range client.WaitAll(t.Context(), numbered(10_000)) {
-			require.NoError(t, err)
-			if task.ID == "9999" {
-				assert.LessOrEqual(t, time.Since(f.started), 10*time.Second+200*time.Millisecond)
-				break
-			}
-		}
-	})
-}
-
-// A flood of callbacks for some tasks, each of which may bring one query a second forward, does not keep the others waiting.
-func TestWaitAll_FloodOfWakes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const named = 40 // so that they could take up the whole rate
-		f := farming(100, func(n int) time.Duration {
-			return map[bool]time.Duration{true: time.Hour, false: time.Minute}[n < named]
-		})
-		f.latency = 0
-		client := f.client(t)
-		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
-		defer stop()
-		go func() {
-			for ctx.Err() == nil {
-				testkit.Pass(5 * time.Millisecond)
-				for n := range named {
-					client.WakeUnverified(strconv.Itoa(n))
-				}
-			}
-		}()
-		ended := 0
-		for _, o := range collect(ctx, client, numbered(100)) {
-			if o.err == nil {
-				assert.LessOrEqual(t, o.at, 2*time.Minute)
-				ended++
-			}
-		}
-		assert.Equal(t, 100-named, ended)
-		stop()
-		testkit.Pass(time.Second) // for the flood to end
-	})
-}
-
-// What a server asks of one task is nothing to the others, unless it says that there are too many requests.
+// Retry-After concerns one task, unless the status is 429.
 func TestWaitAll_RetryAfterOfOneTask(t *testing.T) {
 	t.Parallel()
 	for status, slow := range map[int]bool{http.StatusServiceUnavailable: false, http.StatusTooManyRequests: true} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(20, func(int) time.Duration { return 30 * time.Second })
+				f := newFakeAPI(20, func(int) time.Duration { return 30 * time.Second })
 				f.header = http.Header{"Retry-After": {"50"}}
 				f.instead = func(r *http.Request) (int, string) {
 					if path.Base(path.Dir(r.URL.Path)) == "3" && time.Since(f.started) < 45*time.Second {
@@ -601,7 +409,7 @@ func TestWaitAll_RetryAfterOfOneTask(t *testing.T) {
 					}
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+				for _, o := range collect(boundedContext(t), f.client(t), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 					require.NoError(t, o.err)
 					if o.task.ID != "3" {
 						assert.Equal(t, slow, o.at > 40*time.Second, "%v", o.at)
@@ -612,50 +420,14 @@ func TestWaitAll_RetryAfterOfOneTask(t *testing.T) {
 	}
 }
 
-// Each wake-up is worth one query.
-func TestWaitAll_WokenOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := farming(2, func(int) time.Duration { return 10 * time.Minute })
-		client := f.client(t)
-		time.AfterFunc(time.Minute, func() { client.Wake("0") })
-		time.AfterFunc(2*time.Minute, func() { client.Wake("1") })
-		collect(t.Context(), client, numbered(2), vidu.WithPollInterval(time.Hour))
-		assert.Len(t, f.asked, 2+2+2)
-	})
-}
-
-// What this client has just created, and knows to take longer, is not asked for at once.
-func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := farming(2, func(int) time.Duration { return 30 * time.Second })
-		client := f.client(t)
-		client.Teach(10, 30*time.Second)
-		f.started = time.Now()
-		client.Remember(&vidu.Task{ID: "0", State: vidu.StateCreated}, false)
-		var told []string
-		all := collect(t.Context(), client, numbered(2), vidu.WithProgress(func(task *vidu.Task) {
-			told = append(told, fmt.Sprint(task.ID, " ", task.State))
-		}))
-		assert.Len(t, all, 2)
-		assert.Equal(t, []string{"0 created", "1 processing"}, told[:2])
-		for _, q := range f.asked {
-			if q.ids[0] == "0" {
-				assert.GreaterOrEqual(t, q.at, 15*time.Second)
-			}
-		}
-	})
-}
-
 // Nothing is asked while the caller is busy, and nothing is lost by that.
 func TestWaitAll_SlowCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(30, func(i int) time.Duration { return time.Duration(i) * time.Second })
+		f := newFakeAPI(30, func(i int) time.Duration { return time.Duration(i) * time.Second })
 		client := f.client(t)
 		seen := map[string]bool{}
-		for task, err := range client.WaitAll(t.Context(), numbered(30)) {
+		for task, err := range client.WaitAll(boundedContext(t), numbered(30)) {
 			require.NoError(t, err)
 			assert.False(t, seen[task.ID])
 			seen[task.ID] = true
@@ -675,16 +447,16 @@ func TestWaitAll_RidesOut(t *testing.T) {
 			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					f := farming(30, func(i int) time.Duration { return time.Duration(i) * time.Second })
+					f := newFakeAPI(30, func(i int) time.Duration { return time.Duration(i) * time.Second })
 					outage := map[bool]time.Duration{true: 50 * time.Second, false: 10 * time.Minute}[name == "404"]
 					f.instead = func(r *http.Request) (int, string) {
-						if time.Since(f.started) > outage || (name == "404" && isList(r)) {
+						if time.Since(f.started) > outage || (name == "404" && isListQuery(r)) {
 							return 0, ""
 						}
 						status, _ := strconv.Atoi(name)
 						return status, body
 					}
-					all := collect(t.Context(), f.client(t, opts...), numbered(30))
+					all := collect(boundedContext(t), f.client(t, opts...), numbered(30))
 					require.Len(t, all, 30)
 					for _, o := range all {
 						require.NoError(t, o.err)
@@ -710,10 +482,10 @@ func TestWaitAll_List(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(tt.tasks, func(int) time.Duration { return 3 * time.Second })
-				var told []float64
-				progress := vidu.WithProgress(func(task *vidu.Task) { told = append(told, task.Progress) })
-				all := collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(tt.tasks), progress, vidu.WithPollInterval(5*time.Second))
+				f := newFakeAPI(tt.tasks, func(int) time.Duration { return 3 * time.Second })
+				var reported []float64
+				progress := vidu.WithProgress(func(task *vidu.Task) { reported = append(reported, task.Progress) })
+				all := collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(tt.tasks), progress, vidu.WithPollInterval(5*time.Second))
 				require.Len(t, all, tt.tasks)
 				for _, o := range all {
 					require.NoError(t, o.err)
@@ -729,20 +501,20 @@ func TestWaitAll_List(t *testing.T) {
 				} else {
 					assert.Len(t, singles, tt.tasks, "one for each result")
 				}
-				assert.Len(t, told, 2*tt.tasks)
+				assert.Len(t, reported, 2*tt.tasks)
 			})
 		})
 	}
 }
 
-// A task that the list does not tell of is asked for alone.
+// A task that the list lacks is asked for alone.
 func TestWaitAll_ListWithoutTheTask(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(20, func(int) time.Duration { return time.Minute })
+		f := newFakeAPI(20, func(int) time.Duration { return time.Minute })
 		f.unlist["7"] = true
 		delete(f.ends, "8")
-		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+		for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 			assert.Equal(t, o.task.ID == "8", errors.Is(o.err, vidu.ErrTaskNotFound))
 		}
 		_, singles := f.lists()
@@ -755,7 +527,7 @@ func TestWaitAll_ListWithoutTheTask(t *testing.T) {
 	})
 }
 
-// A server that does not list, or answers with what is no list, is asked for each task as any other.
+// A server without lists, or whose answer is not a list, is asked for one task after the other.
 func TestWaitAll_ListIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -773,14 +545,14 @@ func TestWaitAll_ListIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(20, func(int) time.Duration { return time.Minute })
+				f := newFakeAPI(20, func(int) time.Duration { return time.Minute })
 				f.instead = func(r *http.Request) (int, string) {
-					if isList(r) {
+					if isListQuery(r) {
 						return tt.status, tt.body
 					}
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+				for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 					require.NoError(t, o.err)
 				}
 				lists, _ := f.lists()
@@ -806,12 +578,12 @@ func TestWaitAll_ListsGather(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(tt.tasks, func(int) time.Duration { return 5 * time.Minute })
+				f := newFakeAPI(tt.tasks, func(int) time.Duration { return 5 * time.Minute })
 				f.instead = func(*http.Request) (int, string) { // answers take from a moment to a second, which sets the tasks apart
 					time.Sleep(rand.N(time.Second)) //nolint:forbidigo // in virtual time
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(tt.tasks), tt.opt) {
+				for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(tt.tasks), tt.opt) {
 					require.NoError(t, o.err)
 				}
 				lists, singles := f.lists()
@@ -833,29 +605,29 @@ func TestWaitAll_ListsGather(t *testing.T) {
 	}
 }
 
-// One odd answer to a list, where others were fine, costs a moment and not the lists.
-func TestWaitAll_ListIsOddOnce(t *testing.T) {
+// One unusable answer to a list, where others were fine, costs a moment and not the lists.
+func TestWaitAll_ListUnusableOnce(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func() (int, string){
-		"nothing odd": func() (int, string) { return 0, "" },
-		"502":         func() (int, string) { return http.StatusBadGateway, "" },
-		"403":         func() (int, string) { return http.StatusForbidden, "" },
-		"404":         func() (int, string) { return http.StatusNotFound, "404 page not found" },
-		"a web page":  func() (int, string) { return http.StatusOK, "<html>" },
+		"all usable": func() (int, string) { return 0, "" },
+		"502":        func() (int, string) { return http.StatusBadGateway, "" },
+		"403":        func() (int, string) { return http.StatusForbidden, "" },
+		"404":        func() (int, string) { return http.StatusNotFound, "404 page not found" },
+		"a web page": func() (int, string) { return http.StatusOK, "<html>" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(20, func(int) time.Duration { return 20 * time.Minute })
+				f := newFakeAPI(20, func(int) time.Duration { return 20 * time.Minute })
 				var asked atomic.Int64
 				f.instead = func(r *http.Request) (int, string) { // one answer, and later all for half a minute
 					at := time.Since(f.started)
-					if isList(r) && (asked.Add(1) == 10 || at > 5*time.Minute && at < 330*time.Second) {
+					if isListQuery(r) && (asked.Add(1) == 10 || at > 5*time.Minute && at < 330*time.Second) {
 						return answer()
 					}
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+				for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 					require.NoError(t, o.err)
 				}
 				lists, singles := f.lists()
@@ -866,19 +638,19 @@ func TestWaitAll_ListIsOddOnce(t *testing.T) {
 	}
 }
 
-// Lists that are under way together are answered in any order: an odd one among the first says nothing.
-func TestWaitAll_ListIsOddAmongTheFirst(t *testing.T) {
+// Lists that are in flight together are answered in any order: an unusable one among the first proves nothing.
+func TestWaitAll_ListUnusableAmongTheFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
+		f := newFakeAPI(300, func(int) time.Duration { return 10 * time.Minute })
 		var asked atomic.Int64
 		f.instead = func(r *http.Request) (int, string) {
-			if isList(r) && asked.Add(1) == 1 {
+			if isListQuery(r) && asked.Add(1) == 1 {
 				return http.StatusOK, "<html>"
 			}
 			return 0, ""
 		}
-		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(300), vidu.WithPollInterval(5*time.Second)) {
+		for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(300), vidu.WithPollInterval(5*time.Second)) {
 			require.NoError(t, o.err)
 		}
 		_, singles := f.lists()
@@ -886,11 +658,11 @@ func TestWaitAll_ListIsOddAmongTheFirst(t *testing.T) {
 	})
 }
 
-// What a server asks of a task after a failure is kept, though others are asked for a moment before.
+// Retry-After is kept, though lists ask for other tasks a moment before they are due.
 func TestWaitAll_ListsKeepRetryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(300, func(int) time.Duration { return 10 * time.Minute })
+		f := newFakeAPI(300, func(int) time.Duration { return 10 * time.Minute })
 		f.header = http.Header{"Retry-After": {"20"}}
 		failed := map[string]time.Duration{}
 		var mu sync.Mutex
@@ -903,7 +675,7 @@ func TestWaitAll_ListsKeepRetryAfter(t *testing.T) {
 					t.Errorf("task %s was asked for after %v", id, at-since)
 				}
 			}
-			if isList(r) && at > time.Minute && len(failed) == 0 {
+			if isListQuery(r) && at > time.Minute && len(failed) == 0 {
 				for _, id := range r.URL.Query()["task_ids"] {
 					failed[id] = at
 				}
@@ -911,19 +683,19 @@ func TestWaitAll_ListsKeepRetryAfter(t *testing.T) {
 			}
 			return 0, ""
 		}
-		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(300)) {
+		for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(300)) {
 			require.NoError(t, o.err)
 		}
 		assert.NotEmpty(t, failed)
 	})
 }
 
-// A second without name service, before every task was asked for once, is no mistake of configuration: others were
+// A second without name service, before every task was asked for once, is not a mistake of configuration: others were
 // answered.
 func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(100, func(int) time.Duration { return 2 * time.Minute })
+		f := newFakeAPI(100, func(int) time.Duration { return 2 * time.Minute })
 		f.started = time.Now()
 		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
 			if at := time.Since(f.started); at > 2*time.Second && at < 3*time.Second {
@@ -931,7 +703,7 @@ func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
 			}
 			return f.RoundTrip(r)
 		}))
-		for _, o := range collect(t.Context(), client, numbered(100)) {
+		for _, o := range collect(boundedContext(t), client, numbered(100)) {
 			require.NoError(t, o.err)
 		}
 	})
@@ -940,7 +712,7 @@ func TestWaitAll_BlipInTheFirstPass(t *testing.T) {
 // A client that was made before the bubble of a test began works inside.
 func TestWaitAll_ClientFromOutsideTheBubble(t *testing.T) {
 	t.Parallel()
-	f := farming(3, func(int) time.Duration { return time.Minute })
+	f := newFakeAPI(3, func(int) time.Duration { return time.Minute })
 	client := f.client(t)
 	synctest.Test(t, func(t *testing.T) {
 		f.started = time.Now()
@@ -952,15 +724,15 @@ func TestWaitAll_ClientFromOutsideTheBubble(t *testing.T) {
 	})
 }
 
-// A failure that may pass is none of the list's.
+// A failure that may pass does not count against lists.
 func TestWaitAll_ListFailsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(20, func(int) time.Duration { return time.Minute })
+		f := newFakeAPI(20, func(int) time.Duration { return time.Minute })
 		f.instead = func(*http.Request) (int, string) {
 			return map[bool]int{true: http.StatusBadGateway}[time.Since(f.started) < time.Second], ""
 		}
-		for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+		for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 			require.NoError(t, o.err)
 		}
 		lists, singles := f.lists()
@@ -976,14 +748,14 @@ func TestWaitAll_ListFailsForEver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				f := farming(20, func(int) time.Duration { return 10 * time.Minute })
+				f := newFakeAPI(20, func(int) time.Duration { return 10 * time.Minute })
 				f.instead = func(r *http.Request) (int, string) {
-					if time.Since(f.started) < outage || (outage == 0 && isList(r)) {
+					if time.Since(f.started) < outage || (outage == 0 && isListQuery(r)) {
 						return http.StatusBadGateway, ""
 					}
 					return 0, ""
 				}
-				for _, o := range collect(t.Context(), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
+				for _, o := range collect(boundedContext(t), f.client(t, vidu.WithOfficialAPI()), numbered(20), vidu.WithPollInterval(5*time.Second)) {
 					require.NoError(t, o.err)
 				}
 				lists, _ := f.lists()
@@ -997,33 +769,12 @@ func TestWaitAll_ListFailsForEver(t *testing.T) {
 	}
 }
 
-// A list does not tell the progress, which is then as it was.
-func TestWaitAll_ListDoesNotTellTheProgress(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := farming(10, func(int) time.Duration { return time.Minute })
-		var told []float64
-		progress := vidu.WithProgress(func(task *vidu.Task) {
-			if task.ID == "3" {
-				told = append(told, task.Progress)
-			}
-		})
-		client := f.client(t, vidu.WithOfficialAPI())
-		time.AfterFunc(12*time.Second, func() { client.Wake("3") }) // asked for alone, it says 40 %
-		together := func(elapsed time.Duration) time.Duration { return 5*time.Second - elapsed%(5*time.Second) }
-		collect(t.Context(), client, numbered(10), progress, vidu.WithPollSchedule(together))
-		assert.Equal(t, []float64{0, 40, 0}, told)
-		lists, _ := f.lists()
-		assert.Contains(t, lists[len(lists)-1].ids, "3")
-	})
-}
-
-// With the gateway nothing is listed.
+// A gateway is not asked for lists.
 func TestWaitAll_OnlyTheOfficialAPIIsAskedForLists(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(50, func(int) time.Duration { return time.Minute })
-		collect(t.Context(), f.client(t), numbered(50))
+		f := newFakeAPI(50, func(int) time.Duration { return time.Minute })
+		collect(boundedContext(t), f.client(t), numbered(50))
 		lists, _ := f.lists()
 		assert.Empty(t, lists)
 	})
@@ -1032,26 +783,26 @@ func TestWaitAll_OnlyTheOfficialAPIIsAskedForLists(t *testing.T) {
 func TestWaitAll_Progress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(3, func(int) time.Duration { return time.Minute })
+		f := newFakeAPI(3, func(int) time.Duration { return time.Minute })
 		f.failing["1"] = true
-		told := map[string][]vidu.State{}
-		collect(t.Context(), f.client(t), numbered(3), vidu.WithProgress(func(task *vidu.Task) {
-			told[task.ID] = append(told[task.ID], task.State)
+		reported := map[string][]vidu.State{}
+		collect(boundedContext(t), f.client(t), numbered(3), vidu.WithProgress(func(task *vidu.Task) {
+			reported[task.ID] = append(reported[task.ID], task.State)
 		}))
 		assert.Equal(t, map[string][]vidu.State{
 			"0": {vidu.StateProcessing, vidu.StateSuccess},
 			"1": {vidu.StateProcessing, vidu.StateFailed},
 			"2": {vidu.StateProcessing, vidu.StateSuccess},
-		}, told)
+		}, reported)
 	})
 }
 
 func TestWaitAll_OwnSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(1, func(int) time.Duration { return 100 * time.Second })
+		f := newFakeAPI(1, func(int) time.Duration { return 100 * time.Second })
 		f.latency = 0
-		collect(t.Context(), f.client(t), numbered(1), vidu.WithPollSchedule(func(elapsed time.Duration) time.Duration { return 10*time.Second + elapsed }))
+		collect(boundedContext(t), f.client(t), numbered(1), vidu.WithPollSchedule(func(elapsed time.Duration) time.Duration { return 10*time.Second + elapsed }))
 		var at []time.Duration
 		for _, q := range f.asked {
 			at = append(at, q.at/time.Second)
@@ -1060,13 +811,13 @@ func TestWaitAll_OwnSchedule(t *testing.T) {
 	})
 }
 
-// The sequence can be gone through again, and the ids belong to the caller.
+// The sequence can be iterated again, and the ids belong to the caller.
 func TestWaitAll_Again(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(3, func(int) time.Duration { return 0 })
+		f := newFakeAPI(3, func(int) time.Duration { return 0 })
 		ids := numbered(3)
-		all := f.client(t).WaitAll(t.Context(), ids)
+		all := f.client(t).WaitAll(boundedContext(t), ids)
 		for range 2 {
 			count := 0
 			for task, err := range all {
@@ -1097,7 +848,7 @@ func TestWaitAll_WithTheFakeServer(t *testing.T) {
 			ids = append(ids, task.ID)
 		}
 		good := 0
-		for _, o := range collect(t.Context(), client, ids) {
+		for _, o := range collect(boundedContext(t), client, ids) {
 			if o.err == nil {
 				good++
 				assert.Equal(t, "job-42", o.task.Payload)
@@ -1114,9 +865,9 @@ func TestWaitAll_WithTheFakeServer(t *testing.T) {
 func TestWaitAll_TenThousand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := farming(10_000, func(i int) time.Duration { return time.Duration(i%7) * time.Minute })
+		f := newFakeAPI(10_000, func(i int) time.Duration { return time.Duration(i%7) * time.Minute })
 		seen := map[string]bool{}
-		for task, err := range f.client(t).WaitAll(t.Context(), numbered(10_000)) {
+		for task, err := range f.client(t).WaitAll(boundedContext(t), numbered(10_000)) {
 			require.NoError(t, err)
 			require.False(t, seen[task.ID])
 			seen[task.ID] = true

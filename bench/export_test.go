@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"os"
+	"slices"
+	"strconv"
 )
 
 // The main functions of the program and of a child process.
@@ -86,3 +90,97 @@ func ReadWorlds(out string) (learnedG map[string]float64, err error) {
 	}
 	return learnedG, err
 }
+
+// Contestant does one piece of work in its own way.
+type Contestant struct {
+	Name  string
+	Run   func(ctx context.Context) error
+	After func() error // checks and tidies up; may be nil
+}
+
+// Names of contestants.
+const (
+	Ours  = ours
+	Floor = floor
+)
+
+// measured are the contestants of the benchmarks: the client and the floor, of which some works have
+// several.
+var measured = []string{ours, ownWires, floor, sameChecks}
+
+func exported(all []contestant, err error) ([]Contestant, error) {
+	var some []Contestant
+	for _, c := range all {
+		if slices.Contains(measured, c.name) {
+			some = append(some, Contestant{c.name, c.run, c.after})
+		}
+	}
+	return some, err
+}
+
+// Creates and Polls are small calls in memory.
+func Creates() ([]Contestant, error) {
+	all, _, err := inMemory(smallCreate)
+	return exported(all, err)
+}
+
+// Polls are queries for one task.
+func Polls() ([]Contestant, error) {
+	all, _, err := inMemory(onePoll)
+	return exported(all, err)
+}
+
+// Verifications are those of a callback.
+func Verifications(ctx context.Context) ([]Contestant, error) {
+	return exported(verifications(ctx))
+}
+
+// StartServer starts a server in a process of its own.
+func StartServer(ctx context.Context) (serverURL string, stop func() error, err error) {
+	p, err := startServer(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return p.url, p.stop, nil
+}
+
+// PictureCreates send pictures of size bytes, which are written into dir, to the server.
+func PictureCreates(serverURL, dir string, size int, httpClient *http.Client) ([]Contestant, error) {
+	o, err := layOut(dir, size)
+	if err != nil {
+		return nil, err
+	}
+	return exported(senders(serverURL+"/whole/"+strconv.Itoa(size), httpClient, o))
+}
+
+// Downloads fetch size bytes from the server into the file at path.
+func Downloads(serverURL, path string, size int, httpClient *http.Client) ([]Contestant, error) {
+	all, err := exported(downloads(serverURL, FilmURL(serverURL, size), path, httpClient))
+	for i := range all {
+		all[i].After = func() error { return errors.Join(checkFilm(path, size), os.Remove(path)) }
+	}
+	return all, err
+}
+
+// FilmURL is the link to a video of size bytes.
+func FilmURL(serverURL string, size int) string { return serverURL + "/film/" + strconv.Itoa(size) }
+
+// Peak returns by how many bytes a process grows that sends count creates with pictures at once.
+func Peak(ctx context.Context, name, serverURL, dir string, size, count int) (grown int, err error) {
+	for _, s := range []int{tiny, size} {
+		if _, err := layOut(dir, s); err != nil {
+			return 0, err
+		}
+	}
+	err = sendOut(ctx, errand{Job: "peak", Name: name, URL: serverURL, Dir: dir, Size: size, Count: count}, &grown)
+	return grown, err
+}
+
+// PeakNames are the contestants of Peak.
+func PeakNames() []string { return []string{ours, ownWires, floor} }
+
+// CPUTime is what the process has used of it.
+var CPUTime = cpuTime
+
+// Loopback returns the http.Client that all contestants share.
+var Loopback = loopback

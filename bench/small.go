@@ -47,6 +47,14 @@ func (b *bench) smallCalls(ctx context.Context, t *table, call func(c *client) f
 	return nil
 }
 
+func smallCreate(c *client) func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) { return c.create(ctx, order{link: picLink}) }
+}
+
+func onePoll(c *client) func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) { return c.poll(ctx, taskID) }
+}
+
 func measureCreate(ctx context.Context, b *bench) error {
 	b.tables[createTable] = &table{
 		title: "A small create",
@@ -55,9 +63,7 @@ func measureCreate(ctx context.Context, b *bench) error {
 		why: "vidu checks the request before it is sent, tracks it on the wire to determine whether a task may exist after " +
 			"any failure, and keeps the reply's text for `Task.RawJSON`; the code by hand does none of that.",
 	}
-	return b.smallCalls(ctx, b.tables[createTable], func(c *client) func(ctx context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return c.create(ctx, order{link: picLink}) }
-	})
+	return b.smallCalls(ctx, b.tables[createTable], smallCreate)
 }
 
 func measurePoll(ctx context.Context, b *bench) error {
@@ -66,7 +72,5 @@ func measurePoll(ctx context.Context, b *bench) error {
 		text:  "A query for one task, likewise in memory.",
 		why:   "vidu bounds and keeps the reply, reads every known form of it, and tracks the request for its retries.",
 	}
-	return b.smallCalls(ctx, b.tables[pollTable], func(c *client) func(ctx context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return c.poll(ctx, taskID) }
-	})
+	return b.smallCalls(ctx, b.tables[pollTable], onePoll)
 }

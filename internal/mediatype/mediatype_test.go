@@ -2,8 +2,6 @@ package mediatype_test
 
 import (
 	"bytes"
-	"encoding/binary"
-	"hash/crc32"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -85,8 +83,8 @@ func TestDimensions(t *testing.T) {
 		"webp, extended":           {"image/webp", testkit.ReadTestdata(t, "extended.webp"), 128, 128},
 		"webp, landscape":          {"image/webp", landscape, 128, 99},
 		"header only":              {"image/png", testkit.PNG(t, 128, 129)[:33], 128, 129},
-		"3 gigapixels in 70 bytes": {"image/png", pngHeader(t, 100_000, 30_000), 100_000, 30_000},
-		"none at all":              {"image/jpeg", emptyJPEG(t), 0, 0},
+		"3 gigapixels in 70 bytes": {"image/png", testkit.PNGHeader(t, 100_000, 30_000), 100_000, 30_000},
+		"none at all":              {"image/jpeg", testkit.EmptyJPEG(t), 0, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,8 +106,8 @@ func TestDimensions_Unknown(t *testing.T) {
 		"video":                      {"video/mp4", testkit.FtypBox("isom")},
 		"gif":                        {"image/gif", []byte("GIF89a\x80\x00\x80\x00")},
 		"no type":                    {"", testkit.PNG(t, 128, 128)},
-		"jpeg of 12 bits":            {"image/jpeg", jpegOf12Bits(t)},
-		"png of another compression": {"image/png", pngOfAnotherCompression(t)},
+		"jpeg of 12 bits":            {"image/jpeg", testkit.JPEGOf12Bits(t)},
+		"png of another compression": {"image/png", testkit.PNGWith(t, anotherCompression)},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -153,13 +151,16 @@ func TestDimensions_ReadError(t *testing.T) {
 
 // What a header claims is not allocated. It must not run beside other tests, for it counts what the process allocates.
 func TestDimensions_HugeImageIsCheap(t *testing.T) { //nolint:paralleltest // see above
-	file := pngHeader(t, 100_000, 30_000)
+	file := testkit.PNGHeader(t, 100_000, 30_000)
 	allocated := testkit.Allocations(func() {
 		_, _, err := mediatype.Dimensions("image/png", bytes.NewReader(file))
 		require.NoError(t, err)
 	})
 	assert.Less(t, allocated, int64(16<<10))
 }
+
+// anotherCompression is a method that is not defined yet.
+func anotherCompression(ihdr []byte) { ihdr[10] = 1 }
 
 var contentType = regexp.MustCompile(`^[a-z]+/[a-z0-9.+-]+$`)
 
@@ -169,10 +170,10 @@ func FuzzDimensions(f *testing.F) {
 	f.Add([]byte("hello"))
 	f.Add(testkit.PNG(f, 3, 4))
 	f.Add(testkit.JPEG(f, 3, 4))
-	f.Add(jpegOf12Bits(f))
-	f.Add(emptyJPEG(f))
-	f.Add(pngHeader(f, 100_000, 30_000))
-	f.Add(pngOfAnotherCompression(f))
+	f.Add(testkit.JPEGOf12Bits(f))
+	f.Add(testkit.EmptyJPEG(f))
+	f.Add(testkit.PNGHeader(f, 100_000, 30_000))
+	f.Add(testkit.PNGWith(f, anotherCompression))
 	for _, name := range []string{"lossy.webp", "lossless.webp", "extended.webp"} {
 		f.Add(testkit.ReadTestdata(f, name))
 	}
@@ -202,49 +203,4 @@ func FuzzDimensions(f *testing.F) {
 			require.Equal(t, whole.Bounds().Size(), image.Pt(width, height))
 		}
 	})
-}
-
-// pngHeader returns a PNG that claims dimensions for which it has no pixels.
-func pngHeader(tb testing.TB, width, height uint32) []byte {
-	tb.Helper()
-	file := testkit.PNG(tb, 1, 1)
-	header := file[12:29] // "IHDR" and its data
-	binary.BigEndian.PutUint32(header[4:], width)
-	binary.BigEndian.PutUint32(header[8:], height)
-	binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(header))
-	return file
-}
-
-// pngOfAnotherCompression returns a PNG with a method that is not defined yet.
-func pngOfAnotherCompression(tb testing.TB) []byte {
-	tb.Helper()
-	file := testkit.PNG(tb, 128, 128)
-	file[26] = 1
-	binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
-	return file
-}
-
-// jpegFrame returns a JPEG and the position of its SOF0: marker, length, precision, height, width.
-func jpegFrame(tb testing.TB) (file []byte, sof int) {
-	tb.Helper()
-	file = testkit.JPEG(tb, 128, 128)
-	sof = bytes.Index(file, []byte{0xff, 0xc0})
-	require.Positive(tb, sof)
-	return file, sof
-}
-
-// jpegOf12Bits returns a kind of JPEG that Go cannot read, and others can.
-func jpegOf12Bits(tb testing.TB) []byte {
-	tb.Helper()
-	file, sof := jpegFrame(tb)
-	file[sof+1], file[sof+4] = 0xc1, 12
-	return file
-}
-
-// emptyJPEG returns a JPEG without pixels.
-func emptyJPEG(tb testing.TB) []byte {
-	tb.Helper()
-	file, sof := jpegFrame(tb)
-	clear(file[sof+5 : sof+9])
-	return file
 }

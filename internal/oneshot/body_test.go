@@ -136,6 +136,15 @@ func TestReader_BigFileIsStreamed(t *testing.T) { //nolint:paralleltest // see a
 	assert.Less(t, allocated, int64(64<<10))
 }
 
+var sink *oneshot.Body
+
+// A body of text costs one allocation. It must not run beside other tests, for it counts
+// what the process allocates.
+func TestBody_Allocations(t *testing.T) { //nolint:paralleltest // see above
+	text := []byte("text")
+	assert.InDelta(t, 1, testing.AllocsPerRun(100, func() { sink = oneshot.New(text, nil, nil) }), 0)
+}
+
 // FuzzBody holds a body against encoding/base64.
 func FuzzBody(f *testing.F) {
 	f.Add("p", []byte{}, uint8(0), uint8(4))

@@ -71,6 +71,22 @@ func TestReader_SealedReadWaitsForClose(t *testing.T) {
 	})
 }
 
+// A Read that begins after Seal does not touch a source either, for its owner may change it.
+func TestReader_SealedReadTouchesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		fsys := &gatedFS{MapFS: fstest.MapFS{"a.png": {Data: noise(1000)}}, gate: make(chan struct{})}
+		r := around(fromFile(t, fsys, "a.png")).Open()
+		_, err := io.ReadFull(r, make([]byte, len(`["`)))
+		require.NoError(t, err)
+		assert.True(t, r.Seal())
+		go r.Read(make([]byte, 10)) //nolint:errcheck // it is that of Close
+		synctest.Wait()
+		assert.Zero(t, fsys.open.Load(), "open files")
+		require.NoError(t, r.Close())
+	})
+}
+
 // gatedFS has files whose Read waits for gate, and counts those that are open.
 type gatedFS struct {
 	fstest.MapFS

@@ -298,6 +298,18 @@ func TestSource_MemoryOfAnotherLength(t *testing.T) {
 	}
 }
 
+// A file that was not described is as good as memory: only its length counts.
+func TestSource_FileWithoutInfo(t *testing.T) {
+	t.Parallel()
+	path := writeOldFile(t)
+	s := onDisk(t, path)
+	s.Info = nil
+	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now()))
+	text, err := around(s).Bytes()
+	require.NoError(t, err)
+	assert.Len(t, text, int(around(s).Size()))
+}
+
 // unclosable is a file whose Close fails.
 type unclosable struct{ file }
 

@@ -5,11 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/testkit"
@@ -61,16 +63,16 @@ func teach(p *pacer, task job, n int, queue, work time.Duration) {
 	for i := range n {
 		task.ID = fmt.Sprint(task.Model, " ", i)
 		p.create(task, false)
-		at, _ := p.Begin(task.ID)
+		s, _ := p.Begin(task.ID)
 		for age := time.Duration(0); age < queue+work; age += time.Second {
 			testkit.Pass(time.Second)
 			switch {
 			case age+time.Second >= queue+work:
-				p.answer(&at, seen(schedule.Succeeded))
+				p.answer(&s, seen(schedule.Succeeded))
 			case age+time.Second >= queue:
-				p.answer(&at, seen(schedule.Processing))
+				p.answer(&s, seen(schedule.Processing))
 			default:
-				p.answer(&at, seen(schedule.Queueing))
+				p.answer(&s, seen(schedule.Queueing))
 			}
 		}
 	}
@@ -83,7 +85,7 @@ func created(p *pacer, task job) (schedule.PollState, []byte) {
 	return p.Begin(task.ID)
 }
 
-func TestSchedule_LearnsEachClass(t *testing.T) {
+func TestPacer_LearnsEachClass(t *testing.T) {
 	t.Parallel()
 	for name, other := range map[string]job{
 		"model":      {Model: "viduq1", Duration: 5, Resolution: "720p"},
@@ -112,101 +114,101 @@ func TestSchedule_LearnsEachClass(t *testing.T) {
 	}
 }
 
-func TestSchedule_ForgetsWhatIsLongAgo(t *testing.T) {
+func TestPacer_ForgetsWhatIsLongAgo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		teach(p, job{}, 300, 0, 10*time.Second)
 		teach(p, job{}, 256, 0, 60*time.Second)
-		at, _ := created(p, job{})
-		total, _, n, _ := schedule.Learned(&at)
+		s, _ := created(p, job{})
+		total, _, n, _ := schedule.Learned(&s)
 		assert.InDelta(t, 60, total, 2)
 		assert.Equal(t, 256, n)
 	})
 }
 
-func TestSchedule_TellsQueueFromWork(t *testing.T) {
+func TestPacer_LearnsQueueAndWorkApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		for i := range 16 { // the queue may take anything, the work does not
 			teach(p, job{}, 1, time.Duration(1+i*i)*10*time.Second, 20*time.Second)
 		}
-		at, _ := created(p, job{})
-		_, work, _, n := schedule.Learned(&at)
+		s, _ := created(p, job{})
+		_, work, _, n := schedule.Learned(&s)
 		assert.InDelta(t, 20, work, 1)
 		assert.Equal(t, 16, n)
 
-		p.answer(&at, seen(schedule.Queueing))
-		assert.GreaterOrEqual(t, p.Gap(&at), 10*time.Second, "it cannot end sooner than it works")
+		p.answer(&s, seen(schedule.Queueing))
+		assert.GreaterOrEqual(t, p.Gap(&s), 10*time.Second, "it cannot end sooner than it works")
 		testkit.Pass(10 * time.Second)
-		p.answer(&at, seen(schedule.Processing)) // began 5 s ago, more or less
-		testkit.Pass(p.Gap(&at))
-		p.answer(&at, seen(schedule.Processing))
-		assert.LessOrEqual(t, p.Gap(&at), 4*time.Second, "about now it ends")
+		p.answer(&s, seen(schedule.Processing)) // began 5 s ago, more or less
+		testkit.Pass(p.Gap(&s))
+		p.answer(&s, seen(schedule.Processing))
+		assert.LessOrEqual(t, p.Gap(&s), 4*time.Second, "about now it ends")
 	})
 }
 
 // What teaches nothing: a task of unknown age, one that failed, and one that ended nobody knows when.
-func TestSchedule_LearnsOnlyWhatItSaw(t *testing.T) {
+func TestPacer_LearnsOnlyWhatItSaw(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		live  func(p *pacer, at *schedule.PollState)
+		live  func(p *pacer, s *schedule.PollState)
 		total int
 		work  int
 	}{
-		"seen": {func(p *pacer, at *schedule.PollState) {
+		"seen": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Processing))
+			p.answer(s, seen(schedule.Processing))
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 1, 1},
-		"work not seen": {func(p *pacer, at *schedule.PollState) {
+		"work not seen": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 1, 0},
-		"failed": {func(p *pacer, at *schedule.PollState) {
+		"failed": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Failed))
+			p.answer(s, seen(schedule.Failed))
 		}, 0, 0},
-		"asked for an hour later": {func(p *pacer, at *schedule.PollState) {
+		"asked for an hour later": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(time.Hour)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 0, 0},
-		"work begun nobody knows when": {func(p *pacer, at *schedule.PollState) {
+		"work begun nobody knows when": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(time.Hour)
-			p.answer(at, seen(schedule.Processing))
+			p.answer(s, seen(schedule.Processing))
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 1, 0},
-		"woken after an hour": {func(p *pacer, at *schedule.PollState) {
+		"woken after an hour": {func(p *pacer, s *schedule.PollState) {
 			testkit.Pass(time.Hour)
-			p.answerWoken(at, seen(schedule.Processing))
+			p.answerWoken(s, seen(schedule.Processing))
 			testkit.Pass(time.Hour)
-			p.answerWoken(at, seen(schedule.Succeeded))
+			p.answerWoken(s, seen(schedule.Succeeded))
 		}, 1, 1},
-		"of unknown age": {func(p *pacer, at *schedule.PollState) {
-			*at, _ = p.Begin("unknown")
-			p.answer(at, seen(schedule.Processing))
+		"of unknown age": {func(p *pacer, s *schedule.PollState) {
+			*s, _ = p.Begin("unknown")
+			p.answer(s, seen(schedule.Processing))
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 0, 0},
-		"of unknown age, work seen": {func(p *pacer, at *schedule.PollState) {
-			*at, _ = p.Begin("unknown")
-			p.answer(at, seen(schedule.Queueing))
+		"of unknown age, work seen": {func(p *pacer, s *schedule.PollState) {
+			*s, _ = p.Begin("unknown")
+			p.answer(s, seen(schedule.Queueing))
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Processing))
+			p.answer(s, seen(schedule.Processing))
 			testkit.Pass(10 * time.Second)
-			p.answer(at, seen(schedule.Succeeded))
+			p.answer(s, seen(schedule.Succeeded))
 		}, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := steady()
-				at, _ := created(p, job{})
-				tt.live(p, &at)
-				_, _, total, work := schedule.Learned(&at)
+				s, _ := created(p, job{})
+				tt.live(p, &s)
+				_, _, total, work := schedule.Learned(&s)
 				assert.Equal(t, []int{tt.total, tt.work}, []int{total, work})
 			})
 		})
@@ -214,21 +216,21 @@ func TestSchedule_LearnsOnlyWhatItSaw(t *testing.T) {
 }
 
 // The moments are known as well as the queries allow: in the middle between two, or at a callback.
-func TestSchedule_LearnsTheMiddle(t *testing.T) {
+func TestPacer_LearnsTheMiddleOrTheCallback(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for name, answer := range map[string]func(*pacer, *schedule.PollState, job){"polled": (*pacer).answer, "woken": (*pacer).answerWoken} {
 			p := steady()
-			var at schedule.PollState
+			var s schedule.PollState
 			for i := range 16 {
 				p.create(job{ID: strconv.Itoa(i)}, false)
-				at, _ = p.Begin(strconv.Itoa(i))
+				s, _ = p.Begin(strconv.Itoa(i))
 				testkit.Pass(20 * time.Second)
-				p.answer(&at, seen(schedule.Processing)) // at 10 s
+				p.answer(&s, seen(schedule.Processing)) // at 10 s
 				testkit.Pass(20 * time.Second)
-				answer(p, &at, seen(schedule.Succeeded)) // at 30 s, or at 40 s
+				answer(p, &s, seen(schedule.Succeeded)) // at 30 s, or at 40 s
 			}
-			total, work, _, _ := schedule.Learned(&at)
+			total, work, _, _ := schedule.Learned(&s)
 			want := map[string]float64{"polled": 30, "woken": 40}[name]
 			assert.InDelta(t, want, total, 0.01, name)
 			assert.InDelta(t, want-10, work, 0.01, name)
@@ -236,42 +238,42 @@ func TestSchedule_LearnsTheMiddle(t *testing.T) {
 	})
 }
 
-func TestSchedule_ACallbackCountsOnce(t *testing.T) {
+func TestPacer_CallbackCountsForOneAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
-		var at schedule.PollState
+		var s schedule.PollState
 		for i := range 16 {
 			p.create(job{ID: strconv.Itoa(i)}, false)
-			at, _ = p.Begin(strconv.Itoa(i))
+			s, _ = p.Begin(strconv.Itoa(i))
 			testkit.Pass(20 * time.Second)
-			p.answerWoken(&at, seen(schedule.Processing)) // at 20 s
+			p.answerWoken(&s, seen(schedule.Processing)) // at 20 s
 			testkit.Pass(20 * time.Second)
-			p.answer(&at, seen(schedule.Succeeded)) // at 30 s
+			p.answer(&s, seen(schedule.Succeeded)) // at 30 s
 		}
-		total, work, _, _ := schedule.Learned(&at)
+		total, work, _, _ := schedule.Learned(&s)
 		assert.InDelta(t, 30, total, 0.01)
 		assert.InDelta(t, 10, work, 0.01)
 	})
 }
 
 // A task that another process created may end at any moment.
-func TestSchedule_UnknownAge(t *testing.T) {
+func TestPacer_UnknownAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		teach(p, job{}, 20, 0, 60*time.Second)
 		young, _ := created(p, job{})
 		assert.Equal(t, 30*time.Second, p.Gap(&young))
-		at, first := p.Begin("unknown")
+		s, first := p.Begin("unknown")
 		assert.Nil(t, first)
-		p.answer(&at, seen(schedule.Processing))
-		assert.Less(t, p.Gap(&at), 5*time.Second)
+		p.answer(&s, seen(schedule.Processing))
+		assert.Less(t, p.Gap(&s), 5*time.Second)
 	})
 }
 
 // The reply to a create stands for the first answer when such tasks are known to take longer, and only then.
-func TestSchedule_FirstAnswer(t *testing.T) {
+func TestPacer_ReplyStandsForTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		known int
@@ -307,7 +309,7 @@ func TestSchedule_FirstAnswer(t *testing.T) {
 }
 
 // Whatever was learned, a task is asked for at most once a second and, an immediate one, at least once in 30 s.
-func TestSchedule_Bounds(t *testing.T) {
+func TestPacer_Bounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, duration := range []time.Duration{time.Millisecond, time.Second, 50 * time.Second, time.Hour, 40 * time.Hour} {
@@ -315,19 +317,19 @@ func TestSchedule_Bounds(t *testing.T) {
 				for _, state := range []schedule.Phase{schedule.Queueing, schedule.Processing, schedule.Other} {
 					p := newPacer(rand.New(rand.NewPCG(1, 2)).Float64)
 					task := job{ID: "1", OffPeak: offPeak}
-					var at schedule.PollState
+					var s schedule.PollState
 					for range 20 {
 						p.create(task, false)
-						at, _ = p.Begin("1")
+						s, _ = p.Begin("1")
 						testkit.Pass(duration)
-						p.answerWoken(&at, seen(schedule.Succeeded))
+						p.answerWoken(&s, seen(schedule.Succeeded))
 					}
 					p.create(task, false)
-					at, _ = p.Begin("1")
+					s, _ = p.Begin("1")
 					longest := map[bool]time.Duration{false: 30 * time.Second, true: 30 * time.Minute}[offPeak]
 					for range 200 {
-						p.answer(&at, job{Phase: state, OffPeak: offPeak})
-						gap := p.Gap(&at)
+						p.answer(&s, job{Phase: state, OffPeak: offPeak})
+						gap := p.Gap(&s)
 						assert.GreaterOrEqual(t, gap, time.Second)
 						assert.LessOrEqual(t, gap, longest)
 						testkit.Pass(gap)
@@ -339,18 +341,18 @@ func TestSchedule_Bounds(t *testing.T) {
 }
 
 // The first tasks of a kind are asked for early; when hundreds begin together, the rest is not.
-func TestSchedule_Scouts(t *testing.T) {
+func TestPacer_ProbesWithAFew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		early := 0
 		for n := range 100 {
-			at, _ := createNth(p, n)
-			p.answer(&at, seen(schedule.Processing))
-			if p.Gap(&at) == time.Second {
+			s, _ := createNth(p, n)
+			p.answer(&s, seen(schedule.Processing))
+			if p.Gap(&s) == time.Second {
 				early++
 			} else {
-				assert.Greater(t, p.Gap(&at), 10*time.Second)
+				assert.Greater(t, p.Gap(&s), 10*time.Second)
 			}
 		}
 		assert.Equal(t, 4, early)
@@ -359,7 +361,7 @@ func TestSchedule_Scouts(t *testing.T) {
 
 // An off-peak task may take two days. The gaps grow with it, and a night costs no thousand queries, not even when the
 // work is known to take a minute.
-func TestSchedule_OffPeakStretches(t *testing.T) {
+func TestPacer_OffPeakStretches(t *testing.T) {
 	t.Parallel()
 	for name, known := range map[string]bool{"unknown": false, "work known to be short": true} {
 		t.Run(name, func(t *testing.T) {
@@ -372,19 +374,19 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 						break
 					}
 					p.create(task, false)
-					at, _ := p.Begin("1")
+					s, _ := p.Begin("1")
 					testkit.Pass(6 * time.Hour)
-					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Processing})
+					p.answerWoken(&s, job{OffPeak: true, Phase: schedule.Processing})
 					testkit.Pass(time.Minute)
-					p.answerWoken(&at, job{OffPeak: true, Phase: schedule.Succeeded})
+					p.answerWoken(&s, job{OffPeak: true, Phase: schedule.Succeeded})
 				}
 				p.create(task, false)
-				at, _ := p.Begin("1")
+				s, _ := p.Begin("1")
 				polls, began := 0, time.Now()
 				var gap time.Duration
 				for ; time.Since(began) < 48*time.Hour; polls++ {
-					p.answer(&at, job{OffPeak: true, Phase: schedule.Queueing})
-					gap = p.Gap(&at)
+					p.answer(&s, job{OffPeak: true, Phase: schedule.Queueing})
+					gap = p.Gap(&s)
 					testkit.Pass(gap)
 				}
 				assert.Less(t, polls, 200)
@@ -396,7 +398,7 @@ func TestSchedule_OffPeakStretches(t *testing.T) {
 }
 
 // While callbacks arrive, queries are a safety net: rare, but not so rare that a lost callback costs hours.
-func TestSchedule_ReliesOnCallbacks(t *testing.T) {
+func TestPacer_ReliesOnCallbacks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
@@ -418,43 +420,173 @@ func TestSchedule_ReliesOnCallbacks(t *testing.T) {
 
 		p.create(job{ID: "off-peak", OffPeak: true}, true)
 		p.relyOnCallbacks()
-		at, _ := p.Begin("off-peak")
-		assert.Equal(t, 2*time.Hour, p.Gap(&at))
+		s, _ := p.Begin("off-peak")
+		assert.Equal(t, 2*time.Hour, p.Gap(&s))
 	})
 }
 
-func TestSchedule_MemoryIsBounded(t *testing.T) {
+func TestPacer_MemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		for i := range 5000 {
 			id := strconv.Itoa(i)
 			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0}, false)
-			at, _ := p.Begin(id)
+			s, _ := p.Begin(id)
 			testkit.Pass(time.Second)
-			p.answer(&at, seen(schedule.Succeeded))
+			p.answer(&s, seen(schedule.Succeeded))
 		}
 		classes, births := p.Sizes()
 		assert.LessOrEqual(t, classes, 66)
 		assert.Equal(t, 1024, births)
 
-		at, _ := p.Begin("4999")
-		_, _, n, _ := schedule.Learned(&at)
+		s, _ := p.Begin("4999")
+		_, _, n, _ := schedule.Learned(&s)
 		assert.Equal(t, 256, n, "the classes that came late share one")
 	})
 }
 
-// Off-peak is what any reply says is off-peak.
-func TestSchedule_OffPeakIsToldLate(t *testing.T) {
+// One reply that says off_peak is enough.
+func TestPacer_OffPeakIsSeenLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := steady()
 		p.create(job{ID: "1"}, false)
-		at, _ := p.Begin("1")
+		s, _ := p.Begin("1")
 		testkit.Pass(time.Hour)
-		assert.LessOrEqual(t, p.Gap(&at), 30*time.Second)
-		p.answer(&at, job{Phase: schedule.Queueing, OffPeak: true})
-		assert.Greater(t, p.Gap(&at), 5*time.Minute)
+		assert.LessOrEqual(t, p.Gap(&s), 30*time.Second)
+		p.answer(&s, job{Phase: schedule.Queueing, OffPeak: true})
+		assert.Greater(t, p.Gap(&s), 5*time.Minute)
+	})
+}
+
+// The newest 1,024 tasks are remembered, whatever came before them.
+func TestPacer_RemembersTheNewest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		for n := range 3000 {
+			p.create(job{ID: strconv.Itoa(n)}, false)
+			if n < 1023 || n%500 != 0 {
+				continue
+			}
+			for k := range n + 1 {
+				require.Equal(t, k > n-1024, p.Remembers(strconv.Itoa(k)), "%d of %d", k, n)
+			}
+		}
+		assert.False(t, p.Remembers("another"))
+	})
+}
+
+// The reply to a create is no answer any more once the server has said more, or when it was too long to keep.
+func TestPacer_ReplyIsNotKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{}, 8, 0, 30*time.Second)
+		for size, kept := range map[int]bool{4096: true, 4097: false} {
+			p.Remember(job{ID: "1"}.sighting(), false, make([]byte, size))
+			_, reply := p.Begin("1")
+			assert.Equal(t, kept, reply != nil)
+		}
+		p.create(job{ID: "1"}, true)
+		p.DropReply("1")
+		p.DropReply("another")
+		s, reply := p.Begin("1")
+		assert.Nil(t, reply)
+		assert.True(t, p.Remembers("1"))
+		assert.False(t, p.Remembers("another"))
+		assert.Positive(t, p.Gap(&s))
+	})
+}
+
+// Names without end share a class, and are not kept.
+func TestPacer_LongNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		long := job{Model: strings.Repeat("m", 100), Resolution: strings.Repeat("r", 29), Duration: 5}
+		teach(p, long, 3, 0, 10*time.Second)
+		short, _ := created(p, job{Duration: 5})
+		_, _, n, _ := schedule.Learned(&short)
+		assert.Equal(t, 3, n)
+		long.Resolution = long.Resolution[1:]
+		just, _ := created(p, long)
+		_, _, n, _ = schedule.Learned(&just)
+		assert.Zero(t, n)
+	})
+}
+
+// One callback that is lost ends the reliance on them.
+func TestPacer_LostCallback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		p.create(job{ID: "1"}, true)
+		s, _ := p.Begin("1")
+		p.relyOnCallbacks()
+		assert.Greater(t, p.Gap(&s), 30*time.Second)
+		lost, _ := p.Begin("1")
+		p.answer(&lost, job{ID: "1", Phase: schedule.Processing})
+		assert.Greater(t, p.Gap(&s), 30*time.Second, "it may come yet")
+		p.answer(&lost, job{ID: "1", Phase: schedule.Succeeded})
+		assert.LessOrEqual(t, p.Gap(&s), 30*time.Second)
+
+		p.create(job{ID: "2"}, false)
+		p.relyOnCallbacks()
+		without, _ := p.Begin("2")
+		p.answer(&without, job{ID: "2", Phase: schedule.Succeeded})
+		assert.Greater(t, p.Gap(&s), 30*time.Second, "a task without a callback proves nothing")
+	})
+}
+
+// Two callbacks in a row prove nothing yet.
+func TestPacer_ThreeCallbacks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		p.create(job{ID: "1"}, true)
+		for n := range 4 {
+			s, _ := p.Begin("1")
+			assert.Equal(t, n == 3, p.Gap(&s) > 30*time.Second, "after %d", n)
+			p.answerWoken(&s, job{ID: "1", Phase: schedule.Failed})
+		}
+	})
+}
+
+// However many waits see the end of a task, its duration is learned once; that of a task of another client, whose age
+// nobody knows, by each of them.
+func TestPacer_LearnsEachTaskOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		p.create(job{ID: "1"}, false)
+		for _, id := range []string{"1", "another"} {
+			var s schedule.PollState
+			for range 3 {
+				s, _ = p.Begin(id)
+				p.answer(&s, job{ID: id, Phase: schedule.Queueing})
+				testkit.Pass(5 * time.Second)
+				p.answer(&s, job{ID: id, Phase: schedule.Processing})
+				testkit.Pass(5 * time.Second)
+				p.answer(&s, job{ID: id, Phase: schedule.Succeeded})
+			}
+			_, _, totals, works := schedule.Learned(&s)
+			assert.Equal(t, 1, totals)
+			assert.Equal(t, map[string]int{"1": 1, "another": 4}[id], works)
+		}
+	})
+}
+
+// A task that was never answered, for lack of a server, has a pause like any other.
+func TestPacer_NeverAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		s, reply := p.Begin("unknown")
+		assert.Nil(t, reply)
+		assert.Greater(t, p.Gap(&s), time.Second)
+		assert.LessOrEqual(t, p.Gap(&s), 30*time.Second)
 	})
 }
 
@@ -474,7 +606,7 @@ func TestPacer_Delay(t *testing.T) {
 	})
 }
 
-func TestSchedule_Distribution(t *testing.T) {
+func TestLognormal(t *testing.T) {
 	t.Parallel()
 	mu := math.Log(60)
 	assert.InDelta(t, 60, schedule.Quantile(mu, 0.25, 0.5).Seconds(), 1e-6)

@@ -25,9 +25,9 @@ const (
 	NoList             // it failed, and says nothing of the tasks but that the server may have no lists
 )
 
-// Queue decides which of many tasks to query next, and when: at a bounded rate, woken tasks first but in turn with those
-// that are due, and many in one query where the server lists tasks. Tasks are numbered from 0. Times are counted from
-// the start of the wait.
+// Queue decides which of many tasks to query next, and when: at a bounded rate, woken tasks first but in turn with
+// those that are due, and many in one query where the server lists tasks. Tasks are numbered from 0. Times are counted
+// from the start of the wait.
 type Queue struct {
 	turns     []Turn
 	due       []int32       // tasks to be queried at their time, as a heap
@@ -48,8 +48,8 @@ const (
 	outside = -1 // of the heap
 )
 
-// NewQueue returns a Queue of n tasks that asks for at most perSecond queries per second. listSize is how many tasks one
-// query may ask for, 0 where the server has no lists.
+// NewQueue returns a Queue of n tasks that hands out at most perSecond queries per second. listSize is how many tasks
+// one query may ask for, 0 where the server has no lists.
 func NewQueue(n int, perSecond float64, listSize int) *Queue {
 	q := &Queue{
 		turns: make([]Turn, n), due: make([]int32, 0, n), interval: seconds(1 / perSecond), listSize: listSize,
@@ -69,8 +69,8 @@ func (q *Queue) Start(i int, due time.Duration) {
 	q.push(i)
 }
 
-// Next returns the tasks that one query is to ask for now. If there are none, it returns how long there will be none
-// unless something happens.
+// Next returns the tasks that the next query should ask for, if one is due and allowed now. If not, it returns for how
+// long that stays so unless an answer or a callback comes.
 func (q *Queue) Next(now time.Duration) (tasks []int, wait time.Duration) {
 	if q.inFlight >= MaxInFlight {
 		return nil, Never

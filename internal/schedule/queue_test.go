@@ -298,7 +298,8 @@ func TestQueue_Lists(t *testing.T) {
 	}
 }
 
-// A list asks for what will be due within a second, too, but not for what failed or was answered within the last second.
+// A list asks for what will be due within a second, too, but not for what failed or was answered within the last
+// second.
 func TestQueue_ListsAskAhead(t *testing.T) {
 	t.Parallel()
 	q := startedQueue(14, unlimited, 100)

@@ -94,18 +94,18 @@ func (f *figure) add(polls int, lag float64) {
 func (f figure) g(w *world) float64 { return f.polls * f.lag / (w.mean() / 2) }
 
 // follow waits for one task as Watch does, in virtual time.
-func (w *world) follow(p *pacer, at *schedule.PollState, reply []byte, l life) (polls int, lag float64) {
+func (w *world) follow(p *pacer, s *schedule.PollState, reply []byte, l life) (polls int, lag float64) {
 	created := time.Now()
 	if reply == nil {
 		polls = 1
-		p.answer(at, job{Phase: w.state(l, 0)})
+		p.answer(s, job{Phase: w.state(l, 0)})
 	}
 	for {
-		testkit.Pass(p.Gap(at))
+		testkit.Pass(p.Gap(s))
 		polls++
 		age := time.Since(created).Seconds()
 		state := w.state(l, age)
-		if p.answer(at, job{Phase: state}); state == schedule.Succeeded {
+		if p.answer(s, job{Phase: state}); state == schedule.Succeeded {
 			return polls, age - l.total
 		}
 	}
@@ -123,8 +123,8 @@ func (w *world) inTurn(clients, tasks int) (fresh, learned figure) {
 	for range clients {
 		p := newPacer(rng.Float64)
 		for n := range tasks {
-			at, reply := createNth(p, n)
-			polls, lag := w.follow(p, &at, reply, w.life(rng))
+			s, reply := createNth(p, n)
+			polls, lag := w.follow(p, &s, reply, w.life(rng))
 			if n < 40 {
 				fresh.add(polls, lag)
 			} else {
@@ -146,9 +146,9 @@ func (w *world) together(clients int) (all figure) {
 		done := make(chan int)
 		for n := range tasks {
 			l := w.life(rng)
-			at, reply := createNth(p, n)
+			s, reply := createNth(p, n)
 			go func() {
-				figures[n].add(w.follow(p, &at, reply, l))
+				figures[n].add(w.follow(p, &s, reply, l))
 				done <- n
 			}()
 			testkit.Pass(time.Millisecond)

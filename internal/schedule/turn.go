@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Turn is what one task that is waited for is up to, and when its next query is due. The zero Turn waits for a query
-// that is due at once. Times are counted from the start of the wait. A program may wait for 100,000 tasks: keep it small.
+// Turn is the state of one task that is waited for, and when its next query is due. The zero Turn waits for a query
+// that is due at once. Times are counted from the start of the wait. A program may wait for 100,000 tasks: keep it
+// small.
 type Turn struct {
 	due     time.Duration // of the next query
 	soonest float32       // seconds; callbacks bring no query forward to before then
@@ -38,9 +39,9 @@ func (t *Turn) Ask() {
 	}
 }
 
-// Rest notes the answer to a query, or its failure: the next one is due after pause. Callbacks may bring it forward, but
-// not to within hold, for which the server has asked to be left alone. Rest reports whether a genuine callback came
-// while the query was in flight, so that the next answer is the one to learn from.
+// Rest notes the answer to a query, or its failure: the next one is due after pause. Callbacks may bring it forward,
+// but not into the first part of the pause, hold, which is the server's Retry-After. Rest reports whether a genuine
+// callback came while the query was in flight, so that the next answer is the one to learn from.
 func (t *Turn) Rest(now, pause, hold time.Duration, failed bool) (genuine bool) {
 	if !t.state.inFlight() {
 		return false

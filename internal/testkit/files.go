@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/jpeg"
 	"image/png"
@@ -33,6 +34,46 @@ func JPEG(tb testing.TB, width, height int) []byte {
 	var file bytes.Buffer
 	require.NoError(tb, jpeg.Encode(&file, image.NewGray(image.Rect(0, 0, width, height)), nil))
 	return file.Bytes()
+}
+
+// PNGHeader returns a PNG that claims dimensions for which it has no pixels.
+func PNGHeader(tb testing.TB, width, height uint32) []byte {
+	tb.Helper()
+	return PNGWith(tb, func(ihdr []byte) {
+		binary.BigEndian.PutUint32(ihdr, width)
+		binary.BigEndian.PutUint32(ihdr[4:], height)
+	})
+}
+
+// PNGWith returns a PNG of 128×128 pixels whose IHDR was edited: width, height, depth, color, compression.
+func PNGWith(tb testing.TB, edit func(ihdr []byte)) []byte {
+	tb.Helper()
+	file := PNG(tb, 128, 128)
+	edit(file[16:29])
+	binary.BigEndian.PutUint32(file[29:], crc32.ChecksumIEEE(file[12:29]))
+	return file
+}
+
+// JPEGWith returns a JPEG of 128×128 pixels whose SOF0 was edited: marker, length, precision, height, width.
+func JPEGWith(tb testing.TB, edit func(sof []byte)) []byte {
+	tb.Helper()
+	file := JPEG(tb, 128, 128)
+	sof := bytes.Index(file, []byte{0xff, 0xc0})
+	require.Positive(tb, sof)
+	edit(file[sof:])
+	return file
+}
+
+// JPEGOf12Bits returns a kind of JPEG that Go cannot read, and others can.
+func JPEGOf12Bits(tb testing.TB) []byte {
+	tb.Helper()
+	return JPEGWith(tb, func(sof []byte) { sof[1], sof[4] = 0xc1, 12 })
+}
+
+// EmptyJPEG returns a JPEG without pixels.
+func EmptyJPEG(tb testing.TB) []byte {
+	tb.Helper()
+	return JPEGWith(tb, func(sof []byte) { clear(sof[5:9]) })
 }
 
 // Padded returns file with noise behind its end, which readers of images ignore, size bytes in all.

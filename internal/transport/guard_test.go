@@ -159,7 +159,7 @@ func TestWatch_TransportThatResends(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			for {
+			for range 100 {
 				again := r.Clone(r.Context())
 				again.Body = io.NopCloser(strings.NewReader(string(text)))
 				resp, err := next.RoundTrip(again)
@@ -168,6 +168,7 @@ func TestWatch_TransportThatResends(t *testing.T) {
 				}
 				resp.Body.Close()
 			}
+			return nil, errors.New("it was not stopped")
 		})
 		sendings, watched, sent := int32(transport.Sendings), transport.Body(nil), io.Reader(http.NoBody)
 		if tt.body != nil {

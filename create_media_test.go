@@ -22,15 +22,12 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
-	"testing/iotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
-	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
@@ -105,14 +102,8 @@ func mixedSubjects(tb testing.TB, prompt string, picture, clip []byte) (*vidu.Re
 	return req, want
 }
 
-func prepare(tb testing.TB, req *vidu.Reference2VideoRequest) *oneshot.Body {
-	tb.Helper()
-	body, err := req.Prepare()
-	require.NoError(tb, err)
-	return body
-}
-
-func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
+// Media of every form, in every place of a request, arrive as encoding/json would write them.
+func TestCreate_MediaOnTheWire(t *testing.T) {
 	t.Parallel()
 	clip := testkit.Padded(testkit.FtypBox("isom"), 60_001) // more than two buffers
 	for extra := range 3 {                                  // every kind of base64 padding
@@ -129,16 +120,12 @@ func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(name, extra), func(t *testing.T) {
 				t.Parallel()
-				body := prepare(t, tt.req)
-				assert.EqualValues(t, len(tt.want), body.Size())
-				for _, size := range []int{1, 2, 3, 4, 5, 7, 4096, 32 << 10, 1 << 20} {
-					sending := body.Open()
-					got, err := testkit.ReadBy(sending, size)
-					require.NoError(t, err)
-					assert.True(t, bytes.Equal(tt.want, got), "through a buffer of %d bytes", size)
-					require.NoError(t, sending.Close())
-				}
-				marshalled, err := json.Marshal(tt.req)
+				server, complete, last := counting(t)
+				_, err := newClient(t, server.URL).Reference2Video(t.Context(), tt.req)
+				require.NoError(t, err)
+				require.EqualValues(t, 1, complete.Load())
+				assert.True(t, bytes.Equal(tt.want, last.Load().([]byte)), "sent")
+				marshalled, err := tt.req.MarshalJSON()
 				require.NoError(t, err)
 				assert.True(t, bytes.Equal(tt.want, marshalled), "by MarshalJSON")
 			})
@@ -146,211 +133,24 @@ func TestBodyIsWhatEncodingJSONWrites(t *testing.T) {
 	}
 }
 
-func TestBodyIsAProperReader(t *testing.T) {
-	t.Parallel()
-	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
-	body := prepare(t, req)
-	for name, wrap := range map[string]func(io.Reader) io.Reader{
-		"as it is": func(r io.Reader) io.Reader { return r },
-		"one byte": iotest.OneByteReader,
-		"half":     iotest.HalfReader,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			sending := body.Open()
-			defer sending.Close()
-			assert.NoError(t, iotest.TestReader(wrap(sending), want))
-		})
-	}
-}
-
-func FuzzBody(f *testing.F) {
-	f.Add("p", []byte{}, uint8(0), uint8(4))
-	f.Add("a \"quoted\" <b> & \u2028", []byte("1"), uint8(1), uint8(0))
-	f.Add("\xff", []byte("ab"), uint8(9), uint8(255))
-	f.Add("p", bytes.Repeat([]byte{0xff}, 200), uint8(255), uint8(99)) // more than one buffer
+// FuzzMarshalMedia holds requests with media against encoding/json.
+func FuzzMarshalMedia(f *testing.F) {
+	f.Add("p", []byte{}, uint8(0))
+	f.Add("a \"quoted\" <b> & \u2028", []byte("1"), uint8(1))
+	f.Add("\xff", []byte("ab"), uint8(9))
+	f.Add("p", bytes.Repeat([]byte{0xff}, 200), uint8(255)) // more than one buffer
 	head := testkit.PNG(f, 128, 128)
-	f.Fuzz(func(t *testing.T, prompt string, data []byte, times, size uint8) {
+	f.Fuzz(func(t *testing.T, prompt string, data []byte, times uint8) {
 		data = bytes.Repeat(data, int(times))
 		picture := append(bytes.Clone(head), data...)
 		clip := append(testkit.FtypBox("isom"), data...)
 		for _, build := range []func(testing.TB, string, []byte, []byte) (*vidu.Reference2VideoRequest, []byte){mixed, mixedSubjects} {
 			req, want := build(t, prompt, picture, clip)
-			body, err := req.Prepare()
-			if err != nil {
-				assert.Subset(t, []string{"prompt", "body"}, problemsOf(t, req))
-				return
-			}
-			assert.EqualValues(t, len(want), body.Size())
-			sending := body.Open()
-			got, err := testkit.ReadBy(sending, int(size)+1)
+			got, err := req.MarshalJSON()
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(want, got))
-			assert.False(t, sending.Seal(), "sent whole")
-			require.NoError(t, sending.Close())
 		}
 	})
-}
-
-func TestSealProvesWhatWasNotSent(t *testing.T) {
-	t.Parallel()
-	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
-	body := prepare(t, req)
-	for name, tt := range map[string]struct {
-		read       int
-		incomplete bool
-	}{
-		"nothing read":      {0, true},
-		"half":              {len(want) / 2, true},
-		"all but one byte":  {len(want) - 1, true},
-		"all, EOF not seen": {len(want), false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			sending := body.Open()
-			_, err := io.ReadFull(sending, make([]byte, tt.read))
-			require.NoError(t, err)
-			assert.Equal(t, tt.incomplete, sending.Seal())
-			assert.Equal(t, tt.incomplete, sending.Seal(), "asked again")
-			require.NoError(t, sending.Close())
-			n, err := sending.Read(make([]byte, 1))
-			assert.Zero(t, n)
-			require.Error(t, err)
-			require.NotErrorIs(t, err, io.EOF)
-		})
-	}
-}
-
-// After seal no byte is handed out; the Read that asks for one waits, and Close ends it.
-func TestSealedReadWaitsForClose(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		sending := prepare(t, imagesRequest("m", 1)).Open()
-		_, err := io.ReadFull(sending, make([]byte, 10))
-		require.NoError(t, err)
-		assert.True(t, sending.Seal())
-
-		var n int
-		ended := false
-		go func() {
-			n, err = sending.Read(make([]byte, 10))
-			ended = true
-		}()
-		synctest.Wait()
-		assert.False(t, ended)
-		require.NoError(t, sending.Close())
-		synctest.Wait()
-		assert.True(t, ended)
-		assert.Zero(t, n)
-		assert.ErrorContains(t, err, "closed")
-	})
-}
-
-// What a slow file gives after the seal is not handed out any more, though its Read had begun before: otherwise a request
-// that counts as incomplete could still become whole.
-func TestSealDuringARead(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		fsys := &gatedFS{MapFS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
-		req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}}
-		sending := prepare(t, req).Open()
-		fsys.gate = make(chan struct{})
-		var err error
-		ended, n := false, 0
-		go func() {
-			for err == nil {
-				var got int
-				got, err = sending.Read(make([]byte, 1<<20))
-				n += got
-			}
-			ended = true
-		}()
-		synctest.Wait()
-		before := n // what comes before the image
-		assert.True(t, sending.Seal())
-		close(fsys.gate)
-		synctest.Wait()
-		assert.False(t, ended, "it waits for Close")
-		assert.Equal(t, before, n)
-		require.NoError(t, sending.Close())
-		synctest.Wait()
-		assert.True(t, ended)
-		assert.Equal(t, before, n)
-		assert.ErrorContains(t, err, "closed")
-	})
-}
-
-// gatedFS has files whose Read waits for gate, once that is set.
-type gatedFS struct {
-	fstest.MapFS
-
-	gate chan struct{}
-}
-
-func (f *gatedFS) Open(name string) (fs.File, error) {
-	file, err := f.MapFS.Open(name)
-	return &gatedFile{file, f}, err
-}
-
-type gatedFile struct {
-	fs.File
-
-	fsys *gatedFS
-}
-
-func (f *gatedFile) Read(p []byte) (int, error) {
-	if f.fsys.gate != nil {
-		<-f.fsys.gate
-	}
-	return f.File.Read(p)
-}
-
-// net/http looks for the end of a body before it flushes the last bytes of it. Sealed or not, that Read must not wait.
-func TestSealedReadFindsTheEnd(t *testing.T) {
-	t.Parallel()
-	sending := prepare(t, imagesRequest("m", 1))
-	open := sending.Open()
-	_, err := io.ReadFull(open, make([]byte, sending.Size()))
-	require.NoError(t, err)
-	assert.False(t, open.Seal())
-	_, err = open.Read(make([]byte, 1))
-	require.ErrorIs(t, err, io.EOF)
-	require.NoError(t, open.Close())
-}
-
-func TestSealedReadEndsWhenAllWasSent(t *testing.T) {
-	t.Parallel()
-	sending := prepare(t, imagesRequest("m", 1)).Open()
-	_, err := testkit.ReadBy(sending, 100)
-	require.NoError(t, err)
-	assert.False(t, sending.Seal())
-	_, err = sending.Read(make([]byte, 1))
-	require.ErrorIs(t, err, io.EOF)
-	require.NoError(t, sending.Close())
-	require.NoError(t, sending.Close(), "twice")
-}
-
-// Whenever seal falls, what it says and what was read agree.
-func TestSealRacesWithRead(t *testing.T) {
-	t.Parallel()
-	req, want := mixed(t, "p", testkit.PNG(t, 128, 128), testkit.FtypBox("isom"))
-	body := prepare(t, req)
-	for i := range 500 {
-		sending := body.Open()
-		var read int
-		var reading sync.WaitGroup
-		reading.Go(func() {
-			got, _ := testkit.ReadBy(sending, 1+i%50) // the error is that of Close, or none
-			read = len(got)
-		})
-		for range i * 3 {
-			runtime.Gosched() // lets the reader run for a while
-		}
-		incomplete := sending.Seal()
-		require.NoError(t, sending.Close())
-		reading.Wait()
-		require.Equal(t, incomplete, read < len(want), "read %d of %d", read, len(want))
-	}
 }
 
 // counting is a loopback server that counts the requests whose body arrived whole.
@@ -364,7 +164,7 @@ func counting(t *testing.T) (server *httptest.Server, complete *atomic.Int64, la
 		}
 		complete.Add(1)
 		last.Store(body)
-		io.WriteString(w, `{"task_id":"1","state":"created"}`)
+		io.WriteString(w, createdReply)
 	}))
 	t.Cleanup(server.Close)
 	return server, complete, last
@@ -422,57 +222,24 @@ func writeOldFile(tb testing.TB, data []byte) string {
 }
 
 // fileChanges are what may happen to a file of writeOldFile, 300,000 bytes long.
-var fileChanges = map[string]func(tb testing.TB, path string){
-	"shrinks": func(tb testing.TB, path string) {
-		tb.Helper()
-		require.NoError(tb, os.Truncate(path, 150_000))
+var fileChanges = map[string]func(path string) error{
+	"shrinks": func(path string) error { return os.Truncate(path, 150_000) },
+	"grows":   func(path string) error { return os.Truncate(path, 300_001) },
+	"grows, its time restored": func(path string) error {
+		return errors.Join(os.Truncate(path, 300_001), os.Chtimes(path, longAgo, longAgo))
 	},
-	"grows": func(tb testing.TB, path string) {
-		tb.Helper()
-		require.NoError(tb, os.Truncate(path, 300_001))
+	"is touched": func(path string) error {
+		return os.Chtimes(path, time.Time{}, longAgo.Add(time.Nanosecond))
 	},
-	"grows, its time restored": func(tb testing.TB, path string) {
-		tb.Helper()
-		require.NoError(tb, os.Truncate(path, 300_001))
-		require.NoError(tb, os.Chtimes(path, longAgo, longAgo))
-	},
-	"is touched": func(tb testing.TB, path string) {
-		tb.Helper()
-		require.NoError(tb, os.Chtimes(path, time.Time{}, longAgo.Add(time.Nanosecond)))
-	},
-	"is replaced": func(tb testing.TB, path string) { // by one of the same size and time
-		tb.Helper()
+	"is replaced": func(path string) error { // by one of the same size and time
 		other := filepath.Join(filepath.Dir(path), "other.png")
-		require.NoError(tb, os.WriteFile(other, testkit.Padded(testkit.PNG(tb, 200, 200), 300_000), 0o600))
-		require.NoError(tb, os.Chtimes(other, longAgo, longAgo))
-		require.NoError(tb, os.Rename(other, path))
+		return errors.Join(os.WriteFile(other, make([]byte, 300_000), 0o600), os.Chtimes(other, longAgo, longAgo), os.Rename(other, path))
 	},
-	"is removed": func(tb testing.TB, path string) {
-		tb.Helper()
-		require.NoError(tb, os.Remove(path))
-	},
-}
-
-// Not a byte of a file that is another one by now leaves the machine.
-func TestFileThatChangedIsNotBegun(t *testing.T) {
-	t.Parallel()
-	for what, change := range fileChanges {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			path := writeOldFile(t, testkit.Padded(testkit.PNG(t, 128, 128), 300_000))
-			body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.File(path)}})
-			change(t, path)
-			sending := body.Open()
-			defer sending.Close()
-			got, err := testkit.ReadBy(sending, 1000)
-			require.ErrorContains(t, err, "hero.png")
-			assert.NotContains(t, string(got), "data:")
-		})
-	}
+	"is removed": os.Remove,
 }
 
 // A file must be the one that was checked, from the check to the last byte, or nothing is sent whole.
-func TestFileThatChanges(t *testing.T) {
+func TestCreate_FileChanges(t *testing.T) {
 	t.Parallel()
 	picture := testkit.Padded(testkit.PNG(t, 128, 128), 300_000)
 	moments := map[string]func(change func()) *tamper{
@@ -486,7 +253,7 @@ func TestFileThatChanges(t *testing.T) {
 				t.Parallel()
 				path := writeOldFile(t, picture)
 				server, complete, last := counting(t)
-				transport := meddle(func() { change(t, path) })
+				transport := meddle(func() { assert.NoError(t, change(path)) })
 				client, err := vidu.NewClient(server.URL, "sentinel-key-0123456789", vidu.WithHTTPClient(&http.Client{Transport: transport}),
 					vidu.WithBackoff(func(int) time.Duration { return 0 }))
 				require.NoError(t, err)
@@ -516,88 +283,17 @@ func TestFileThatChanges(t *testing.T) {
 	}
 }
 
-// failingOnce breaks off one Read and then goes on from another place, as if nothing had happened.
-type failingOnce struct {
-	fs.File
-	failed bool
-}
-
-func (f *failingOnce) Read(p []byte) (int, error) {
-	if f.failed {
-		return f.File.Read(p)
-	}
-	f.failed = true
-	n, err := f.File.Read(p[:len(p)/2])
-	return n, errors.Join(err, errBroken)
-}
-
-type failingOnceFS struct {
-	fs.FS
-	opened atomic.Int64
-}
-
-func (f *failingOnceFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(f.FS, name) }
-
-func (f *failingOnceFS) Open(name string) (fs.File, error) {
-	file, err := f.FS.Open(name)
-	if f.opened.Add(1) == 1 { // the check
-		return file, err
-	}
-	return &failingOnce{File: file}, err
-}
-
-// After one failure nobody knows where the file stands, so no later Read may succeed.
-func TestBodyFailsForGood(t *testing.T) {
+func TestMarshalJSON_FileChanges(t *testing.T) {
 	t.Parallel()
-	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
-	body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}})
-	sending := body.Open()
-	defer sending.Close()
-	for _, size := range []int{1, 1000, 1} {
-		_, err := testkit.ReadBy(sending, size)
-		require.ErrorIs(t, err, errBroken)
-		require.ErrorContains(t, err, "images[0] (a.png): ")
-	}
-	assert.True(t, sending.Seal())
-}
-
-// deafFS forgets its file's description once the file is open.
-type deafFS struct{ fs.FS }
-
-type deafFile struct {
-	fs.File
-	asked int
-}
-
-func (d deafFS) Open(name string) (fs.File, error) {
-	file, err := d.FS.Open(name)
-	return &deafFile{File: file}, err
-}
-
-func (f *deafFile) Stat() (fs.FileInfo, error) {
-	if f.asked++; f.asked > 1 {
-		return nil, errBroken
-	}
-	return f.File.Stat()
-}
-
-func TestFileThatCannotBeChecked(t *testing.T) {
-	t.Parallel()
-	files := fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}
-	body := prepare(t, &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(deafFS{files}, "a.png")}})
-	sending := body.Open()
-	defer sending.Close()
-	_, err := testkit.ReadBy(sending, 1000)
-	require.ErrorContains(t, err, "a.png): changed since it was checked")
-	assert.True(t, sending.Seal())
-}
-
-func TestMarshalFailsWithTheMedia(t *testing.T) {
-	t.Parallel()
-	fsys := &failingOnceFS{FS: fstest.MapFS{"a.png": {Data: testkit.PNG(t, 128, 128)}}}
+	picture := testkit.PNG(t, 128, 128)
+	fsys := &testkit.ChangingFS{Files: []*fstest.MapFile{{Data: picture}, {Data: picture, ModTime: longAgo}}}
 	_, err := json.Marshal(&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}})
-	require.ErrorIs(t, err, errBroken)
-	_, err = json.Marshal(&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{{}}})
+	require.ErrorContains(t, err, "images[0] (a.png): changed since it was checked")
+}
+
+func TestMarshalJSON_InvalidMedia(t *testing.T) {
+	t.Parallel()
+	_, err := json.Marshal(&vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{{}}})
 	var invalid *vidu.ValidationError
 	require.ErrorAs(t, err, &invalid)
 }
@@ -615,7 +311,7 @@ func bigFile(t *testing.T) (*vidu.Reference2VideoRequest, []byte) {
 }
 
 // A connection that is reset in the middle of a big body created nothing, so the body is sent again, from its start.
-func TestBodyIsSentAgainAfterAReset(t *testing.T) {
+func TestCreate_ResetInsideBody(t *testing.T) {
 	t.Parallel()
 	req, want := bigFile(t)
 	server, complete, last := counting(t)
@@ -656,8 +352,8 @@ func (c *cutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A server that stops reading holds the body, and the caller's deadline ends it: provably nothing was created.
-func TestBodyStalls(t *testing.T) {
+// A server that reads nothing holds the body, and the caller's deadline ends it: provably nothing was created.
+func TestCreate_ServerNeverReads(t *testing.T) {
 	t.Parallel()
 	req, _ := bigFile(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -675,7 +371,7 @@ func TestBodyStalls(t *testing.T) {
 
 // Many big requests at once, in a process that is short of memory, arrive whole and cost kilobytes each. It must not
 // run beside other tests, for it limits and measures the memory of the process.
-func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see above
+func TestCreate_ManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see above
 	const files, size = 7, 2 << 20
 	requests := 32
 	if testkit.UnderRace() {
@@ -688,13 +384,12 @@ func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see abov
 	var mu sync.Mutex
 	var peak uint64
 	sums := map[[sha256.Size]byte]bool{}
-	var arrived sync.WaitGroup
-	arrived.Add(requests)
+	arrived := make(chan struct{}, 4*requests)
 	released := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hash := sha256.New()
 		_, err := io.CopyN(hash, r.Body, size)
-		arrived.Done()
+		arrived <- struct{}{}
 		<-released // all of them are in flight now
 		if err == nil {
 			_, err = io.Copy(hash, r.Body)
@@ -708,7 +403,7 @@ func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see abov
 		sums[[sha256.Size]byte(hash.Sum(nil))] = true
 		peak = max(peak, stats.HeapAlloc)
 		mu.Unlock()
-		io.WriteString(w, `{"task_id":"1","state":"created"}`)
+		io.WriteString(w, createdReply)
 	}))
 	defer server.Close()
 	client, err := vidu.NewClient(server.URL, "sentinel-key-0123456789")
@@ -722,7 +417,14 @@ func TestManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // see abov
 			assert.NoError(t, err)
 		})
 	}
-	arrived.Wait()
+	for range requests {
+		select {
+		case <-arrived:
+		case <-time.After(time.Minute):
+			close(released)
+			t.Fatal("not all requests arrived")
+		}
+	}
 	inFlight := (int64(testkit.LiveHeap()) - int64(idle)) / int64(requests)
 	close(released)
 	sending.Wait()
@@ -761,4 +463,92 @@ func bigRequestFrom(dir string, files, seed int) *vidu.Reference2VideoRequest {
 		req.Images = append(req.Images, vidu.File(filepath.Join(dir, strconv.Itoa(i))))
 	}
 	return req
+}
+
+// A file may become a pipe between Stat and Open, at the check and at the sending.
+func TestCreate_FileBecomesPipe(t *testing.T) {
+	t.Parallel()
+	picture := testkit.PNG(t, 128, 128)
+	regular := &fstest.MapFile{Data: picture, ModTime: longAgo}
+	pipe := &fstest.MapFile{Data: picture, ModTime: longAgo, Mode: fs.ModeNamedPipe} // as long and as old
+	fsys := &twoFacedFS{stat: regular, open: pipe}
+	req := &vidu.Reference2VideoRequest{Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(fsys, "a.png")}}
+	require.ErrorContains(t, req.Validate(), "not a regular file")
+
+	fsys.open = regular
+	sent := 0
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+		sent++
+		fsys.open = pipe
+		return testkit.Reply(r, http.StatusOK, createdReply)
+	}))
+	_, err := client.Reference2Video(t.Context(), req)
+	assertNotCreated(t, err)
+	require.ErrorContains(t, err, "images[0] (a.png): a.png is not a regular file")
+	assert.Equal(t, 1, sent)
+}
+
+// twoFacedFS describes one file and opens another one.
+type twoFacedFS struct{ stat, open *fstest.MapFile }
+
+func (f *twoFacedFS) Stat(name string) (fs.FileInfo, error) {
+	return fs.Stat(fstest.MapFS{name: f.stat}, name)
+}
+
+func (f *twoFacedFS) Open(name string) (fs.File, error) { return fstest.MapFS{name: f.open}.Open(name) }
+
+// A call ends with its context even when a file does not answer.
+func TestCreate_SlowFile(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	defer close(hang)
+	slow := &slowFS{data: testkit.BigPNG(t, 100<<10), hang: hang}
+	ctx, cancel := context.WithCancel(t.Context())
+	slow.read = cancel
+	req := smallRequest()
+	req.Images = []vidu.Media{vidu.FS(slow, "hero.png")}
+	returned := make(chan error, 1)
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+		go io.Copy(io.Discard, r.Body) //nolint:errcheck // as HTTP/2 does, which does not wait for its body
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}))
+	go func() {
+		_, err := client.Reference2Video(ctx, req)
+		returned <- err
+	}()
+	select {
+	case err := <-returned:
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, vidu.ErrMaybeCreated, "the body never left whole")
+	case <-time.After(5 * time.Second):
+		t.Fatal("the call waits for the file")
+	}
+}
+
+// slowFS answers at once while the request is checked, and then not until hang is closed.
+type slowFS struct {
+	data  []byte
+	opens atomic.Int64
+	read  func()
+	hang  chan struct{}
+}
+
+func (s *slowFS) Open(name string) (fs.File, error) {
+	file, err := fstest.MapFS{name: {Data: s.data}}.Open(name)
+	if s.opens.Add(1) < 4 { // Stat and Open of the check, Stat of the sending
+		return file, err
+	}
+	return slowFile{file, s}, err
+}
+
+type slowFile struct {
+	fs.File
+	fs *slowFS
+}
+
+func (f slowFile) Read([]byte) (int, error) {
+	f.fs.read()
+	<-f.fs.hang
+	return 0, io.ErrClosedPipe
 }
