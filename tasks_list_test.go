@@ -98,7 +98,7 @@ func TestListTasks_CannotBeRead(t *testing.T) {
 		"web page":       {"<!DOCTYPE html><html><body>Sign in</body></html>", "it is a web page"},
 		"empty":          {"", "unexpected end of JSON input"},
 		"cut":            {`{"tasks":[{"id":"2"}`, "unexpected end of JSON input"},
-		"array":          {`[{"id":"2"}]`, "it is no JSON object"},
+		"array":          {`[{"id":"2"}]`, "it is not a JSON object"},
 		"another object": {`{"hello":"world"}`, "it is not a task list"},
 		"not a list":     {`{"tasks":"none"}`, "it is not a task list"},
 		"an error":       {`{"success":false,"message":"busy"}`, "HTTP 200: busy"},
