@@ -305,7 +305,7 @@ func TestCancelTask(t *testing.T) {
 func TestCancelTask_Replies(t *testing.T) {
 	t.Parallel()
 	for body, ok := range map[string]bool{
-		"": true, " \n": true, "null": true, "{}": true, `{"id":"1","state":"failed"}`: true, `{"code":0,"message":"success"}`: true,
+		"": true, "\uFEFF{}": true, " \n": true, "null": true, "{}": true, `{"id":"1","state":"failed"}`: true, `{"code":0,"message":"success"}`: true,
 		"<html>Sign in</html>": false, `{"success":false,"message":"no"}`: false, `{"reason":"BadRequest"}`: false, "[]": false, `"x"`: false,
 	} {
 		client, rec := recordedClient(t, testkit.AlwaysStatus(200, body))
