@@ -169,6 +169,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
+		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
+			a.body = nil
+		}
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
 		if rq.paid {
 			a.taskID = namedTask(a.body)
@@ -180,7 +183,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	case encoded:
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}

@@ -33,7 +33,7 @@ func (c *Client) CreateTask(ctx context.Context, endpoint string, fields map[str
 	payload, _ := fields["payload"].(string)
 	prompt, _ := fields["prompt"].(string)
 	callback, _ := fields["callback_url"].(string)
-	return c.create(ctx, creation{path: "/" + endpoint, body: body, payload: payload, prompt: prompt, callback: callback != ""})
+	return c.create(ctx, createCall{path: "/" + endpoint, body: body, payload: payload, prompt: prompt, callback: callback != ""})
 }
 
 func (e *encoder) encodeFields(endpoint string, fields map[string]any) (*oneshot.Body, error) {

@@ -1,10 +1,12 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -50,6 +52,9 @@ type attempt struct {
 	ended      bool   // the caller's context is over
 	err        error  // nil: a 2xx response, read to its end
 }
+
+// reply returns the body without the byte order mark that some servers put before it.
+func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)) }
 
 // operation is what the errors of a call need to know of it.
 type operation struct {
