@@ -437,7 +437,7 @@ func TestPacer_MemoryIsBounded(t *testing.T) {
 			p.answer(&s, seen(schedule.Succeeded))
 		}
 		classes, births := p.Sizes()
-		assert.LessOrEqual(t, classes, 66)
+		assert.LessOrEqual(t, classes, 130)
 		assert.Equal(t, 1024, births)
 
 		s, _ := p.Begin("4999")
