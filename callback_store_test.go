@@ -243,7 +243,8 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 	}
 }
 
-// A nonce is remembered for as long as its Date can be fresh, which is twice the tolerance, and no longer than 20 years.
+// A nonce is remembered for as long as its Date can be fresh, which is twice the tolerance, and no longer than 20
+// years.
 func TestCallback_NonceLifetime(t *testing.T) {
 	t.Parallel()
 	for tolerance, want := range map[time.Duration]time.Duration{
