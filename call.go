@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
@@ -163,6 +165,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
+		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
+			a.body = nil
+		}
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
@@ -171,7 +176,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	case encoded:
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}
@@ -182,7 +187,7 @@ func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) erro
 	if a.err != nil && (!rq.paid || a.status/100 != 2) {
 		return
 	}
-	err := read(a.body)
+	err := read(bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)))
 	failure, isEnvelope := errors.AsType[*APIError](err)
 	switch {
 	case err == nil:

@@ -175,6 +175,13 @@ func (c *Client) ready(ctx context.Context) error {
 	return nil
 }
 
+// withoutRetries returns a client whose calls are sent once, for callers that repeat them at their own rate.
+func (c *Client) withoutRetries() *Client {
+	single := *c
+	single.maxAttempts = 1
+	return &single
+}
+
 // record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a
 // paid task, nor a download.
 func (c *Client) record(ctx context.Context, level slog.Level, text string, attrs ...slog.Attr) {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -26,8 +27,8 @@ import (
 // The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there,
 // which is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
 
-// creation is a create that is ready to be sent.
-type creation struct {
+// createCall is a create that is ready to be sent.
+type createCall struct {
 	path     string // of the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
@@ -35,7 +36,7 @@ type creation struct {
 	callback bool // one was asked for
 }
 
-func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
+func (c *Client) create(ctx context.Context, cr createCall) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
@@ -69,8 +70,8 @@ func decodeCreated(reply []byte) (*Task, error) {
 	return task, err
 }
 
-// encoder turns one request into its wire form and collects what is wrong with it. The requests call it, rather than it
-// them through an interface, so that callers' requests can stay on the stack.
+// encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:
+// an interface would move the callers' requests to the heap.
 type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
@@ -233,6 +234,9 @@ func (names fieldNames) fold(name string) string {
 // decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for,
 // their numbers as [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
+	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
+		return nil, errors.New("vidu: the request is not valid UTF-8")
+	}
 	if err := json.Unmarshal(data, wire); err != nil {
 		return nil, err
 	}

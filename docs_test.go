@@ -186,38 +186,36 @@ const module = "github.com/vidu-go/vidu"
 // mayImport are the engines that others may use. testkit serves tests, and nothing else may use it.
 var mayImport = []string{"backoff", "scrub", "testkit", "wholefile"}
 
-// TestHouse_EnginesStandAlone lists what each package below internal/ needs, its tests included. The folders of tests
-// that speak to the public API are the exception.
+// TestHouse_EnginesStandAlone looks at all that each package below internal/ needs, its tests included. The folders of
+// tests that speak to the public API are the exception.
 func TestHouse_EnginesStandAlone(t *testing.T) {
 	t.Parallel()
-	entries, err := os.ReadDir("internal")
+	list := exec.CommandContext(t.Context(), "go", "list", "-test", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./internal/...")
+	out, err := list.Output()
 	require.NoError(t, err)
-	engines := 0
-	for _, entry := range entries {
-		name := entry.Name()
-		if !entry.IsDir() || slices.Contains([]string{"sockets", "nethttpfacts"}, name) {
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) { // "PACKAGE DEPENDENCY…"; of tests "PACKAGE.test" and "PACKAGE_test [PACKAGE.test]"
+		packages := strings.Fields(line)
+		name, isMain := strings.CutSuffix(engineOf(packages[0]), ".test")
+		if slices.Contains([]string{"sockets", "nethttpfacts"}, name) {
 			continue
 		}
-		engines++
-		list := exec.CommandContext(t.Context(), "go", "list", "-test", "-deps", "./internal/"+name)
-		list.Env = append(os.Environ(), "GOFLAGS=-mod=readonly")
-		out, err := list.Output()
-		require.NoError(t, err)
-		for dep := range strings.Lines(string(out)) {
-			dep, _, _ = strings.Cut(strings.TrimSpace(dep), " ") // "PACKAGE [PACKAGE.test]"
-			if dep != module && !strings.HasPrefix(dep, module+"/") {
-				continue
+		seen[name] = true
+		isTest := isMain || strings.Contains(line, "[")
+		for _, dep := range packages[1:] {
+			if dep == module || strings.HasPrefix(dep, module+"/") {
+				assert.Contains(t, append(mayImport, name), engineOf(dep), "internal/%s", name)
 			}
-			engine := strings.TrimPrefix(dep, module+"/internal/")
-			own := strings.TrimSuffix(strings.TrimSuffix(engine, ".test"), "_test") == name
-			assert.True(t, own || slices.Contains(mayImport, engine), "internal/%s needs %s", name, dep)
-		}
-		out, err = exec.CommandContext(t.Context(), "go", "list", "-deps", "./internal/"+name).Output()
-		require.NoError(t, err)
-		if name != "testkit" {
-			assert.NotContains(t, string(out), "internal/testkit", "internal/%s needs it without its tests", name)
-			assert.NotContains(t, string(out), "stretchr", "internal/%s needs it without its tests", name)
+			if !isTest && name != "testkit" {
+				assert.NotContains(t, dep, "testkit", "internal/%s needs it without its tests", name)
+				assert.NotContains(t, dep, "stretchr", "internal/%s needs it without its tests", name)
+			}
 		}
 	}
-	assert.GreaterOrEqual(t, engines, 12)
+	assert.GreaterOrEqual(t, len(seen), 12)
+}
+
+// engineOf returns the name of a package below internal/, and any other path as it is.
+func engineOf(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(path, module+"/internal/"), "_test")
 }

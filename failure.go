@@ -51,9 +51,6 @@ func (op operation) wrap(err error) error {
 
 // refusal returns the error of a response outside 2xx.
 func (op operation) refusal(a *attempt) *APIError {
-	if op.link { // the storage's words may quote the presigned link, in any spelling
-		a.body = nil
-	}
 	e := parseEnvelope(a.body)
 	failure := e.apiError(a.status)
 	failure.RetryAfter = backoff.RetryAfter(a.header.Get("Retry-After"), time.Now())

@@ -151,7 +151,21 @@ func isPrintableASCII(s string) bool {
 	return true
 }
 
-// isToken is true for what RFC 9110 calls a token, and for "".
+// isToken reports whether s is what RFC 9110 calls a token, or "".
 func isToken(s string) bool {
 	return isPrintableASCII(s) && !strings.ContainsAny(s, " \"(),/:;<=>?@[\\]{}")
+}
+
+// WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
+// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
+// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
+func WithRecovery(budget time.Duration) Option {
+	return func(c *config) error {
+		if budget < 0 {
+			return fmt.Errorf("WithRecovery: the budget %v is negative", budget)
+		}
+		c.recovery = budget
+		return nil
+	}
 }

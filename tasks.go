@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,7 +101,6 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 
 // decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
 func decodeCredits(reply []byte) (*Credits, error) {
-	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
@@ -138,7 +136,7 @@ func remainsOf(v lenientjson.Value) lenientjson.Value {
 	return v.Member("remaining_credits") // as one page of the documentation prints it
 }
 
-// creditRemain is false where the balance cannot be read. What is missing is zero, as in any protobuf.
+// readCreditRemain returns false where the balance cannot be read. What is missing is zero, as in any protobuf.
 func readCreditRemain(v lenientjson.Value) (CreditRemain, bool) {
 	var balance float64 // fractions are cut off
 	ok := v.IsObject() && v.Member("credit_remain").ReadNumber(&balance)
