@@ -14,19 +14,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is unknown.
+// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is
+// unknown.
 //
-// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there, which
-// is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
+// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there,
+// which is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
 
-// creation is a create that is ready to be sent.
-type creation struct {
+// createCall is a create that is ready to be sent.
+type createCall struct {
 	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
@@ -34,7 +37,7 @@ type creation struct {
 	callback bool // one was asked for
 }
 
-func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error) {
+func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -44,7 +47,7 @@ func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error
 		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(a *attempt) (err error) {
-		if task, err = decodeCreated(a.body); err == nil {
+		if task, err = decodeCreated(a.reply()); err == nil {
 			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
 		}
 		return err
@@ -84,8 +87,8 @@ func decodeCreated(reply []byte) (*Task, error) {
 	return task, err
 }
 
-// encoder turns one request into its wire form and collects what is wrong with it. The requests call it, rather than it
-// them through an interface, so that callers' requests can stay on the stack.
+// encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:
+// an interface would move the callers' requests to the heap.
 type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
@@ -119,6 +122,22 @@ func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes()
+}
+
+// wires lend the wire structs of one endpoint, which are needed only while a request is encoded.
+type wires[W any] struct{ pool sync.Pool }
+
+func (p *wires[W]) borrow() *W {
+	if w, ok := p.pool.Get().(*W); ok {
+		return w
+	}
+	return new(W)
+}
+
+// giveBack clears w, which must not keep the caller's texts alive.
+func (p *wires[W]) giveBack(w *W) {
+	*w = *new(W)
+	p.pool.Put(w)
 }
 
 // encode encodes the wire form of a request of this type, with extra behind its fields.
@@ -208,8 +227,8 @@ func (e *encoder) addSize(b *oneshot.Body) {
 	e.add("body", "has %d bytes, at most %d are allowed; %s", b.Size(), maxBodyBytes, hint)
 }
 
-// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil, which
-// lets the server choose.
+// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil,
+// which lets the server choose.
 func wireDuration(spec *modelSpec, duration int, to *int) *int {
 	switch {
 	case duration == AutoDuration:
@@ -222,17 +241,6 @@ func wireDuration(spec *modelSpec, duration int, to *int) *int {
 		return nil
 	}
 	return to
-}
-
-// requestDuration returns what the duration in a wire form, which may be absent, is in a request.
-func requestDuration(wire *int) int {
-	switch {
-	case wire == nil:
-		return 0
-	case *wire == 0:
-		return AutoDuration
-	}
-	return *wire
 }
 
 // fieldNames are the names of a request's fields on the wire.
@@ -249,8 +257,8 @@ func namesOf(request reflect.Type) fieldNames {
 	return names
 }
 
-// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed" beside
-// "seed" would override it there.
+// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed"
+// beside "seed" would override it there.
 func (names fieldNames) fold(name string) string {
 	for _, known := range names {
 		if strings.EqualFold(known, name) {
@@ -260,13 +268,28 @@ func (names fieldNames) fold(name string) string {
 	return ""
 }
 
-// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for, their
-// numbers as [json.Number]. Names that another reader could take for the same field are an error.
-func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
-	if err := json.Unmarshal(data, wire); err != nil {
+// decodeRequest reads the wire form of a request into plain, which has its fields and none of its methods. duration and
+// extra are two of those, which have a rule of their own.
+func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any) (err error) {
+	if *extra, err = decodeFields(data, plain); err != nil {
+		return err
+	}
+	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+		*duration = AutoDuration
+	}
+	return nil
+}
+
+// decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
+// [json.Number]. Names that another reader could take for the same field are an error.
+func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
+	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
+		return nil, errors.New("vidu: the request is not valid UTF-8")
+	}
+	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
 	}
-	names := namesOf(request)
+	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
 		name := string(it.Key)

@@ -1,15 +1,18 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million characters.
+// Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million
+// characters.
 const (
 	maxCreateReply = 32 << 20
 	maxReply       = 16 << 20
@@ -50,6 +53,9 @@ type attempt struct {
 	ended      bool   // the caller's context is over
 	err        error  // nil: a 2xx response, read to its end
 }
+
+// reply returns the body without the byte order mark that some servers put before it.
+func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)) }
 
 // operation is what the errors of a call need to know of it.
 type operation struct {

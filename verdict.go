@@ -34,8 +34,9 @@ type rule struct {
 // createRules is the whole policy for paid requests, top to bottom, the first match wins. Unmatched failures are
 // ambiguous: if in doubt, assume that a task exists.
 //
-// "Incomplete" is the one proof that holds without a response: our own body reader never handed out the last byte of the
-// JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even httptrace.WroteRequest.
+// "Incomplete" is the one proof that holds without a response: our own body reader never handed out the last byte of
+// the JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even
+// httptrace.WroteRequest.
 var createRules = []rule{
 	{name: "no answer, context ended before the request was complete", incomplete: true, cause: isContextEnd, verdict: fail},
 	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: fail},
@@ -142,8 +143,8 @@ func isOutOfMoney(a *attempt) bool { return codeOf(a.err).isOutOfMoney() }
 
 func isInProcess(a *attempt) bool { return codeOf(a.err) == ErrOperationInProcess }
 
-// isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks plain
-// HTTP belongs here: the key must never be sent to it.
+// isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks
+// plain HTTP belongs here: the key must never be sent to it.
 func isTLSRefusal(a *attempt) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -155,11 +156,12 @@ func isUnknownHost(a *attempt) bool {
 	return errors.As(a.err, &dns) && dns.IsNotFound
 }
 
-// isHTTP2Only reports whether the server began with a frame of HTTP/2: it can have made no sense of an HTTP/1.1 request.
+// isHTTP2Only reports whether the server began with a frame of HTTP/2: it can have made no sense of an HTTP/1.1
+// request.
 func isHTTP2Only(a *attempt) bool { return errors.Is(a.err, transport.ErrHTTP2Only) }
 
-// isProxyRefusal reports whether a proxy refused CONNECT in a way that it would only repeat. Of one behind a transport that
-// is the caller's, net/http reports the status text and nothing else.
+// isProxyRefusal reports whether a proxy refused CONNECT in a way that it would only repeat. Of one behind a transport
+// that is the caller's, net/http reports the status text and nothing else.
 func isProxyRefusal(a *attempt) bool {
 	if refusal, ok := errors.AsType[*transport.ConnectError](a.err); ok {
 		return refusal.Status < 500
@@ -181,9 +183,9 @@ func hidesReason(a *attempt) bool {
 // namesTask reports whether an error response contains a task id.
 func namesTask(a *attempt) bool { return a.taskID != "" }
 
-// quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is: gateways
-// give a code of their own and put their upstream's words into the message. A documented reason to refuse in the response
-// itself is believed, except for BadRequest, which is no reason.
+// quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is:
+// gateways give a code of their own and put their upstream's words into the message. A documented reason to refuse in
+// the response itself is believed, except for BadRequest, which is no reason.
 func quotesAmbiguousCode(a *attempt) bool {
 	e := parseEnvelope(a.body)
 	word := e.word()

@@ -1,6 +1,6 @@
 // Package transport makes the http.Clients of an API client, each with what its requests need: a paid create is never
-// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard] ends
-// an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
+// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard]
+// ends an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
 // sends, [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
 package transport
 
@@ -29,8 +29,8 @@ type Clients struct {
 // Wrap puts a RoundTripper around another.
 type Wrap func(http.RoundTripper) http.RoundTripper
 
-// New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it has
-// them. The wraps go around the transports of Creates and Reads, the first outermost.
+// New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it
+// has them. The wraps go around the transports of Creates and Reads, the first outermost.
 func New(callers *http.Client, wraps ...Wrap) (Clients, error) {
 	if callers == nil {
 		callers = &http.Client{}
@@ -130,8 +130,8 @@ func createTransport(t *http.Transport) *http.Transport {
 	return t
 }
 
-// ErrHTTP2Only means that a server began to speak HTTP/2 on a connection for HTTP/1.1, so it cannot have understood what
-// it was sent.
+// ErrHTTP2Only means that a server began to speak HTTP/2 on a connection for HTTP/1.1, so it cannot have understood
+// what it was sent.
 var ErrHTTP2Only = errors.New("the server speaks HTTP/2 only; creates need HTTP/1.1")
 
 // choosesProtocol reports whether the caller has settled the protocol: with a function that does the TLS handshake, and

@@ -38,7 +38,8 @@ type http1Conn struct {
 	begun bool
 }
 
-// Read looks at what comes first. HTTP/2 begins with a SETTINGS frame for stream 0; HTTP/1.1 does not begin with a zero.
+// Read looks at what comes first. HTTP/2 begins with a SETTINGS frame for stream 0; HTTP/1.1 does not begin with a
+// zero.
 func (c *http1Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	const header = 9
