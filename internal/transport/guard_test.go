@@ -241,7 +241,7 @@ func TestWatch_NoConnectionToShow(t *testing.T) {
 	defer guard.Release()
 	connect(ctx)
 	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
-	assert.NoError(t, ctx.Err())
+	require.NoError(t, ctx.Err())
 	connect(ctx)
 	assert.True(t, transport.Stopped(ctx), "what is not known to lead nowhere counts")
 }
