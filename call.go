@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,18 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
 )
 
-// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
-// and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error in failure.go.
+// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send,
+// readResponse, and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error
+// in failure.go.
 
-// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is provable
-// that no task was created.
+// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is
+// provable that no task was created.
 func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
 	if err := c.ready(ctx); err != nil {
 		return err
@@ -85,8 +88,8 @@ func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took t
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", traceIDOf(a.header, c.redact)))
 }
 
-// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload, saves
-// it, and proves that nothing was created. A server that ignores the announcement costs a second.
+// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload,
+// saves it, and proves that nothing was created. A server that ignores the announcement costs a second.
 const expectFrom = 1 << 20
 
 var expectContinue = []string{"100-continue"}
@@ -162,6 +165,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
+		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
+			a.body = nil
+		}
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
@@ -170,7 +176,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	case encoded:
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}
@@ -181,7 +187,7 @@ func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) erro
 	if a.err != nil && (!rq.paid || a.status/100 != 2) {
 		return
 	}
-	err := read(a.body)
+	err := read(bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)))
 	failure, isEnvelope := errors.AsType[*APIError](err)
 	switch {
 	case err == nil:

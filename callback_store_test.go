@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
@@ -57,7 +58,7 @@ func TestCallback_ConcurrentDeliveries(t *testing.T) {
 	}
 }
 
-// A function that uses up its time and then succeeds has succeeded, also for a store that looks at its context.
+// A function that succeeds after its deadline has succeeded, also for a store that checks its context.
 func TestCallback_CommitsAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -84,6 +85,27 @@ func (s *strictStore) Commit(ctx context.Context, key string, ttl time.Duration)
 	return s.sharedStore.Commit(ctx, key, ttl)
 }
 
+// A store that hangs when the claim ends delays the answer by 5 seconds, and does not change it.
+func TestCallback_StoreHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(hangingStore{newSharedStore()}))
+		rc.fail = func(int) error { return errors.New("queue full") }
+		started := time.Now()
+		assert.Equal(t, http.StatusInternalServerError, rc.deliver(t, callback("1", callbackBody)))
+		assert.Equal(t, 10*time.Second, time.Since(started), "the task's claim, then the nonce's")
+		assert.Contains(t, rc.log.String(), context.DeadlineExceeded.Error())
+	})
+}
+
+// hangingStore does not answer when a claim is released.
+type hangingStore struct{ *sharedStore }
+
+func (hangingStore) Release(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // A sender that gives up and comes again waits for its first delivery, and has its turn when that one fails.
 func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
 	t.Parallel()
@@ -107,7 +129,7 @@ func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
 	})
 }
 
-// Who waits for another delivery gives up after a minute, and not when the sender hangs up.
+// A delivery that waits for another gives up after a minute, and not when the sender hangs up.
 func TestCallback_DuplicateGivesUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -218,6 +240,23 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 			assert.Contains(t, rc.log.String(), "redis is down")
 			assert.NotContains(t, rc.log.String(), testkit.Key)
 		})
+	}
+}
+
+// A nonce is remembered for as long as its Date can be fresh, which is twice the tolerance, and no longer than 20
+// years.
+func TestCallback_NonceLifetime(t *testing.T) {
+	t.Parallel()
+	for tolerance, want := range map[time.Duration]time.Duration{
+		time.Second: time.Minute + 2*time.Second,
+		time.Hour:   time.Minute + 2*time.Hour,
+		1<<63 - 1:   time.Minute + 20*365*24*time.Hour,
+	} {
+		store := newSharedStore()
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(store), vidu.WithTolerance(tolerance))
+		require.Equal(t, http.StatusOK, rc.deliver(t, callback("1", callbackBody)))
+		nonce := sha256.Sum256([]byte("1"))
+		assert.Equal(t, want, store.ttls["vidu:nonce:"+hex.EncodeToString(nonce[:16])])
 	}
 }
 

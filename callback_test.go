@@ -40,14 +40,14 @@ const (
 	doneReply = `{"id":"7","state":"success","credits":4,"creations":[{"id":"9","url":"https://cdn.example.com/x.mp4"}]}`
 )
 
-// callback is a delivery that was signed just now.
+// callback returns a delivery that was signed just now.
 func callback(nonce, body string) *http.Request {
 	r := received(callbackTarget, body)
 	vidu.SignCallback(r, callbackSecret, time.Now(), nonce)
 	return r
 }
 
-// received is a request as a server gets it.
+// received returns a request as a server gets it.
 func received(target, body string) *http.Request {
 	return httptest.NewRequestWithContext(context.Background(), http.MethodPost, target, strings.NewReader(body))
 }
@@ -66,15 +66,15 @@ func resign(r *http.Request) {
 	r.Header.Set("X-Hmac-Signature", signAsListed(r, r.URL.Path))
 }
 
-// receiver is a handler of callbacks, the API that it asks, and what both have seen.
+// receiver is a handler of callbacks, the API that it queries, and what both have seen.
 type receiver struct {
 	http.Handler
 
 	mu       sync.Mutex
-	queried  []string                      // task ids, in the order of the questions
+	queried  []string                      // task ids, in the order of the queries
 	reported []*vidu.Task                  // what the function was called with
 	fail     func(n int) error             // what its n-th call returns
-	answer   func(id string) (int, string) // what the API says
+	answer   func(id string) (int, string) // the API's answer
 	log      bytes.Buffer
 }
 
@@ -655,7 +655,7 @@ func TestCallback_UnverifiedIsOnlyAHint(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, rc.deliver(t, r))
 }
 
-// Strangers can have the API asked, each callback once and eight at a time, and cost nobody else retries.
+// Unverified callbacks cause one query each, eight at a time, and cost nobody else retries.
 func TestCallback_UnverifiedFlood(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -690,7 +690,7 @@ func TestCallback_UnverifiedFlood(t *testing.T) {
 	})
 }
 
-// Any callback that the API confirms wakes the waits of its task: one that says "processing" and one that nobody signed.
+// A callback wakes the waiters of its task in whatever state that is, signed or not.
 func TestCallback_WakesInEveryState(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string][]vidu.CallbackOption{"verified": nil, "unverified": {vidu.WithUnverifiedCallbacks()}} {
@@ -713,10 +713,11 @@ func TestCallback_WakesInEveryState(t *testing.T) {
 	}
 }
 
-// Neither a logger that panics nor a request without a body, as made by hand, does harm.
+// A logger that panics does not fail a callback, nor does a request without a body crash the handler.
 func TestCallback_LoggerPanics(t *testing.T) {
 	t.Parallel()
-	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(slog.New(panicking{})), withTransport(func(r *http.Request) (*http.Response, error) {
+	broken := testkit.LogHook{Hook: func() { panic("no space left") }} //nolint:forbidigo // that is the fault
+	client := newClient(t, "https://gateway.example.com", vidu.WithLogger(slog.New(broken)), withTransport(func(r *http.Request) (*http.Response, error) {
 		return testkit.Reply(r, http.StatusOK, doneReply)
 	}))
 	handler, err := client.CallbackHandler(callbackSecret, func(context.Context, *vidu.Task) error { return nil })
@@ -732,7 +733,7 @@ func TestCallback_LoggerPanics(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, w.Code)
 }
 
-// What the function gets ends after a minute, and not when the sender hangs up.
+// The function's context ends after a minute, and not when the sender hangs up.
 func TestCallback_ContextOfTheFunction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -775,7 +776,7 @@ func TestCallback_ArgumentsAreChecked(t *testing.T) {
 	assert.NoError(t, vidu.VerifyCallback(r, "s"))
 }
 
-// The secret and the key show nowhere: not in the handler's own text either.
+// Neither a log nor the printed handler contains a secret or the key.
 func TestCallback_SecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	rc := receive(t, callbackSecret, vidu.WithMoreSecrets("old-token"))
@@ -797,7 +798,7 @@ func TestCallback_SecretsAreNeverPrinted(t *testing.T) {
 	}
 }
 
-// A callback wakes whoever waits for its task, however long the poller would have slept.
+// A callback wakes whoever waits for its task, however long the pause before the next poll.
 func TestCallback_WakesTheWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,19 +14,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is unknown.
+// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is
+// unknown.
 //
-// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there, which
-// is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
+// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there,
+// which is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
 
-// creation is a create that is ready to be sent.
-type creation struct {
+// createCall is a create that is ready to be sent.
+type createCall struct {
 	path     string // of the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
@@ -34,7 +36,7 @@ type creation struct {
 	callback bool // one was asked for
 }
 
-func (c *Client) create(ctx context.Context, cr creation) (*Task, error) {
+func (c *Client) create(ctx context.Context, cr createCall) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
@@ -68,8 +70,8 @@ func decodeCreated(reply []byte) (*Task, error) {
 	return task, err
 }
 
-// encoder turns one request into its wire form and collects what is wrong with it. The requests call it, rather than it
-// them through an interface, so that callers' requests can stay on the stack.
+// encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:
+// an interface would move the callers' requests to the heap.
 type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
@@ -177,8 +179,8 @@ func (e *encoder) addSize(b *oneshot.Body) {
 	e.add("body", "has %d bytes, at most %d are allowed; %s", b.Size(), maxBodyBytes, hint)
 }
 
-// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil, which
-// lets the server choose.
+// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil,
+// which lets the server choose.
 func wireDuration(spec *modelSpec, duration int, to *int) *int {
 	switch {
 	case duration == AutoDuration:
@@ -218,8 +220,8 @@ func namesOf(request reflect.Type) fieldNames {
 	return names
 }
 
-// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed" beside
-// "seed" would override it there.
+// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed"
+// beside "seed" would override it there.
 func (names fieldNames) fold(name string) string {
 	for _, known := range names {
 		if strings.EqualFold(known, name) {
@@ -229,9 +231,12 @@ func (names fieldNames) fold(name string) string {
 	return ""
 }
 
-// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for, their
-// numbers as [json.Number]. Names that another reader could take for the same field are an error.
+// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for,
+// their numbers as [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
+	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
+		return nil, errors.New("vidu: the request is not valid UTF-8")
+	}
 	if err := json.Unmarshal(data, wire); err != nil {
 		return nil, err
 	}

@@ -352,8 +352,8 @@ func (c *cutConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// A server that stops reading holds the body, and the caller's deadline ends it: provably nothing was created.
-func TestCreate_ServerStopsReading(t *testing.T) {
+// A server that reads nothing holds the body, and the caller's deadline ends it: provably nothing was created.
+func TestCreate_ServerNeverReads(t *testing.T) {
 	t.Parallel()
 	req, _ := bigFile(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

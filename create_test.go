@@ -23,8 +23,8 @@ import (
 // wireName is what a name on the wire looks like. A field without a tag goes out under its Go name, which does not.
 var wireName = regexp.MustCompile(`^[a-z0-9_]+$`)
 
-// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data of their
-// own, which only a list that is encoded as media can carry.
+// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data
+// of their own, which only a list that is encoded as media can carry.
 func setEveryField(t *testing.T, request reflect.Value) {
 	t.Helper()
 	for i := range request.NumField() {
@@ -63,7 +63,8 @@ func mediumFor(t *testing.T, name string) []byte {
 	return nil
 }
 
-// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it fails.
+// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it
+// fails.
 func TestCreate_EveryFieldIsOnTheWire(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]any{
@@ -91,7 +92,7 @@ func assertNoZero(t *testing.T, request reflect.Value) {
 	t.Helper()
 	for i := range request.NumField() {
 		assert.False(t, request.Field(i).IsZero(), "%s is lost on the way back", request.Type().Field(i).Name)
-		if list, ok := request.Field(i).Interface().([]vidu.Subject); ok && len(list) > 0 {
+		if list, ok := reflect.TypeAssert[[]vidu.Subject](request.Field(i)); ok && len(list) > 0 {
 			assertNoZero(t, reflect.ValueOf(list[0]))
 		}
 	}
@@ -220,6 +221,7 @@ func TestRequest_UnmarshalFails(t *testing.T) {
 		"field of a subject, other case":  {`{"subjects":[{"Name":"a"}]}`, `"Name" must be spelled "name"`},
 		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
 		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
+		"not UTF-8":                       {"{\"payload\":\"a\xffb\"}", "not valid UTF-8"},
 		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -451,4 +453,16 @@ func TestReference2Video_InvalidIsNotSent(t *testing.T) {
 			assert.Equal(t, err, tt.req.Validate())
 		})
 	}
+}
+
+// A subject that is marshalled by itself has no place for files, whatever else it has.
+func TestSubject_MarshalJSONOfFiles(t *testing.T) {
+	t.Parallel()
+	for name, extra := range map[string]map[string]any{"without extra fields": nil, "with extra fields": {"gender": "f"}} {
+		_, err := json.Marshal(vidu.Subject{Name: "hero", Images: []vidu.Media{vidu.File("hero.png")}, Extra: extra})
+		require.ErrorContains(t, err, "only with their request", name)
+	}
+	text, err := json.Marshal(vidu.Subject{Name: "hero", Images: []vidu.Media{vidu.URL(imageLink)}, Extra: map[string]any{"gender": "f"}})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"name":"hero","images":["https://example.com/hero.png"],"gender":"f"}`, string(text))
 }

@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"net/http"
+	"os"
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/schedule"
@@ -63,6 +64,16 @@ func CodeRows() []ErrorCode {
 
 // CodeOfStatus is the code that a status stands for.
 var CodeOfStatus = codeOfStatus
+
+// WithLink replaces os.Link.
+func WithLink(link func(from, to string) error) DownloadOption {
+	return func(d *downloadConfig) { d.target.Link = link }
+}
+
+// WithSync replaces the Sync of files and directories.
+func WithSync(sync func(*os.File) error) DownloadOption {
+	return func(d *downloadConfig) { d.target.Sync = sync }
+}
 
 // Wake is what a verified callback does.
 func (c *Client) Wake(id string) { c.waiters.wake(id, true) }

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -160,7 +159,7 @@ func (r *rig) pipes(serve func(conn net.Conn)) {
 	})
 }
 
-// trust accepts the certificates that pool knows.
+// trust accepts the certificates in pool.
 func (r *rig) trust(pool *x509.CertPool) {
 	for _, transport := range []*http.Transport{r.creates, r.reads} {
 		if transport.TLSClientConfig == nil {
@@ -355,12 +354,6 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertHarmless(t, err)
 	testkit.AssertSecretFree(t, err)
 }
-
-type panicking struct{ slog.Handler }
-
-func (panicking) Enabled(context.Context, slog.Level) bool { return true }
-
-func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
 
 // fakeAPI is an API in memory, for a synctest bubble, that keeps tasks which end at a known time.
 type fakeAPI struct {

@@ -29,7 +29,7 @@ type ListTasksRequest struct {
 	Models      []Model      // tasks for one of these models
 	Resolutions []Resolution // videos of one of these sizes
 	Page        int          // counted from 0; ignored with a PageToken, which is the way through all pages
-	PageSize    int          // tasks a page: 0 is the server's default, 10; more than 100 is refused by the server
+	PageSize    int          // tasks per page: 0 is the server's default, 10; more than 100 is refused by the server
 	PageToken   string       // the NextPageToken of the page before
 }
 
@@ -94,7 +94,6 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 }
 
 func decodePage(reply []byte) (*TaskPage, error) {
-	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
@@ -135,8 +134,8 @@ func isEmptyPage(list lenientjson.Value) bool {
 	return true
 }
 
-// AllTasks lists the tasks that req selects, page after page, and ends with an error after 50 pages: narrow the time then.
-// A zero PageSize means 100 here, so 5000 tasks.
+// AllTasks lists the tasks that req selects, page after page, and ends with an error after 50 pages: narrow the time
+// then. A zero PageSize means 100 here, so 5000 tasks.
 func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		next := ListTasksRequest{}

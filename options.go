@@ -119,8 +119,8 @@ func WithMaxAttempts(n int) Option {
 }
 
 // WithBackoff sets the pause before retry 1, 2, … The default is random between 0 and a limit that doubles from 0.5 s
-// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says, and so are 5 s after
-// [ErrQuotaExceeded]. A client whose calls keep failing makes fewer and fewer retries, whatever is set here.
+// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says, and so are 5 s
+// after [ErrQuotaExceeded]. A client whose calls keep failing makes fewer and fewer retries, whatever is set here.
 func WithBackoff(pause func(retry int) time.Duration) Option {
 	return func(c *config) error {
 		if pause == nil {
@@ -131,9 +131,10 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 	}
 }
 
-// WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body, a
-// key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug when
-// it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes nothing.
+// WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body,
+// a key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug
+// when it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes
+// nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
@@ -150,7 +151,21 @@ func isPrintableASCII(s string) bool {
 	return true
 }
 
-// isToken is true for what RFC 9110 calls a token, and for "".
+// isToken reports whether s is what RFC 9110 calls a token, or "".
 func isToken(s string) bool {
 	return isPrintableASCII(s) && !strings.ContainsAny(s, " \"(),/:;<=>?@[\\]{}")
+}
+
+// WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
+// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
+// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
+func WithRecovery(budget time.Duration) Option {
+	return func(c *config) error {
+		if budget < 0 {
+			return fmt.Errorf("WithRecovery: the budget %v is negative", budget)
+		}
+		c.recovery = budget
+		return nil
+	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images
-// or Subjects are required; every other zero field means the documented default.
+// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images or
+// Subjects are required; every other zero field means the documented default.
 //
-// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what a
-// call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
+// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what
+// a call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
 // the server decides: the Duration of viduq3-drama, Duration and Resolution of viduq3-ad, the Resolution of vidu1.5.
 // Source: platform.vidu.com/docs/reference-to-video.
 type Reference2VideoRequest struct {
@@ -22,7 +22,7 @@ type Reference2VideoRequest struct {
 	Model Model `json:"model"`
 
 	// Images are the references of a request without Subjects: 1–7, with Videos 1–4 (vidu1.5: 1–3). Formats png, jpeg,
-	// webp; at least 128×128 pixels; sides between 1:4 and 4:1; at most 50 MB each.
+	// webp; at least 128×128 pixels; a ratio of less than 4:1; at most 50 MB each.
 	Images []Media `json:"images,omitempty"`
 
 	// Videos are further references, for viduq2-pro only: one of at most 8 s or two of at most 5 s. Formats mp4, avi, mov;
@@ -117,7 +117,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/reference2video", body: body, payload: req.Payload, prompt: req.Prompt, callback: req.CallbackURL != "",
 	})
 }
@@ -136,9 +136,9 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 	return e.marshal(req.encode(&e))
 }
 
-// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know
-// land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case, is an
-// error: other readers of the same text would take another of them.
+// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not
+// know land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case,
+// is an error: other readers of the same text would take another of them.
 func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
@@ -156,7 +156,8 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds it.
+// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds
+// it.
 type plainReference2Video Reference2VideoRequest
 
 var reference2VideoType = reflect.TypeFor[Reference2VideoRequest]()
@@ -178,7 +179,7 @@ var wireReference2Videos = sync.Pool{New: func() any { return new(wireReference2
 // prepare checks the request and encodes it.
 func (req *Reference2VideoRequest) prepare() (*oneshot.Body, error) {
 	if req == nil {
-		return nil, errNilRequest()
+		return nil, nilRequest()
 	}
 	e := encoder{}
 	req.check(&e.problems)
@@ -213,8 +214,11 @@ func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 func (s Subject) MarshalJSON() ([]byte, error) {
 	e := encoder{}
 	text, err := json.Marshal(plainSubject(s))
+	if err != nil {
+		return nil, err
+	}
 	text = e.appendExtra("extra", text, s.Extra, subjectType)
-	return text, cmp.Or(err, e.err())
+	return text, e.err()
 }
 
 // UnmarshalJSON reads the wire form, with the same rules as that of [Reference2VideoRequest].
@@ -265,7 +269,10 @@ func (e *encoder) subject(field string, s *Subject) ([]byte, error) {
 		Images:       e.refs(field+".images", s.Images, &imageKind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
 	})
-	return e.appendExtra(field+".extra", text, s.Extra, subjectType), err
+	if err != nil {
+		return nil, err
+	}
+	return e.appendExtra(field+".extra", text, s.Extra, subjectType), nil
 }
 
 func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,9 +47,9 @@ func checkID(id string) error {
 
 // CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise
 // the error is an [*APIError] with [ErrBadRequest]. Ask [Client.GetTask] for the outcome: the task ends as failed with
-// [ErrUserCancelled]. After a lost answer the request is sent again, and the second answer may be a refusal although the
-// first one was not. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the cancel page of
-// platform.vidu.com.
+// [ErrUserCancelled]. After a lost answer the request is sent again, and the second answer may be a refusal although
+// the first one was not. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the cancel page
+// of platform.vidu.com.
 func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -102,7 +101,6 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 
 // decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
 func decodeCredits(reply []byte) (*Credits, error) {
-	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
@@ -138,7 +136,7 @@ func remainsOf(v lenientjson.Value) lenientjson.Value {
 	return v.Member("remaining_credits") // as one page of the documentation prints it
 }
 
-// creditRemain is false where the balance cannot be read. What is missing is zero, as in any protobuf.
+// readCreditRemain returns false where the balance cannot be read. What is missing is zero, as in any protobuf.
 func readCreditRemain(v lenientjson.Value) (CreditRemain, bool) {
 	var balance float64 // fractions are cut off
 	ok := v.IsObject() && v.Member("credit_remain").ReadNumber(&balance)

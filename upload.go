@@ -79,7 +79,7 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 	return id, link, err
 }
 
-// putImage stores the image and returns the mark that the storage gives it.
+// putImage stores the image and returns the ETag that the storage gives it.
 func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
 	b := &oneshot.Body{}
 	b.AddSource(&in.Source)

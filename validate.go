@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The checks that several requests share. They take values, never a request. They refuse what every known server refuses
-// and nothing more: unknown models, new values and limits on which the sources disagree are left to the server.
+// The checks that several requests share. They take values, never a request. They refuse what every known server
+// refuses and nothing more: unknown models, new values and limits on which the sources disagree are left to the server.
 
 // problems collects everything that is wrong with one request.
 type problems []FieldProblem
@@ -26,8 +26,8 @@ func (p problems) err() error {
 	return &ValidationError{Problems: p}
 }
 
-// errNilRequest returns the error of a nil request.
-func errNilRequest() error {
+// nilRequest returns the error of a nil request.
+func nilRequest() error {
 	return &ValidationError{Problems: []FieldProblem{{Field: "req", Reason: "is nil"}}}
 }
 
@@ -120,7 +120,7 @@ func (p *problems) checkResolution(model Model, spec *modelSpec, r Resolution) {
 	}
 }
 
-// known is false for values that are newer than this package.
+// known reports whether the value is one that this package checks; newer ones pass.
 func (r Resolution) known() bool {
 	return r == Resolution360p || r == Resolution540p || r == Resolution720p || r == Resolution1080p
 }

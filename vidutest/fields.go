@@ -15,10 +15,10 @@ const (
 	maxSubjects     = 7
 	maxPromptChars  = 5000
 	maxPayloadChars = 1 << 20
-	maxSeconds      = 16 // of the longest-winded model; the fake has no table of models
+	maxSeconds      = 16 // the most of any model; the fake has no table of models
 )
 
-// need says who insists on a field.
+// need is which server requires a field.
 type need int
 
 const (
@@ -34,25 +34,25 @@ type field struct {
 	unless string                             // a field that may take its place
 	target func(*createRequest) any           // where the value goes; its type is the field's type
 	count  func(*createRequest) (n, most int) // how many items there are and may be, for an array
-	check  func(*createRequest) string        // what else is wrong with the value, "" when nothing is
+	check  func(*createRequest) string        // returns what else is wrong with the value, "" if nothing
 }
 
 var createFields = []field{
-	{name: "model", need: byAll, target: func(r *createRequest) any { return &r.Model }, check: hasModel},
+	{name: "model", need: byAll, target: func(r *createRequest) any { return &r.Model }, check: checkModel},
 	{
 		name: "images", need: byAll, unless: "subjects", target: func(r *createRequest) any { return &r.Images },
-		count: func(r *createRequest) (n, most int) { return len(r.Images), maxImages }, check: hasNoEmptyImage,
+		count: func(r *createRequest) (n, most int) { return len(r.Images), maxImages }, check: checkImages,
 	},
 	{
 		name: "subjects", target: func(r *createRequest) any { return &r.Subjects },
-		count: func(r *createRequest) (n, most int) { return len(r.Subjects), maxSubjects }, check: hasNames,
+		count: func(r *createRequest) (n, most int) { return len(r.Subjects), maxSubjects }, check: checkNames,
 	},
 	{
 		name: "videos", target: func(r *createRequest) any { return &r.Videos },
 		count: func(r *createRequest) (n, most int) { return len(r.Videos), maxVideos },
 	},
-	{name: "prompt", need: byAll, target: func(r *createRequest) any { return &r.Prompt }, check: hasPrompt},
-	{name: "duration", need: byGateway, target: func(r *createRequest) any { return &r.Duration }, check: hasDuration},
+	{name: "prompt", need: byAll, target: func(r *createRequest) any { return &r.Prompt }, check: checkPrompt},
+	{name: "duration", need: byGateway, target: func(r *createRequest) any { return &r.Duration }, check: checkDuration},
 	{name: "seed", need: byGateway, target: func(r *createRequest) any { return &r.Seed }},
 	{name: "resolution", need: byGateway, target: func(r *createRequest) any { return &r.Resolution }},
 	{name: "movement_amplitude", need: byGateway, target: func(r *createRequest) any { return &r.MovementAmplitude }},
@@ -62,9 +62,9 @@ var createFields = []field{
 	{name: "audio_type", target: func(r *createRequest) any { return &r.AudioType }},
 	{name: "bgm", target: func(r *createRequest) any { return &r.BGM }},
 	{name: "aspect_ratio", target: func(r *createRequest) any { return &r.AspectRatio }},
-	{name: "payload", target: func(r *createRequest) any { return &r.Payload }, check: hasShortPayload},
+	{name: "payload", target: func(r *createRequest) any { return &r.Payload }, check: checkPayload},
 	{name: "watermark", target: func(r *createRequest) any { return &r.Watermark }},
-	{name: "wm_position", target: func(r *createRequest) any { return &r.WMPosition }, check: hasPosition},
+	{name: "wm_position", target: func(r *createRequest) any { return &r.WMPosition }, check: checkPosition},
 	{name: "wm_url", target: func(r *createRequest) any { return &r.WMURL }},
 	{name: "meta_data", target: func(r *createRequest) any { return &r.MetaData }},
 	{name: "callback_url", target: func(r *createRequest) any { return &r.CallbackURL }},
@@ -97,7 +97,7 @@ func (d dialect) requires(f field) bool {
 	return f.need == byAll || f.need == byGateway && d.strict
 }
 
-// decode puts one value where it belongs. JSON's null is no value of any type here.
+// decode stores one value in the request. null is invalid for every type.
 func (f *field) decode(value json.RawMessage, req *createRequest) *answer {
 	target := f.target(req)
 	if string(value) == "null" || json.Unmarshal(value, target) != nil {
@@ -135,21 +135,21 @@ func typeName(target any) string {
 	}
 }
 
-func hasModel(r *createRequest) string {
+func checkModel(r *createRequest) string {
 	if r.Model == "" {
 		return "model is empty"
 	}
 	return ""
 }
 
-func hasNoEmptyImage(r *createRequest) string {
+func checkImages(r *createRequest) string {
 	if i := slices.Index(r.Images, ""); i >= 0 {
 		return fmt.Sprintf("images[%d] is empty", i)
 	}
 	return ""
 }
 
-func hasNames(r *createRequest) string {
+func checkNames(r *createRequest) string {
 	for i, sub := range r.Subjects {
 		if sub.Name == "" && sub.ID == "" {
 			return fmt.Sprintf("subjects[%d].name is empty", i)
@@ -158,7 +158,7 @@ func hasNames(r *createRequest) string {
 	return ""
 }
 
-func hasPrompt(r *createRequest) string {
+func checkPrompt(r *createRequest) string {
 	switch n := utf8.RuneCountInString(r.Prompt); {
 	case n == 0:
 		return "prompt is empty"
@@ -168,21 +168,21 @@ func hasPrompt(r *createRequest) string {
 	return ""
 }
 
-func hasDuration(r *createRequest) string {
+func checkDuration(r *createRequest) string {
 	if r.Duration < 0 || r.Duration > maxSeconds {
 		return fmt.Sprintf("duration is %d, 0 to %d are allowed", r.Duration, maxSeconds)
 	}
 	return ""
 }
 
-func hasShortPayload(r *createRequest) string {
+func checkPayload(r *createRequest) string {
 	if n := utf8.RuneCountInString(r.Payload); n > maxPayloadChars {
 		return fmt.Sprintf("payload has %d characters, at most %d are allowed", n, maxPayloadChars)
 	}
 	return ""
 }
 
-func hasPosition(r *createRequest) string {
+func checkPosition(r *createRequest) string {
 	if r.WMPosition < 1 || r.WMPosition >= len(wmPositions) {
 		return fmt.Sprintf("wm_position is %d, 1 to %d are allowed", r.WMPosition, len(wmPositions)-1)
 	}

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// What an inline image or video can turn out to be. Each is written behind verdictMark at the end of a data URI that
-// went through a clipper; the first two are also what the fields for them want.
+// Verdicts on an inline image or video. A clipper writes one behind verdictMark at the end of each data URI; the first
+// two are also the kinds that fields require.
 const (
 	kindImage   = "image"
 	kindVideo   = "video"
 	noType      = "no media type"
-	noBase64    = "no valid base64"
-	noMedia     = "no image or video that is known"
-	wrongType   = "another kind of media than its type says"
-	verdictMark = "#" // no digit of base64, so the last one in a string is the clipper's
+	noBase64    = "invalid base64"
+	noMedia     = "unknown file format"
+	wrongType   = "content of another type"
+	verdictMark = "#" // not a base64 digit, so the last one in a string is the clipper's
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 	magicDigits = magicBytes / 3 * 4
 )
 
-// inline checks an item of an array as it streams by. It holds no more of it than its beginning.
+// inline checks an item of an array as it streams by. It keeps only the beginning.
 type inline struct {
 	begin []byte
 	rest  digits // what is behind begin
@@ -58,7 +58,7 @@ func (u *inline) verdict() string {
 	return verdictMark + judge(mediaType, decodeBegin(data))
 }
 
-// judge compares a media type with the content that comes under it.
+// judge returns the verdict on content of a media type.
 func judge(mediaType string, content []byte) string {
 	kind := sniff(content)
 	switch {
@@ -77,7 +77,7 @@ func decodeBegin(data []byte) []byte {
 	return content
 }
 
-// digits follows a base64 text.
+// digits checks a base64 text as it streams by.
 type digits struct {
 	count int // of digits
 	pads  int // of "=" at the end
@@ -119,7 +119,7 @@ func (d *digits) valid() bool {
 	return !d.wrong && d.pads <= 2 && (d.count+d.pads)%4 == 0
 }
 
-// magic is what a media file has at its beginning.
+// magic is the file signature of a media format.
 type magic struct {
 	kind   string
 	offset int
@@ -138,7 +138,7 @@ var magics = []magic{
 	{kindVideo, 4, "free"},
 }
 
-// sniff tells an image from a video by its first bytes, "" when they are neither's.
+// sniff returns the kind of media that content begins as, "" if it is unknown.
 func sniff(content []byte) string {
 	for _, m := range magics {
 		if len(content) > m.offset && bytes.HasPrefix(content[m.offset:], []byte(m.bytes)) {

@@ -56,9 +56,9 @@ func FuzzRunHeaders(f *testing.F) {
 	})
 }
 
-// FuzzRunReplies lets a server cut, stop, change the file and answer with other ranges than it was asked for, as long as
-// it does not lie about its bytes. A download that succeeds is one of the server's files, and a writer never gets bytes
-// of two of them.
+// FuzzRunReplies lets a server cut, stop, change the file and answer with other ranges than it was asked for, as long
+// as it does not lie about its bytes. A download that succeeds is one of the server's files, and a writer never gets
+// bytes of two of them.
 func FuzzRunReplies(f *testing.F) {
 	const file = "0123456789abcdef0123456789abcdef"
 	for _, toFile := range []bool{true, false} {

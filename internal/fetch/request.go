@@ -103,8 +103,8 @@ func (d *download) transportError(ctx context.Context, err error) error {
 	return err
 }
 
-// pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold that
-// in the query, as a time or as a date and a number of seconds.
+// pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold
+// that in the query, as a time or as a date and a number of seconds.
 func pastExpiry(u *url.URL, now time.Time) bool {
 	var signed time.Time
 	var lasts int64

@@ -260,6 +260,9 @@ func TestItems_LinearTime(t *testing.T) {
 			if strings.HasPrefix(name, "nested") {
 				size = 10 << 20
 			}
+			if testkit.UnderRace() { // which is slow
+				size /= 8
+			}
 			text := []byte(tt.start + strings.Repeat(tt.repeated, size/len(tt.repeated)))
 			done := make(chan struct{})
 			go func() {

@@ -41,8 +41,8 @@ func Sniff(head []byte) string {
 	return contentType
 }
 
-// ErrUnknown means that the dimensions cannot be read here, which is no fault of the file: it is a video, or an image of
-// a kind that Go's decoders do not support.
+// ErrUnknown means that the dimensions cannot be read here, which is no fault of the file: it is a video, or an image
+// of a kind that Go's decoders do not support.
 var ErrUnknown = errors.New("mediatype: dimensions unknown")
 
 // Dimensions reads the width and height of an image in pixels from its header. Any error but [ErrUnknown] means that
@@ -68,7 +68,8 @@ func Dimensions(contentType string, r io.Reader) (width, height int, err error) 
 	return config.Width, config.Height, nil
 }
 
-// isUnsupported reports whether err is about a valid image that the decoder does not support, such as a JPEG of 12 bits.
+// isUnsupported reports whether err is about a valid image that the decoder does not support, such as a JPEG of 12
+// bits.
 func isUnsupported(err error) bool {
 	_, isJPEG := errors.AsType[jpeg.UnsupportedError](err)
 	_, isPNG := errors.AsType[png.UnsupportedError](err)

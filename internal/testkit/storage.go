@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Storage is a server of raw replies, one for each request, the last one for ever. It closes the connection behind each.
+// Storage is a server of raw replies, one for each request, the last one for ever. It closes the connection behind
+// each.
 type Storage struct {
 	*Server
 

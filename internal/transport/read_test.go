@@ -69,8 +69,8 @@ func TestReadBounded_StopsAtTheLimit(t *testing.T) {
 	assert.Equal(t, 1000-101, left.Len())
 }
 
-// A promise is not allocated in advance, an exact one is allocated once, and growing costs less than append's. It must not
-// run beside other tests, for it counts what the process allocates.
+// A promise is not allocated in advance, an exact one is allocated once, and growing costs less than append's. It must
+// not run beside other tests, for it counts what the process allocates.
 func TestReadBounded_Allocations(t *testing.T) { //nolint:paralleltest // see above
 	letters := strings.Repeat("x", 16<<20)
 	for name, tt := range map[string]struct{ size, hint, limit, most int64 }{

@@ -30,7 +30,8 @@ func (m *MP4) Feed(p []byte) {
 	}
 }
 
-// headSize returns the length of the header: a size of 32 bits and a name; if that size is 1, 64 bits with the real one.
+// headSize returns the length of the header: a size of 32 bits and a name; if that size is 1, 64 bits with the real
+// one.
 func (m *MP4) headSize() int {
 	if m.have >= 8 && binary.BigEndian.Uint32(m.head[:]) == 1 {
 		return 16
