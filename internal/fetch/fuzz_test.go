@@ -32,8 +32,8 @@ func FuzzRunHeaders(f *testing.F) {
 	f.Add(200, "x-oss-hash-crc64ecma: 1\r\nRepr-Digest: sha-256=:AA==:", 206, "Content-Range: bytes 0-18446744073709551615/9223372036854775807", uint8(3))
 	f.Add(403, "Content-Type: text/html", 404, "", uint8(3))
 	f.Fuzz(func(t *testing.T, status1 int, header1 string, status2 int, header2 string, length uint8) {
-		if strings.Contains(header1+header2, "secret") { // which errors are searched for: a server may say what it likes
-			t.Skip()
+		if strings.Contains(header1+header2, "secret") || max(len(header1), len(header2)) > 200 {
+			t.Skip() // errors are searched for that word and are bounded by the caller; a server may send what it likes
 		}
 		synctest.Test(t, func(t *testing.T) { // pauses cost no time
 			tries := 0
