@@ -415,7 +415,7 @@ func TestPacer_ReliesOnCallbacks(t *testing.T) {
 		assert.Equal(t, time.Minute, p.Gap(&with))
 		testkit.Pass(10 * time.Minute)
 		assert.Equal(t, 2*time.Minute, p.Gap(&with), "half its age, but not longer")
-		testkit.Pass(51 * time.Minute)
+		testkit.Pass(50 * time.Minute)
 		assert.LessOrEqual(t, p.Gap(&with), 30*time.Second, "an hour without a callback")
 
 		p.create(job{ID: "off-peak", OffPeak: true}, true)
@@ -602,6 +602,11 @@ func TestPacer_Delay(t *testing.T) {
 			assert.Equal(t, p.Gap(&s), p.Delay(job{Phase: schedule.Queueing}.sighting(), age))
 		}
 		assert.Greater(t, p.Delay(job{OffPeak: true}.sighting(), 6*time.Hour), 5*time.Minute)
+		slow := job{Model: "slow"}
+		teach(p, slow, 20, 0, 5*time.Minute)
+		assert.Greater(t, p.Delay(slow.sighting(), 28*time.Second), 2*p.Delay(job{}.sighting(), 28*time.Second))
+		slow.ID = "new" // which this client created, in the other class
+		assert.Equal(t, p.Delay(job{}.sighting(), 28*time.Second), p.Delay(slow.sighting(), 28*time.Second))
 		assert.GreaterOrEqual(t, p.Delay(job{}.sighting(), -time.Hour), time.Second)
 	})
 }
