@@ -8,14 +8,15 @@ import (
 	"strings"
 )
 
-// What an inline image or video can turn out to be. Each is written behind verdictMark at the end of a data URI that
-// went through a clipper; the first two are also what the fields for them want.
+// What an inline image, video or sound can turn out to be. Each is written behind verdictMark at the end of a data URI that
+// went through a clipper; the first three are also what the fields for them want.
 const (
 	kindImage   = "image"
 	kindVideo   = "video"
+	kindAudio   = "audio"
 	noType      = "no media type"
 	noBase64    = "no valid base64"
-	noMedia     = "no image or video that is known"
+	noMedia     = "no image, video or sound that is known"
 	wrongType   = "another kind of media than its type says"
 	verdictMark = "#" // no digit of base64, so the last one in a string is the clipper's
 )
@@ -136,9 +137,16 @@ var magics = []magic{
 	{kindVideo, 4, "mdat"},
 	{kindVideo, 4, "wide"},
 	{kindVideo, 4, "free"},
+	{kindAudio, 0, "ID3"},
+	{kindAudio, 0, "\xff\xfb"}, // a frame of an MP3 without a tag
+	{kindAudio, 0, "\xff\xfa"},
+	{kindAudio, 0, "\xff\xf3"},
+	{kindAudio, 0, "\xff\xf2"},
+	{kindAudio, 0, "\xff\xe3"},
+	{kindAudio, 0, "\xff\xe2"},
 }
 
-// sniff tells an image from a video by its first bytes, "" when they are neither's.
+// sniff returns the kind of a file by its first bytes, "" when it is not known.
 func sniff(content []byte) string {
 	for _, m := range magics {
 		if len(content) > m.offset && bytes.HasPrefix(content[m.offset:], []byte(m.bytes)) {
@@ -148,35 +156,36 @@ func sniff(content []byte) string {
 	return ""
 }
 
-// item is one image or video of a create.
+// item is one image, video or sound of a create.
 type item struct {
 	path  string // as in "subjects[0].images[1]"
 	kind  string
 	value string
 }
 
-// items returns every image and video of a create.
+// items returns every image, video and sound of a create.
 func (req *createRequest) items() []item {
-	items := appendItems(nil, "", kindImage, req.Images)
-	items = appendItems(items, "", kindVideo, req.Videos)
+	items := appendItems(nil, "images", kindImage, req.Images)
+	items = appendItems(items, "videos", kindVideo, req.Videos)
+	items = appendItems(items, "sounds", kindAudio, req.Sounds)
 	for i, sub := range req.Subjects {
 		path := fmt.Sprintf("subjects[%d].", i)
-		items = appendItems(items, path, kindImage, sub.Images)
-		items = appendItems(items, path, kindVideo, sub.Videos)
+		items = appendItems(items, path+"images", kindImage, sub.Images)
+		items = appendItems(items, path+"videos", kindVideo, sub.Videos)
 	}
 	return items
 }
 
 func appendItems(items []item, path, kind string, values []string) []item {
 	for i, value := range values {
-		items = append(items, item{path: fmt.Sprintf("%s%ss[%d]", path, kind, i), kind: kind, value: value})
+		items = append(items, item{path: fmt.Sprintf("%s[%d]", path, i), kind: kind, value: value})
 	}
 	return items
 }
 
 // refuseInline returns the refusal of the first data URI that does not hold what it should, nil when there is none.
 func refuseInline(items []item) *answer {
-	reasons := map[string]string{kindImage: "ImageFormatInvalid", kindVideo: "VideoFormatInvalid"}
+	reasons := map[string]string{kindImage: "ImageFormatInvalid", kindVideo: "VideoFormatInvalid", kindAudio: "FieldInvalid"}
 	for _, it := range items {
 		if !strings.HasPrefix(it.value, dataScheme) {
 			continue

@@ -52,10 +52,11 @@ func TestCreate_AcceptsInlineMedia(t *testing.T) {
 		"mp4":              {"videos", list(t, dataURI("video/mp4", string(video)))},
 		"mov":              {"videos", list(t, dataURI("video/quicktime", "\x00\x00\x00\x08wide"))},
 		"avi":              {"videos", list(t, dataURI("video/x-msvideo", "RIFF\x00\x00\x00\x00AVI LIST"))},
+		"mp3":              {"sounds", list(t, dataURI("audio/mpeg", "ID3\x04"), dataURI("audio/mpeg", "\xff\xfb\x90\x00"))},
 		"image of subject": {"subjects", `[{"name":"a","images":` + list(t, webp) + `}]`},
 		"video of subject": {"subjects", `[{"name":"a","videos":` + list(t, dataURI("video/mp4", string(video))) + `}]`},
-		"unknown field":    {"sounds", `["data:"]`},
-		"name":             {"sounds", `{"data:":1,"data:#":[{"x":1,"data:":2}]}`},
+		"unknown field":    {"effects", `["data:"]`},
+		"name":             {"effects", `{"data:":1,"data:#":[{"x":1,"data:":2}]}`},
 		"value":            {"payload", `"data:"`},
 		"mark in a link":   {"images", `["https://a.example/b#data:"]`},
 	} {
@@ -93,11 +94,11 @@ func TestCreate_RefusesInlineMedia(t *testing.T) {
 		"short mark":       {"data:image/png;base64," + pngDigits + "#image", "no valid base64"},
 		"mark":             {long + "#image", "no valid base64"},
 		"one digit more":   {long + "A", "no valid base64"},
-		"empty":            {"data:image/png;base64,", "no image or video that is known"},
-		"gif":              {dataURI("image/gif", "GIF89a"), "no image or video that is known"},
-		"text":             {dataURI("image/png", "hello"), "no image or video that is known"},
-		"half a magic":     {dataURI("image/png", png[:4]), "no image or video that is known"},
-		"wave":             {dataURI("image/webp", "RIFF\x00\x00\x00\x00WAVEfmt "), "no image or video that is known"},
+		"empty":            {"data:image/png;base64,", "no image, video or sound that is known"},
+		"gif":              {dataURI("image/gif", "GIF89a"), "no image, video or sound that is known"},
+		"text":             {dataURI("image/png", "hello"), "no image, video or sound that is known"},
+		"half a magic":     {dataURI("image/png", png[:4]), "no image, video or sound that is known"},
+		"wave":             {dataURI("image/webp", "RIFF\x00\x00\x00\x00WAVEfmt "), "no image, video or sound that is known"},
 		"other type":       {dataURI("application/octet-stream", png), "another kind of media than its type says"},
 		"a video's type":   {dataURI("video/mp4", png), "another kind of media than its type says"},
 		"a video":          {dataURI("video/mp4", "\x00\x00\x00\x20ftypisom"), "video"},
@@ -120,6 +121,7 @@ func TestCreate_RefusesInlineMedia_Elsewhere(t *testing.T) {
 	t.Parallel()
 	png := dataURI("image/png", "\x89PNG\r\n\x1a\n")
 	for name, test := range map[string]struct{ field, value, reason, path string }{
+		"sound":            {"sounds", list(t, "https://a.example/1.mp3", png), "FieldInvalid", "sounds[1]: want audio, found image"},
 		"video":            {"videos", list(t, png), "VideoFormatInvalid", "videos[0]: want video, found image"},
 		"image of subject": {"subjects", `[{"name":"a"},{"name":"b","images":["1","data:"]}]`, "ImageFormatInvalid", "subjects[1].images[1]"},
 		"video of subject": {"subjects", `[{"name":"a","videos":["data:"]}]`, "VideoFormatInvalid", "subjects[0].videos[0]"},
