@@ -30,8 +30,16 @@ type creation struct {
 	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
-	prompt   string
-	callback bool // one was asked for
+	prompt   string // of its task; "": not known, since the server may write it
+	callback bool   // one was asked for
+}
+
+// promptOf returns the prompt that the task of a request will have, "" where the server writes it.
+func promptOf(prompt string, isRec *bool) string {
+	if isRec != nil && *isRec {
+		return ""
+	}
+	return prompt
 }
 
 func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error) {
@@ -92,6 +100,7 @@ type encoder struct {
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
 
 	payload string // for a request that has none; "": none
+	tooDeep bool   // a field of [Client.CreateTask] is
 }
 
 // newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
