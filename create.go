@@ -153,7 +153,7 @@ func (e *encoder) appendExtra(field string, object []byte, extra map[string]any,
 	}
 	text, err := json.Marshal(extra)
 	if err != nil {
-		e.add(field, "cannot be encoded: %v", err)
+		e.addUnencodable(field, err)
 		return object
 	}
 	if len(object) == len("{}") {
@@ -200,6 +200,11 @@ func (e *encoder) addMedium(s *oneshot.Source) string {
 }
 
 func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// addUnencodable reports the error of encoding/json, which may quote one of this package.
+func (e *encoder) addUnencodable(field string, err error) {
+	e.add(field, "cannot be encoded: %s", strings.ReplaceAll(err.Error(), "vidu: ", ""))
+}
 
 // addSize names the biggest inline media, since those are what can be left out.
 func (e *encoder) addSize(b *oneshot.Body) {

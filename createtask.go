@@ -136,15 +136,15 @@ func (e *encoder) wireMap(field string, v reflect.Value, depth int) map[string]a
 func (e *encoder) plain(field string, v reflect.Value) any {
 	text, err := json.Marshal(v.Interface())
 	if err != nil {
-		e.add(field, "cannot be encoded: %v", err)
+		e.addUnencodable(field, err)
 		return nil
 	}
-	problem := problemOf(v, maxNesting)
+	place, problem := problemIn(v, maxNesting)
 	if problem == nil && !utf8.Valid(text) {
 		problem = errNotUTF8
 	}
 	if problem != nil {
-		e.add(field, "%v", problem)
+		e.add(field+place, "%v", problem)
 	}
 	return json.RawMessage(text)
 }
@@ -175,48 +175,61 @@ func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Imp
 
 var errNotUTF8 = errors.New("is not valid UTF-8")
 
-// problemOf returns what is wrong with a value that encoding/json would send all the same: strings that are not UTF-8, which
-// it repairs, and media in structs that cannot be used.
-func problemOf(v reflect.Value, depth int) error {
+// problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings that are
+// not UTF-8, which it repairs, and media in structs that cannot be used.
+func problemIn(v reflect.Value, depth int) (place string, problem error) {
 	switch {
 	case !v.IsValid() || depth == 0:
-		return nil
+		return "", nil
 	case v.Type() == mediaType && v.CanInterface():
-		_, _, err := v.Interface().(Media).check(&anyKind)
-		return err
-	case v.Kind() != reflect.Interface && marshals(v.Type()):
-		return nil
+		_, _, problem = v.Interface().(Media).check(&anyKind)
+		return "", problem
+	case v.Kind() != reflect.Interface && v.Type() != mediaPointer && marshals(v.Type()):
+		return "", nil
 	}
 	switch v.Kind() {
 	case reflect.String:
 		if !utf8.ValidString(v.String()) {
-			return errNotUTF8
+			return "", errNotUTF8
 		}
 	case reflect.Interface, reflect.Pointer:
-		return problemOf(v.Elem(), depth-1)
+		return problemIn(v.Elem(), depth-1)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
-			if err := problemOf(v.Index(i), depth-1); err != nil {
-				return err
+			if place, problem = problemIn(v.Index(i), depth-1); problem != nil {
+				return itemField("", i) + place, problem
 			}
 		}
 	case reflect.Map:
 		for key, value := range v.Seq2() {
-			if err := cmp.Or(problemOf(key, depth-1), problemOf(value, depth-1)); err != nil {
-				return err
+			if _, problem = problemIn(key, depth-1); problem != nil {
+				return "", problem
+			}
+			if place, problem = problemIn(value, depth-1); problem != nil {
+				return fmt.Sprintf(".%v", key) + place, problem
 			}
 		}
 	case reflect.Struct:
-		for field, value := range v.Fields() {
-			if (!field.IsExported() && !field.Anonymous) || field.Tag.Get("json") == "-" {
-				continue
-			}
-			if err := problemOf(value, depth-1); err != nil {
-				return err
-			}
-		}
+		return problemInStruct(v, depth)
 	}
-	return nil
+	return "", nil
+}
+
+func problemInStruct(v reflect.Value, depth int) (place string, problem error) {
+	for field, value := range v.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if (!field.IsExported() && !field.Anonymous) || name == "-" {
+			continue
+		}
+		if place, problem = problemIn(value, depth-1); problem == nil {
+			continue
+		}
+		if field.Anonymous && name == "" { // its fields are those of the struct
+			return place, problem
+		}
+		return "." + cmp.Or(name, field.Name) + place, problem
+	}
+	return "", nil
 }
 
 // firstOf returns the first name of a field's path.
