@@ -11,4 +11,4 @@ fuzz:
 	bash .ci/run fuzz
 
 bench:
-	go test -run='^$$' -bench=. -benchmem ./...
+	go -C bench test -run='^$$' -bench=. -benchmem .

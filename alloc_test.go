@@ -435,8 +435,8 @@ func crowded(r *http.Request) (*http.Response, error) {
 	return testkit.Reply(r, http.StatusOK, b.String())
 }
 
-// costOfWaitAll returns what WaitAll holds for n tasks, each of which was polled once. As many queries for one task as it
-// allows itself are in flight.
+// costOfWaitAll returns what WaitAll holds for n tasks, each of which was polled once. As many queries for one task as
+// it allows itself are in flight.
 func costOfWaitAll(t *testing.T, n int) (cost footprint) {
 	t.Helper()
 	ids := crowd(n)

@@ -14,11 +14,12 @@ import (
 	"github.com/vidu-go/vidu/internal/transport"
 )
 
-// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send, readResponse,
-// and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error in failure.go.
+// Every call of the API takes one way, which this file shows from top to bottom: call, sendWithRetry, send,
+// readResponse, and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error
+// in failure.go.
 
-// call sends rq and passes the attempt that succeeded to read. The error of a paid request is a [*MaybeCreatedError] unless
-// it is provable that no task was created.
+// call sends rq and passes the attempt that succeeded to read. The error of a paid request is a [*MaybeCreatedError]
+// unless it is provable that no task was created.
 func (c *Client) call(ctx context.Context, rq *request, read func(*attempt) error) (err error) {
 	if err := c.ready(ctx); err != nil {
 		return err
@@ -91,8 +92,8 @@ func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, too
 		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", requestID))
 }
 
-// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload, saves
-// it, and proves that nothing was created. A server that ignores the announcement costs a second.
+// A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload,
+// saves it, and proves that nothing was created. A server that ignores the announcement costs a second.
 const expectFrom = 1 << 20
 
 var expectContinue = []string{"100-continue"}

@@ -84,6 +84,27 @@ func (s *strictStore) Commit(ctx context.Context, key string, ttl time.Duration)
 	return s.sharedStore.Commit(ctx, key, ttl)
 }
 
+// A store that hangs when the claim ends delays the answer by 5 seconds, and does not change it.
+func TestCallback_StoreHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(hangingStore{newSharedStore()}))
+		rc.fail = func(int) error { return errors.New("queue full") }
+		started := time.Now()
+		assert.Equal(t, http.StatusInternalServerError, rc.deliver(t, callback("1", callbackBody)))
+		assert.Equal(t, 10*time.Second, time.Since(started), "the task's claim, then the nonce's")
+		assert.Contains(t, rc.log.String(), context.DeadlineExceeded.Error())
+	})
+}
+
+// hangingStore does not answer when a claim is released.
+type hangingStore struct{ *sharedStore }
+
+func (hangingStore) Release(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // A sender that gives up and comes again waits for its first delivery, and has its turn when that one fails.
 func TestCallback_DuplicateWaitsForTheFirst(t *testing.T) {
 	t.Parallel()

@@ -47,9 +47,9 @@ type Client struct {
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
-// or user name, and does not end in the API path, which is added to it. apiKey is sent to that host and nowhere else; in what servers echo it is masked, unless it has fewer than
-// 8 characters. Plain http is for loopback hosts, unless [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key
-// shows with the first call.
+// or user name, and does not end in the API path, which is added to it. apiKey is sent to that host and nowhere else;
+// in what servers echo it is masked, unless it has fewer than 8 characters. Plain http is for loopback hosts, unless
+// [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key shows with the first call.
 func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: backoff.FullJitter}
 	for _, opt := range opts {
@@ -160,8 +160,8 @@ func joinBase(base *url.URL, apiPath string) url.URL {
 	return *joined
 }
 
-// allowsHTTP reports whether plain http may go to u: anywhere with WithInsecureHTTP, otherwise from loopback to loopback,
-// as in tests.
+// allowsHTTP reports whether plain http may go to u: anywhere with WithInsecureHTTP, otherwise from loopback to
+// loopback, as in tests.
 func (c *Client) allowsHTTP(u *url.URL) bool {
 	return u.Scheme == "http" && (c.insecureHTTP || (c.base.Scheme == "http" && isLoopback(u.Hostname())))
 }
@@ -202,8 +202,8 @@ func (c *Client) ready(ctx context.Context) error {
 	return nil
 }
 
-// record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a paid
-// task, nor a download.
+// record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a
+// paid task, nor a download.
 func (c *Client) record(ctx context.Context, level slog.Level, text string, attrs ...slog.Attr) {
 	if c.logger != nil {
 		defer func() { _ = recover() }() // there is nowhere to report it
@@ -211,7 +211,8 @@ func (c *Client) record(ctx context.Context, level slog.Level, text string, attr
 	}
 }
 
-// parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the query.
+// parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the
+// query.
 func (c *Client) parseLink(link string) (*url.URL, error) {
 	u, err := url.Parse(link)
 	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line

@@ -8,8 +8,8 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// ErrorCode is the API's word for the cause of a failure. It is itself an error, so that one line matches a refused call
-// and a failed task alike:
+// ErrorCode is the API's word for the cause of a failure. It is itself an error, so that one line matches a refused
+// call and a failed task alike:
 //
 //	if errors.Is(err, vidu.ErrCreditInsufficient) { … }
 //
@@ -108,8 +108,8 @@ const (
 // statusClientClosed is nginx's "client closed request", which the API documents as Canceled.
 const statusClientClosed = 499
 
-// codeRows has one row for each constant above: the status that the code usually comes with and what it proves. The first
-// code of a status is the one that an error response stands for when its body names none.
+// codeRows has one row for each constant above: the status that the code usually comes with and what it proves. The
+// first code of a status is the one that an error response stands for when its body names none.
 var codeRows = []struct {
 	code    ErrorCode
 	status  int // 0: none, the code comes with a task

@@ -14,16 +14,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is unknown.
+// What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is
+// unknown.
 //
-// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there, which
-// is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
+// The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there,
+// which is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
 
 // creation is a create that is ready to be sent.
 type creation struct {
@@ -130,6 +132,22 @@ func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
 	return b.Bytes()
 }
 
+// wires lend the wire structs of one endpoint, which are needed only while a request is encoded.
+type wires[W any] struct{ pool sync.Pool }
+
+func (p *wires[W]) borrow() *W {
+	if w, ok := p.pool.Get().(*W); ok {
+		return w
+	}
+	return new(W)
+}
+
+// giveBack clears w, which must not keep the caller's texts alive.
+func (p *wires[W]) giveBack(w *W) {
+	*w = *new(W)
+	p.pool.Put(w)
+}
+
 // encode encodes the wire form of a request of this type, with extra behind its fields.
 func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (*oneshot.Body, error) {
 	text, err := json.Marshal(wire)
@@ -222,8 +240,8 @@ func (e *encoder) addSize(b *oneshot.Body) {
 	e.add("body", "has %d bytes, at most %d are allowed; %s", b.Size(), maxBodyBytes, hint)
 }
 
-// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil, which
-// lets the server choose.
+// wireDuration sets *to to the duration as it goes on the wire, where 0 lets the model choose, and returns to; or nil,
+// which lets the server choose.
 func wireDuration(spec *modelSpec, duration int, to *int) *int {
 	switch {
 	case duration == AutoDuration:
@@ -236,17 +254,6 @@ func wireDuration(spec *modelSpec, duration int, to *int) *int {
 		return nil
 	}
 	return to
-}
-
-// requestDuration returns what the duration in a wire form, which may be absent, is in a request.
-func requestDuration(wire *int) int {
-	switch {
-	case wire == nil:
-		return 0
-	case *wire == 0:
-		return AutoDuration
-	}
-	return *wire
 }
 
 // fieldNames are the names of a request's fields on the wire.
@@ -263,8 +270,8 @@ func namesOf(request reflect.Type) fieldNames {
 	return names
 }
 
-// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed" beside
-// "seed" would override it there.
+// fold returns the name that equals name but for the letter case, which many servers' JSON readers ignore: "Seed"
+// beside "seed" would override it there.
 func (names fieldNames) fold(name string) string {
 	for _, known := range names {
 		if strings.EqualFold(known, name) {
@@ -274,13 +281,25 @@ func (names fieldNames) fold(name string) string {
 	return ""
 }
 
-// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for, their
-// numbers as [json.Number]. Names that another reader could take for the same field are an error.
-func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
-	if err := json.Unmarshal(data, wire); err != nil {
+// decodeRequest reads the wire form of a request into plain, which has its fields and none of its methods. duration and
+// extra are two of those, which have a rule of their own.
+func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any) (err error) {
+	if *extra, err = decodeFields(data, plain); err != nil {
+		return err
+	}
+	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+		*duration = AutoDuration
+	}
+	return nil
+}
+
+// decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
+// [json.Number]. Names that another reader could take for the same field are an error.
+func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
+	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
 	}
-	names := namesOf(request)
+	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
 		name := string(it.Key)

@@ -23,8 +23,8 @@ import (
 // wireName is what a name on the wire looks like. A field without a tag goes out under its Go name, which does not.
 var wireName = regexp.MustCompile(`^[a-z0-9_]+$`)
 
-// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data of their
-// own, which only a list that is encoded as media can carry.
+// setEveryField sets every field of a request by reflection, each to something that is not its default: media to data
+// of their own, which only a list that is encoded as media can carry.
 func setEveryField(t *testing.T, request reflect.Value) {
 	t.Helper()
 	for i := range request.NumField() {
@@ -65,7 +65,8 @@ func mediumFor(t *testing.T, name string) []byte {
 	return nil
 }
 
-// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it fails.
+// TestCreate_EveryFieldIsOnTheWire is what keeps a field from being forgotten: with one tag or one shadow less it
+// fails.
 func TestCreate_EveryFieldIsOnTheWire(t *testing.T) {
 	t.Parallel()
 	for name, request := range map[string]any{
@@ -94,7 +95,7 @@ func assertNoZero(t *testing.T, request reflect.Value) {
 	t.Helper()
 	for i := range request.NumField() {
 		assert.False(t, request.Field(i).IsZero(), "%s is lost on the way back", request.Type().Field(i).Name)
-		if list, ok := request.Field(i).Interface().([]vidu.Subject); ok && len(list) > 0 {
+		if list, ok := reflect.TypeAssert[[]vidu.Subject](request.Field(i)); ok && len(list) > 0 {
 			assertNoZero(t, reflect.ValueOf(list[0]))
 		}
 	}

@@ -17,16 +17,17 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// CreateTask creates a task at an endpoint that this package has no method for, such as "reference2image": it posts fields
-// to that path below the API path. The promises are those of [Client.Reference2Video]: one POST, a [*MaybeCreatedError]
-// with the payload (fields["payload"], if that is a string) when the outcome is unknown, and [WithRecovery] if there is a
-// payload. It never adds a field and knows no limits of the endpoint. [Client.Wait] waits for the task.
+// CreateTask creates a task at an endpoint that this package has no method for, such as "reference2image": it posts
+// fields to that path below the API path. The promises are those of [Client.Reference2Video]: one POST, a
+// [*MaybeCreatedError] with the payload (fields["payload"], if that is a string) when the outcome is unknown, and
+// [WithRecovery] if there is a payload. It never adds a field and knows no limits of the endpoint. [Client.Wait] waits
+// for the task.
 //
 // [Media] and *Media anywhere in maps and slices, and []Media, are checked (images with sides up to 5:1, videos, and
 // sounds in mp3, wav or m4a) and streamed. Everything else goes out as encoding/json has it; strings must be UTF-8.
 //
-// The endpoint is one or more elements of letters, digits, "-", "_", "." and "~", with "/" between them. Anything else is
-// a [*ValidationError], as are nil fields, media that cannot be used and values that cannot be encoded.
+// The endpoint is one or more elements of letters, digits, "-", "_", "." and "~", with "/" between them. Anything else
+// is a [*ValidationError], as are nil fields, media that cannot be used and values that cannot be encoded.
 func (c *Client) CreateTask(ctx context.Context, endpoint string, fields map[string]any) (*Task, error) {
 	e := encoder{}
 	body, err := e.finish(e.encodeFields(endpoint, fields))

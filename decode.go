@@ -331,8 +331,8 @@ func checkReply(reply []byte) error {
 	return nil
 }
 
-// UnmarshalJSON reads a task in any form that the API or its gateways use, and what [json.Marshal] made of one. As in any struct,
-// null changes nothing, and what is missing is zero.
+// UnmarshalJSON reads a task in any form that the API or its gateways use, and what [json.Marshal] made of one. As in
+// any struct, null changes nothing, and what is missing is zero.
 func (t *Task) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil

@@ -94,6 +94,8 @@ func TestCreateReply_ID(t *testing.T) {
 		"wrapped, id":                         {`{"code":0,"data":{"id":7}}`, "7"},
 		"wrapped, the wrapping has status":    {`{"status":"success","data":{"task_id":"7"}}`, "7"},
 		"data that is no wrapping":            {`{"task_id":"7","data":{"task_id":"8"}}`, "7"},
+		"data without a task":                 {`{"task_id":"7","data":{"x":1}}`, "7"},
+		"id, and data without a task":         {`{"id":"7","data":{"x":1}}`, "7"},
 		"broken behind the id":                {`{"task_id":"7","prompt":"cut o`, "7"},
 		"garbage behind the object":           {`{"task_id":"7"} <!-- cached -->`, "7"},
 		"second object":                       {`{"task_id":"7"}{"task_id":"8"}`, "7"},
@@ -150,6 +152,8 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 		"web page":                  "<!DOCTYPE html><html><body>Welcome to nginx</body></html>",
 		"id beside an error":        `{"id":"7","error":{"message":"busy"}}`,
 		"id beside success false":   `{"task_id":"7","success":false}`,
+		"id, error, success true":   `{"id":"7","error":{"message":"busy"},"success":true}`,
+		"id, success false, null":   `{"id":"7","success":false,"error":null}`,
 		"id within an error":        `{"error":{"task_id":"7"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -294,8 +298,8 @@ func TestReply_Drift(t *testing.T) {
 		"Cancelled":                   {`"state":"Cancelled"`, state, vidu.StateCanceled, ""},
 		"unknown state":               {`"state":"Preparation"`, state, vidu.State("Preparation"), ""},
 		"state of a wrong type":       {`"state":{}`, state, vidu.State(""), "state"},
-		"state twin":                  {`"STATE":"success","state":"created"`, state, vidu.StateCreated, ""},
-		"state twin with long s":      {`"ſtate":"success","state":"created"`, state, vidu.StateCreated, ""},
+		"state in two cases":          {`"STATE":"success","state":"created"`, state, vidu.StateCreated, ""},
+		"state with long s":           {`"ſtate":"success","state":"created"`, state, vidu.StateCreated, ""},
 		"credits as a string":         {`"credits":"15"`, credits, 15, ""},
 		"credits 0":                   {`"credits":0`, credits, 0, ""},
 		"credits null":                {`"credits":null`, credits, 0, ""},

@@ -1,5 +1,4 @@
-// Package vidu is a client for Vidu's reference-to-video API (参考生视频): reference images and a prompt become a
-// video.
+// Package vidu is a client for Vidu's reference-to-video API (参考生视频): reference images and a prompt become a video.
 //
 //	client, err := vidu.NewClient("https://gateway.example.com", os.Getenv("VIDU_API_KEY"))
 //	if err != nil {
@@ -25,11 +24,11 @@
 //
 // A task takes about a minute, or up to 48 hours with OffPeak. [Client.Wait] returns it when it has ended;
 // [Client.Watch] is the loop beneath, for callers who want every change, and [Client.WaitAll] yields any number of
-// tasks as they end. All last as long as their context and ride out transient failures: lost connections, 429, 5xx. Ending a
-// wait does not end the task, which can be waited for again by its id, from another process, too.
+// tasks as they end. All last as long as their context and ride out transient failures: lost connections, 429, 5xx.
+// Ending a wait does not end the task, which can be waited for again by its id, from another process, too.
 //
-// A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task is
-// likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks.
+// A client learns how long tasks take, for each model, duration, resolution and off-peak or not, and asks when a task
+// is likely to end: once a second at most, once in 30 seconds at least, or in 30 minutes for off-peak tasks.
 // [WithMaxPollRate] bounds the queries of a WaitAll, and where callbacks have proved to arrive fewer are needed.
 // [WithPollInterval] and [WithPollSchedule] set a schedule of your own.
 //
@@ -57,24 +56,24 @@
 //
 // # Retries
 //
-// Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably created
-// nothing: the last byte of its body never left this process, or the server answered 429 or 425. After a lost answer, a
-// timeout or a 5xx to a complete request the outcome is unknown and the error is a [*MaybeCreatedError]. Redirects are
-// never followed. [WithMaxAttempts] and [WithBackoff] change how often and when.
+// Queries are repeated after lost connections, 429 and 5xx. A create is repeated only when the first one provably
+// created nothing: the last byte of its body never left this process, or the server answered 429 or 425. After a lost
+// answer, a timeout or a 5xx to a complete request the outcome is unknown and the error is a [*MaybeCreatedError].
+// Redirects are never followed. [WithMaxAttempts] and [WithBackoff] change how often and when.
 //
 // # Callbacks
 //
 // [Client.CallbackHandler] is a [net/http.Handler] for a request's CallbackURL. The vendor signs callbacks with the API
-// key but does not sign their body, so the handler uses only the task id from the body: it asks the API for the task, wakes
-// the waits of this process and hands your function what the API said, once. Behind a gateway the key is not yours and
-// nothing can be verified: [WithUnverifiedCallbacks]. A callback may be lost; keep waiting as well.
+// key but does not sign their body, so the handler uses only the task id from the body: it asks the API for the task,
+// wakes the waits of this process and hands your function what the API said, once. Behind a gateway the key is not
+// yours and nothing can be verified: [WithUnverifiedCallbacks]. A callback may be lost; keep waiting as well.
 //
 // # Transports
 //
 // Without [WithHTTPClient] there are transports of our own: HTTP/1.1 and a fresh connection for every create, up to 64
-// connections with HTTP/2 for everything else, the proxy of the environment (HTTPS_PROXY, NO_PROXY), and a limit of time
-// on every step. With WithHTTPClient the built-in timeouts do not apply; without Client.Timeout only the context limits a
-// call.
+// connections with HTTP/2 for everything else, the proxy of the environment (HTTPS_PROXY, NO_PROXY), and a limit of
+// time on every step. With WithHTTPClient the built-in timeouts do not apply; without Client.Timeout only the context
+// limits a call.
 //
 // # Testing
 //

@@ -2,9 +2,16 @@ package vidu_test
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,7 +85,7 @@ func TestFaultsNameTests(t *testing.T) {
 			continue
 		}
 		rows++
-		for _, name := range strings.Split(cells[2], ", ") {
+		for name := range strings.SplitSeq(cells[2], ", ") {
 			dir, test, found := strings.Cut(name, " ")
 			if !found {
 				dir, test = ".", name
@@ -106,4 +113,110 @@ func testsIn(t *testing.T, dir string) map[string]bool {
 		}
 	}
 	return names
+}
+
+// layers are the files of the root package. A file uses only files of the layers before its own, so it can be read with
+// nothing but those in mind, and there is no circle.
+var layers = [][]string{
+	{"codes", "tracer", "waiters", "media"},
+	{"options"},
+	{"types", "client"},
+	{"errors", "request"},
+	{"envelope"},
+	{"decode", "failure"},
+	{"verdict"},
+	{"call"},
+	{"tasks", "list", "upload", "validate"},
+	{"recovery", "wait"},
+	{"create", "waitall", "download", "callback"},
+	{"reference2video", "text2video", "img2video", "startend2video", "createtask"},
+	{"doc"},
+}
+
+// TestHouse_Layers type-checks the package with empty packages in place of its imports: what a file uses of its own
+// package is found all the same.
+func TestHouse_Layers(t *testing.T) {
+	t.Parallel()
+	layerOf := map[string]int{}
+	for i, files := range layers {
+		for _, name := range files {
+			layerOf[name] = i
+		}
+	}
+	fset := token.NewFileSet()
+	names, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var files []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		assert.Contains(t, layerOf, strings.TrimSuffix(name, ".go"), "in no layer")
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		files = append(files, file)
+	}
+	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
+	config := types.Config{Importer: emptyImporter{}, Error: func(error) {}}
+	root, _ := config.Check("vidu", fset, files, info)
+
+	found := 0
+	fileOf := func(p token.Pos) string { return strings.TrimSuffix(fset.Position(p).Filename, ".go") }
+	for ident, object := range info.Uses {
+		from, to := fileOf(ident.Pos()), fileOf(object.Pos())
+		if object.Pkg() != root || from == to {
+			continue
+		}
+		found++
+		assert.Less(t, layerOf[to], layerOf[from], "%s uses %s of %s.go", fset.Position(ident.Pos()), object.Name(), to)
+	}
+	assert.Greater(t, found, 500, "uses were found")
+}
+
+// emptyImporter imports packages without anything in them.
+type emptyImporter struct{}
+
+func (emptyImporter) Import(name string) (*types.Package, error) {
+	p := types.NewPackage(name, path.Base(name))
+	p.MarkComplete()
+	return p, nil
+}
+
+const module = "github.com/vidu-go/vidu"
+
+// mayImport are the engines that others may use. testkit serves tests, and nothing else may use it.
+var mayImport = []string{"backoff", "scrub", "testkit", "wholefile"}
+
+// TestHouse_EnginesStandAlone looks at all that each package below internal/ needs, its tests included. The folders of
+// tests that speak to the public API are the exception.
+func TestHouse_EnginesStandAlone(t *testing.T) {
+	t.Parallel()
+	list := exec.CommandContext(t.Context(), "go", "list", "-test", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./internal/...")
+	out, err := list.Output()
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) { // "PACKAGE DEPENDENCY…"; of tests "PACKAGE.test" and "PACKAGE_test [PACKAGE.test]"
+		packages := strings.Fields(line)
+		name, isMain := strings.CutSuffix(engineOf(packages[0]), ".test")
+		if slices.Contains([]string{"sockets", "nethttpfacts"}, name) {
+			continue
+		}
+		seen[name] = true
+		isTest := isMain || strings.Contains(line, "[")
+		for _, dep := range packages[1:] {
+			if dep == module || strings.HasPrefix(dep, module+"/") {
+				assert.Contains(t, append(mayImport, name), engineOf(dep), "internal/%s", name)
+			}
+			if !isTest && name != "testkit" {
+				assert.NotContains(t, dep, "testkit", "internal/%s needs it without its tests", name)
+				assert.NotContains(t, dep, "stretchr", "internal/%s needs it without its tests", name)
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, len(seen), 12)
+}
+
+// engineOf returns the name of a package below internal/, and any other path as it is.
+func engineOf(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(path, module+"/internal/"), "_test")
 }

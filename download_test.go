@@ -559,3 +559,18 @@ func TestDownload_EchoedKeyIsMasked(t *testing.T) {
 		assert.NotContains(t, err.Error(), testkit.Key)
 	}
 }
+
+func TestDownload_UnusableLinks(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{
+		"words": "soon", "script": "javascript:alert(1)", "file": "file:///etc/passwd", "http": "http://cdn.example.com/v.mp4",
+		"user": "https://user:secret@cdn.example.com/v.mp4", "no host": "https:///v.mp4", "data": "data:video/mp4;base64,AAAA", "relative": "/v.mp4",
+	}, func(t *testing.T, link string) {
+		t.Helper()
+		r := newRig(t, someHost, withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, "video") }))
+		n, err := r.Download(t.Context(), finishedTask(link), io.Discard)
+		assertNotCreated(t, err)
+		assert.NotContains(t, err.Error(), "secret")
+		assert.Zero(t, n)
+	})
+}

@@ -112,7 +112,8 @@ func traceIDIn(message string) string {
 	return strings.TrimRight(id, ").,")
 }
 
-// isTornJSON reports whether the end of a JSON body is missing: its length was not announced, or is more than what is read.
+// isTornJSON reports whether the end of a JSON body is missing: its length was not announced, or is more than what is
+// read.
 func isTornJSON(body []byte) bool {
 	var whole json.RawMessage
 	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark)))).Decode(&whole)

@@ -16,7 +16,8 @@ import (
 // carries it is a [*MaybeCreatedError].
 var ErrMaybeCreated = errors.New("vidu: a task may have been created")
 
-// APIError is an error response from the server: any status outside 2xx, or a 2xx that carries an error envelope. Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
+// APIError is an error response from the server: any status outside 2xx, or a 2xx that carries an error envelope.
+// Returned by [Client.Reference2Video] on its own, not inside a [*MaybeCreatedError], it means that no task was
 // created.
 type APIError struct {
 	StatusCode int             // HTTP status of the answer
@@ -127,9 +128,9 @@ func (e *ValidationError) Error() string {
 	return b.String()
 }
 
-// MaybeCreatedError is returned when the outcome of a create is unknown: the server may have received the whole request,
-// and a task may exist and be billed. Do not send the request again; look for the task by its payload, or alert an
-// operator.
+// MaybeCreatedError is returned when the outcome of a create is unknown: the server may have received the whole
+// request, and a task may exist and be billed. Do not send the request again; look for the task by its payload, or
+// alert an operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
 	TaskID     string    // the task that the response names although the rest of it cannot be used; "" when it names none
@@ -163,7 +164,8 @@ func (e *MaybeCreatedError) cause() string {
 	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
 }
 
-// invitesRetry reports whether text is advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to avoid this error".
+// invitesRetry reports whether text is advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to
+// avoid this error".
 func invitesRetry(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "retry") || strings.Contains(text, "try again")

@@ -87,6 +87,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"wrong types":             {400, `{"reason":{},"code":[],"message":{},"metadata":"x","error":true}`, want{vidu.ErrBadRequest, "", "", "", `"error":true}`}},
 		"success false, 200":      {200, `{"success":false,"message":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
 		"success false, no error": {200, `{"success":false,"error":null,"message":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
+		"error, 200":              {200, `{"error":"busy"}`, want{"", "busy", "", "", "HTTP 200: busy"}},
 		"number, 200":             {200, `{"code":401,"message":"m","data":null}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
 		"reason, 200":             {200, `{"reason":"AuditFailed"}`, want{vidu.ErrAuditFailed, "", "", "", `HTTP 200 AuditFailed: {"reason":"AuditFailed"}`}},
 		"slug, 200":               {200, `{"code":"quota","message":"m"}`, want{"quota", "m", "", "", "HTTP 200 quota: m"}},
@@ -465,8 +466,8 @@ func TestRefusal_CannotBeRead(t *testing.T) {
 		"400, a very long text":          {400, strings.Repeat("x", 70<<10), "", false, false},
 		"400, reason beyond 64 KiB":      {400, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
 		"429, reason beyond 64 KiB":      {429, `{"message":"` + strings.Repeat("x", 70<<10) + `","reason":"OperationInProcess"}`, "", false, true},
-		"400, torn, length not told":     {400, `{"code":400,"message":"operation in pro`, "", false, true},
-		"429, torn, length not told":     {429, "\uFEFF [{", "", false, true},
+		"400, torn, length unknown":      {400, `{"code":400,"message":"operation in pro`, "", false, true},
+		"429, torn, length unknown":      {429, "\uFEFF [{", "", false, true},
 		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
 		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {

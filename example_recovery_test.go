@@ -26,8 +26,8 @@ type jobs map[string]string
 
 func (j jobs) save(id, state string) { j[id] = state }
 
-// What a careful backend does with a call that costs money: it stores the marker, makes the call, looks when it cannot
-// know what became of it, and leaves the rest to a person. It never makes the call a second time.
+// What a careful backend does with a call that costs money: it stores the payload, makes the call, looks for the task
+// when the outcome is unknown, and else alerts an operator. It never makes the call a second time.
 func Example_maybeCreated() {
 	server, client := fakeOfficial()
 	defer server.Close()
@@ -50,43 +50,43 @@ func createOnce(ctx context.Context, client *vidu.Client, table jobs, job string
 	table.save(job, "creating "+req.Payload) // before the call, so that a crash leaves something to look for
 
 	task, err := client.Reference2Video(ctx, req)
-	if doubt, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
-		task, err = look(ctx, client, doubt)
+	if maybe, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
+		task, err = look(ctx, client, maybe)
 	}
 	switch {
 	case err == nil:
 		table.save(job, "running")
 	case errors.Is(err, vidu.ErrMaybeCreated):
-		table.save(job, "in doubt "+req.Payload) // and somebody is told
+		table.save(job, "unknown "+req.Payload) // and an operator is alerted
 	default:
 		table.save(job, "failed")
 	}
 	return task, err
 }
 
-// look asks for the task a few times, for it may be listed late. Not seen is not the same as not created, so the doubt
-// is what remains.
-func look(ctx context.Context, client *vidu.Client, doubt *vidu.MaybeCreatedError) (*vidu.Task, error) {
+// look asks for the task a few times, for it may be listed late. Not seen is not the same as not created, so without a
+// task the outcome stays unknown.
+func look(ctx context.Context, client *vidu.Client, maybe *vidu.MaybeCreatedError) (*vidu.Task, error) {
 	for _, pause := range []time.Duration{0, time.Second, 10 * time.Second, time.Minute} {
 		select {
 		case <-ctx.Done():
-			return nil, doubt
+			return nil, maybe
 		case <-time.After(pause):
 		}
-		task, err := client.FindTask(ctx, doubt.Payload, doubt.From)
+		task, err := client.FindTask(ctx, maybe.Payload, maybe.From)
 		switch {
 		case task != nil:
 			return task, nil // when there are several, it is the oldest, and err names the others
 		case errors.Is(err, vidu.ErrNotSupported), errors.Is(err, context.Canceled):
-			return nil, doubt
+			return nil, maybe
 		}
 	}
-	return nil, doubt
+	return nil, maybe
 }
 
 func ExampleNewMarker() {
-	marker := vidu.NewMarker()
-	fmt.Println(len(marker), marker != vidu.NewMarker())
+	payload := vidu.NewMarker()
+	fmt.Println(len(payload), payload != vidu.NewMarker())
 	// Output: 31 true
 }
 

@@ -116,11 +116,11 @@ func ExampleMaybeCreatedError() {
 	req := astronaut()
 	req.Payload = "order-4711" // stored before the call
 	_, err := client.Reference2Video(context.Background(), req)
-	var doubt *vidu.MaybeCreatedError
+	var maybe *vidu.MaybeCreatedError
 	switch {
 	case err == nil:
-	case errors.As(err, &doubt):
-		fmt.Println("a task may exist, its payload is", doubt.Payload)
+	case errors.As(err, &maybe):
+		fmt.Println("a task may exist, its payload is", maybe.Payload)
 	default:
 		fmt.Println("nothing was created:", err)
 	}

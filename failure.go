@@ -15,8 +15,8 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// What went wrong becomes a public error here. The functions work on values, so that they can be read, and called, apart
-// from the path of a call.
+// What went wrong becomes a public error here. The functions work on values, so that they can be read, and called,
+// apart from the path of a call.
 
 // callError is any failure but an error response. Its text is bounded and free of the key, whatever the cause's is.
 type callError struct {
@@ -100,8 +100,8 @@ func (op operation) excerpt(a *attempt) []byte {
 	return []byte(op.mask(string(a.body[:min(len(a.body), maxErrorReply)])))
 }
 
-// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is finds
-// the end of the context even where it was given a cause of its own.
+// transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is
+// finds the end of the context even where it was given a cause of its own.
 func transportError(ctx context.Context, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err

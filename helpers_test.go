@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -160,7 +159,7 @@ func (r *rig) pipes(serve func(conn net.Conn)) {
 	})
 }
 
-// trust accepts the certificates that pool knows.
+// trust accepts the certificates in pool.
 func (r *rig) trust(pool *x509.CertPool) {
 	for _, transport := range []*http.Transport{r.creates, r.reads} {
 		if transport.TLSClientConfig == nil {
@@ -269,6 +268,9 @@ func (p *scriptedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.at = append(p.at, time.Since(p.started))
 	n := len(p.at) - 1
 	p.mu.Unlock()
+	if n > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
+	}
 	return p.answer(r, n)
 }
 
@@ -353,12 +355,6 @@ func assertSecretFree(t *testing.T, err error) {
 	testkit.AssertSecretFree(t, err)
 }
 
-type panicking struct{ slog.Handler }
-
-func (panicking) Enabled(context.Context, slog.Level) bool { return true }
-
-func (panicking) Handle(context.Context, slog.Record) error { panic("no space left") } //nolint:forbidigo // that is the point
-
 // fakeAPI is an API in memory, for a synctest bubble, that keeps tasks which end at a known time.
 type fakeAPI struct {
 	started time.Time
@@ -392,6 +388,9 @@ func (f *fakeAPI) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	case <-timer.C:
+	}
+	if f.count() > tooMany {
+		return testkit.Reply(r, http.StatusUnauthorized, "")
 	}
 	if f.instead != nil {
 		if status, body := f.instead(r); status != 0 {
@@ -570,6 +569,17 @@ func noJitter() float64 { return 0.5 }
 func boundedContext(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 1000*time.Hour)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// tooMany queries end a wait: one without pauses would go on for ever without any virtual time.
+const tooMany = 100_000
+
+// promptContext does the same for a wait in real time that is over at once.
+func promptContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }

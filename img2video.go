@@ -4,21 +4,20 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Img2VideoRequest asks for a video that begins with an image. Model and Images are required; every other zero field means
-// the documented default, which is sent for a known model, so that the price does not depend on a server's defaults.
-// Source: platform.vidu.com/docs/image-to-video.
+// Img2VideoRequest asks for a video that begins with an image. Model and Images are required; every other zero field
+// means the documented default, which is sent for a known model, so that the price does not depend on a server's
+// defaults. Source: platform.vidu.com/docs/image-to-video.
 type Img2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq4-preview, viduq3-turbo, viduq3-pro,
 	// viduq3-pro-fast, viduq2-pro-fast, viduq2-pro, viduq2-turbo, viduq1, viduq1-classic, vidu2.0.
 	Model Model `json:"model"`
 
-	// Images is exactly one image, with which the video begins. Formats png, jpeg, webp; at least 128×128 pixels; sides between
-	// 1:4 and 4:1, of viduq4-preview between 1:5 and 5:1; at most 50 MB.
+	// Images is exactly one image, with which the video begins. Formats png, jpeg, webp; at least 128×128 pixels; sides
+	// between 1:4 and 4:1, of viduq4-preview between 1:5 and 5:1; at most 50 MB.
 	Images []Media `json:"images,omitempty"`
 
 	// Prompt says what happens: at most 5000 characters. "" is not sent and lets the model decide.
@@ -81,8 +80,8 @@ type Img2VideoRequest struct {
 
 // Img2Video creates a task from an image and returns it as the server accepted it; [Client.Wait] waits for the video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) Img2Video(ctx context.Context, req *Img2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)
@@ -112,23 +111,16 @@ func (req *Img2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainImg2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, img2VideoType)
-	if err != nil {
+	var plain plainImg2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Img2VideoRequest(w.plainImg2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Img2VideoRequest(plain)
 	return nil
 }
 
 // plainImg2Video is the request without its methods, see [plainReference2Video].
 type plainImg2Video Img2VideoRequest
-
-var img2VideoType = reflect.TypeFor[Img2VideoRequest]()
 
 // wireImg2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireImg2Video struct {
@@ -139,22 +131,18 @@ type wireImg2Video struct {
 	duration int // what Duration points to
 }
 
-// wireImg2Videos lend the structs that are needed while a request is encoded.
-var wireImg2Videos = sync.Pool{New: func() any { return new(wireImg2Video) }}
+var img2VideoWires wires[wireImg2Video]
 
 func (req *Img2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireImg2Videos.Get().(*wireImg2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireImg2Video{} // it must not keep the caller's texts alive
-		wireImg2Videos.Put(w)
-	}()
+	w := img2VideoWires.borrow()
+	defer img2VideoWires.giveBack(w)
 	spec := img2VideoModels[req.Model]
 	*w = wireImg2Video{plainImg2Video: plainImg2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, img2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[Img2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.

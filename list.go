@@ -136,8 +136,8 @@ func isEmptyPage(list lenientjson.Value) bool {
 	return true
 }
 
-// AllTasks lists the tasks that req selects, page after page, and ends with an error after 50 pages: narrow the time then.
-// A zero PageSize means 100 here, so 5000 tasks.
+// AllTasks lists the tasks that req selects, page after page, and ends with an error after 50 pages: narrow the time
+// then. A zero PageSize means 100 here, so 5000 tasks.
 func (c *Client) AllTasks(ctx context.Context, req *ListTasksRequest) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		next := ListTasksRequest{}

@@ -100,8 +100,8 @@ func (disk) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 // GoString is String, so that %#v does not print the data either.
 func (m Media) GoString() string { return "vidu.Media(" + m.String() + ")" }
 
-// MarshalJSON writes links, upload references and data URIs as a request has them, and the zero Media as null. Files and
-// bytes are an error here: they become text with the request that they are part of.
+// MarshalJSON writes links, upload references and data URIs as a request has them, and the zero Media as null. Files
+// and bytes are an error here: they become text with the request that they are part of.
 func (m Media) MarshalJSON() ([]byte, error) {
 	switch m.source {
 	case fromURL, fromUpload, fromDataURI:

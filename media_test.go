@@ -273,8 +273,8 @@ func TestValidate_ReportsAllMedia(t *testing.T) {
 	assert.Equal(t, []string{"prompt", "images[0]", "images[2]", "videos[0]", "videos[1]", "body"}, problemFields(t, req.Validate()))
 }
 
-// What a header claims is not allocated, nor is the data that is there. It must not run beside other tests, for it counts
-// what the process allocates.
+// What a header claims is not allocated, nor is the data that is there. It must not run beside other tests, for it
+// counts what the process allocates.
 func TestValidate_HugeImageIsCheap(t *testing.T) { //nolint:paralleltest // see above
 	bomb := testkit.PNGHeader(t, 100000, 30000)
 	big := testkit.Padded(bomb, 1<<20)

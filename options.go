@@ -122,8 +122,8 @@ func WithMaxAttempts(n int) Option {
 }
 
 // WithBackoff sets the pause before retry 1, 2, … The default is random between 0 and a limit that doubles from 0.5 s
-// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says, and so are 5 s after
-// [ErrQuotaExceeded]. A client whose calls keep failing makes fewer and fewer retries, whatever is set here.
+// to 8 s. A Retry-After header that asks for more, up to 60 s, is honoured whatever the backoff says, and so are 5 s
+// after [ErrQuotaExceeded]. A client whose calls keep failing makes fewer and fewer retries, whatever is set here.
 func WithBackoff(pause func(retry int) time.Duration) Option {
 	return func(c *config) error {
 		if pause == nil {
@@ -134,9 +134,10 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 	}
 }
 
-// WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body, a
-// key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug when
-// it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes nothing.
+// WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body,
+// a key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug
+// when it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes
+// nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger

@@ -26,8 +26,8 @@ func NewMarker() string { return "vidu-" + rand.Text() }
 
 // WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
 // [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
-// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could otherwise
-// be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
+// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
 func WithRecovery(budget time.Duration) Option {
 	return func(c *config) error {
 		if budget < 0 {
@@ -118,8 +118,8 @@ func (s *search) list(ctx context.Context, c *Client) error {
 	return nil
 }
 
-// queryAll looks at the payloads of candidates and returns how many it came to. One that cannot be queried must not hide
-// the others; several in a row mean that the server answers nobody.
+// queryAll looks at the payloads of candidates and returns how many it came to. One that cannot be queried must not
+// hide the others; several in a row mean that the server answers nobody.
 func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
 	failed := 0
 	for ; queried < min(len(s.candidates), maxCandidates) && failed < maxQueryFailures && ctx.Err() == nil; queried++ {

@@ -149,7 +149,7 @@ func TestDuplicateTasksError_IsOneShortLine(t *testing.T) {
 	testkit.AssertHarmless(t, &vidu.DuplicateTasksError{Payload: "a\nb" + strings.Repeat("世", 1000), IDs: ids})
 }
 
-// A server that knows many tasks is not asked for each, and then nobody says that the task was not seen.
+// Of a server with many tasks not every candidate is queried; then the error does not say that the task was not seen.
 func TestFindTask_TooManyCandidates(t *testing.T) {
 	t.Parallel()
 	many := make([]listed, 99)

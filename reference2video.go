@@ -5,16 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images
-// or Subjects are required; every other zero field means the documented default.
+// Reference2VideoRequest asks for a video of what reference images or subjects show. Model, Prompt and either Images or
+// Subjects are required; every other zero field means the documented default.
 //
-// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what a
-// call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
+// The price depends on Model, Duration, Resolution and OffPeak. For a known model those are sent in full, so that what
+// a call costs does not depend on a server's defaults; but where no default is documented, a zero field is not sent and
 // the server decides: the Duration of viduq3-drama, Duration and Resolution of viduq3-ad, the Resolution of vidu1.5.
 // Source: platform.vidu.com/docs/reference-to-video.
 type Reference2VideoRequest struct {
@@ -142,30 +141,24 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 	return e.marshal(req.encode(&e))
 }
 
-// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not know
-// land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case, is an
-// error: other readers of the same text would take another of them.
+// UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not
+// know land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case,
+// is an error: other readers of the same text would take another of them.
 func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainReference2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, reference2VideoType)
-	if err != nil {
+	var plain plainReference2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Reference2VideoRequest(w.plainReference2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Reference2VideoRequest(plain)
 	return nil
 }
 
-// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds it.
+// plainReference2Video is the request without its methods, which would otherwise be those of every struct that embeds
+// it.
 type plainReference2Video Reference2VideoRequest
-
-var reference2VideoType = reflect.TypeFor[Reference2VideoRequest]()
 
 // wireReference2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireReference2Video struct {
@@ -179,8 +172,7 @@ type wireReference2Video struct {
 	duration int // what Duration points to
 }
 
-// wireReference2Videos lend the structs that are needed while a request is encoded.
-var wireReference2Videos = sync.Pool{New: func() any { return new(wireReference2Video) }}
+var reference2VideoWires wires[wireReference2Video]
 
 // prepare checks the request and encodes it.
 func (req *Reference2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
@@ -192,11 +184,8 @@ func (req *Reference2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 }
 
 func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireReference2Videos.Get().(*wireReference2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireReference2Video{} // it must not keep the caller's texts alive
-		wireReference2Videos.Put(w)
-	}()
+	w := reference2VideoWires.borrow()
+	defer reference2VideoWires.giveBack(w)
 	spec := reference2VideoModels[req.Model]
 	*w = wireReference2Video{
 		plainReference2Video: plainReference2Video(*req),
@@ -212,14 +201,14 @@ func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, reference2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[Reference2VideoRequest]())
 }
 
 // MarshalJSON gives the wire form of a subject by itself. Files and bytes are an error, as in [Media.MarshalJSON].
 func (s Subject) MarshalJSON() ([]byte, error) {
 	e := encoder{}
 	text, err := json.Marshal(plainSubject(s))
-	text = e.appendExtra("extra", text, s.Extra, subjectType)
+	text = e.appendExtra("extra", text, s.Extra, reflect.TypeFor[Subject]())
 	return text, cmp.Or(err, e.err())
 }
 
@@ -229,7 +218,7 @@ func (s *Subject) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var plain plainSubject
-	extra, err := decodeFields(data, &plain, subjectType)
+	extra, err := decodeFields(data, &plain)
 	if err != nil {
 		return err
 	}
@@ -239,8 +228,6 @@ func (s *Subject) UnmarshalJSON(data []byte) error {
 }
 
 type plainSubject Subject
-
-var subjectType = reflect.TypeFor[Subject]()
 
 // wireSubject is a subject on the wire, as wireReference2Video is a request.
 type wireSubject struct {
@@ -271,7 +258,7 @@ func (e *encoder) subject(field string, s *Subject, kind *mediaKind) ([]byte, er
 		Images:       e.refs(field+".images", s.Images, kind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
 	})
-	return e.appendExtra(field+".extra", text, s.Extra, subjectType), err
+	return e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]()), err
 }
 
 func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }

@@ -9,7 +9,8 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-// Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million characters.
+// Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million
+// characters.
 const (
 	maxCreateReply = 32 << 20
 	maxReply       = 16 << 20

@@ -4,21 +4,20 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// StartEnd2VideoRequest asks for a video between two images, its first frame and its last. Model and Images are required;
-// every other zero field means the documented default, which is sent for a known model, so that the price does not depend
-// on a server's defaults. Source: platform.vidu.com/docs/start-end-to-video.
+// StartEnd2VideoRequest asks for a video between two images, its first frame and its last. Model and Images are
+// required; every other zero field means the documented default, which is sent for a known model, so that the price
+// does not depend on a server's defaults. Source: platform.vidu.com/docs/start-end-to-video.
 type StartEnd2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq3-turbo, viduq3-pro, viduq2-pro-fast,
 	// viduq2-pro, viduq2-turbo, viduq1, viduq1-classic, vidu2.0.
 	Model Model `json:"model"`
 
-	// Images are exactly two: the first frame of the video and the last. Formats png, jpeg, webp; at least 128×128 pixels; sides
-	// between 1:4 and 4:1; at most 50 MB each. The server wants the ratios of the two to be alike, within 0.8–1.25.
+	// Images are exactly two: the first frame of the video and the last. Formats png, jpeg, webp; at least 128×128 pixels;
+	// sides between 1:4 and 4:1; at most 50 MB each. The server wants the ratios of the two to be alike, within 0.8–1.25.
 	Images []Media `json:"images,omitempty"`
 
 	// Prompt says what happens: at most 5000 characters. "" is not sent and lets the model decide.
@@ -73,10 +72,11 @@ type StartEnd2VideoRequest struct {
 	Extra map[string]any `json:"-"`
 }
 
-// StartEnd2Video creates a task from two images and returns it as the server accepted it; [Client.Wait] waits for the video.
+// StartEnd2Video creates a task from two images and returns it as the server accepted it; [Client.Wait] waits for the
+// video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) StartEnd2Video(ctx context.Context, req *StartEnd2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)
@@ -106,23 +106,16 @@ func (req *StartEnd2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainStartEnd2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, startEnd2VideoType)
-	if err != nil {
+	var plain plainStartEnd2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = StartEnd2VideoRequest(w.plainStartEnd2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = StartEnd2VideoRequest(plain)
 	return nil
 }
 
 // plainStartEnd2Video is the request without its methods, see [plainReference2Video].
 type plainStartEnd2Video StartEnd2VideoRequest
-
-var startEnd2VideoType = reflect.TypeFor[StartEnd2VideoRequest]()
 
 // wireStartEnd2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireStartEnd2Video struct {
@@ -133,22 +126,18 @@ type wireStartEnd2Video struct {
 	duration int // what Duration points to
 }
 
-// wireStartEnd2Videos lend the structs that are needed while a request is encoded.
-var wireStartEnd2Videos = sync.Pool{New: func() any { return new(wireStartEnd2Video) }}
+var startEnd2VideoWires wires[wireStartEnd2Video]
 
 func (req *StartEnd2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireStartEnd2Videos.Get().(*wireStartEnd2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireStartEnd2Video{} // it must not keep the caller's texts alive
-		wireStartEnd2Videos.Put(w)
-	}()
+	w := startEnd2VideoWires.borrow()
+	defer startEnd2VideoWires.giveBack(w)
 	spec := startEnd2VideoModels[req.Model]
 	*w = wireStartEnd2Video{plainStartEnd2Video: plainStartEnd2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, startEnd2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[StartEnd2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.

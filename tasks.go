@@ -51,9 +51,9 @@ func checkID(id string) error {
 
 // CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise
 // the error is an [*APIError] with [ErrBadRequest]. Ask [Client.GetTask] for the outcome: the task ends as failed with
-// [ErrUserCancelled]. After a lost answer the request is sent again, and the second answer may be a refusal although the
-// first one was not. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the cancel page of
-// platform.vidu.com.
+// [ErrUserCancelled]. After a lost answer the request is sent again, and the second answer may be a refusal although
+// the first one was not. Part of the official API; elsewhere it fails with [ErrNotSupported]. Source: the cancel page
+// of platform.vidu.com.
 func (c *Client) CancelTask(ctx context.Context, id string) error {
 	if err := checkID(id); err != nil {
 		return err

@@ -4,14 +4,13 @@ import (
 	"cmp"
 	"context"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
 
-// Text2VideoRequest asks for a video of what a text describes. Model and Prompt are required; every other zero field means
-// the documented default, which is sent for a known model, so that the price does not depend on a server's defaults.
-// Source: platform.vidu.com/docs/text-to-video.
+// Text2VideoRequest asks for a video of what a text describes. Model and Prompt are required; every other zero field
+// means the documented default, which is sent for a known model, so that the price does not depend on a server's
+// defaults. Source: platform.vidu.com/docs/text-to-video.
 type Text2VideoRequest struct {
 	// Model makes the video. Required. Known here: viduq3-turbo, viduq3-pro, viduq2, viduq1.
 	Model Model `json:"model"`
@@ -22,7 +21,8 @@ type Text2VideoRequest struct {
 	// Style is "" for general. Used by viduq1 only.
 	Style Style `json:"style,omitempty"`
 
-	// Duration is in seconds: 1–16 (default 5) of the q3 models, 1–10 (5) of viduq2, 5 of viduq1. 0 is the model's default.
+	// Duration is in seconds: 1–16 (default 5) of the q3 models, 1–10 (5) of viduq2, 5 of viduq1. 0 is the model's
+	// default.
 	Duration int `json:"duration,omitempty"`
 
 	// Seed makes a generation repeatable. 0 is random; [Task.Seed] has the number that was used.
@@ -71,8 +71,8 @@ type Text2VideoRequest struct {
 
 // Text2Video creates a task from a text and returns it as the server accepted it; [Client.Wait] waits for the video.
 //
-// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those of
-// [Client.Reference2Video].
+// The call costs credits and is never sent twice unless the first time provably created nothing; its errors are those
+// of [Client.Reference2Video].
 func (c *Client) Text2Video(ctx context.Context, req *Text2VideoRequest) (*Task, error) {
 	e := c.newEncoder()
 	body, err := req.prepare(&e)
@@ -102,23 +102,16 @@ func (req *Text2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainText2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, text2VideoType)
-	if err != nil {
+	var plain plainText2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Text2VideoRequest(w.plainText2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Text2VideoRequest(plain)
 	return nil
 }
 
 // plainText2Video is the request without its methods, see [plainReference2Video].
 type plainText2Video Text2VideoRequest
-
-var text2VideoType = reflect.TypeFor[Text2VideoRequest]()
 
 // wireText2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireText2Video struct {
@@ -128,22 +121,18 @@ type wireText2Video struct {
 	duration int // what Duration points to
 }
 
-// wireText2Videos lend the structs that are needed while a request is encoded.
-var wireText2Videos = sync.Pool{New: func() any { return new(wireText2Video) }}
+var text2VideoWires wires[wireText2Video]
 
 func (req *Text2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireText2Videos.Get().(*wireText2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireText2Video{} // it must not keep the caller's texts alive
-		wireText2Videos.Put(w)
-	}()
+	w := text2VideoWires.borrow()
+	defer text2VideoWires.giveBack(w)
 	spec := text2VideoModels[req.Model]
 	*w = wireText2Video{plainText2Video: plainText2Video(*req)}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
 	w.Payload = cmp.Or(w.Payload, e.payload)
-	return e.encode(w, req.Extra, text2VideoType)
+	return e.encode(w, req.Extra, reflect.TypeFor[Text2VideoRequest]())
 }
 
 // prepare checks the request and encodes it.

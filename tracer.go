@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Tracer sees each call of a [Client] and each of its attempts; [WithTracer] sets it. It sees what a RoundTripper cannot: the
-// outcome, the task's id and the number of the attempt. Its methods are called in the goroutine of the call, so calls that
-// run at the same time call it at the same time; let them be quick. One that panics is ignored.
+// Tracer sees each call of a [Client] and each of its attempts; [WithTracer] sets it. It sees what a RoundTripper
+// cannot: the outcome, the task's id and the number of the attempt. Its methods are called in the goroutine of the
+// call, so calls that run at the same time call it at the same time; let them be quick. One that panics is ignored.
 //
 // None of what it is given holds the API key, a prompt or the query of a link.
 type Tracer interface {

@@ -138,8 +138,8 @@ func parseState(text string) State {
 	}
 }
 
-// Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields; what
-// a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
+// Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields;
+// what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
 type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it
@@ -183,7 +183,8 @@ type Task struct {
 	raw []byte // shared with copies of the task: never written to
 }
 
-// String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in it.
+// String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in
+// it.
 func (t *Task) String() string {
 	text := "task " + t.ID + ", " + scrub.OneLine(string(t.State), 40)
 	if t.Progress > 0 && !t.Done() {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The checks that several requests share. They take values, never a request. They refuse what every known server refuses
-// and nothing more: unknown models, new values and limits on which the sources disagree are left to the server.
+// The checks that several requests share. They take values, never a request. They refuse what every known server
+// refuses and nothing more: unknown models, new values and limits on which the sources disagree are left to the server.
 
 // problems collects everything that is wrong with one request.
 type problems []FieldProblem

@@ -33,8 +33,9 @@ type rule struct {
 // createRules is the whole policy for paid requests, top to bottom, the first match wins. Unmatched failures are
 // ambiguous: if in doubt, assume that a task exists.
 //
-// "Incomplete" is the one proof that holds without a response: our own body reader never handed out the last byte of the
-// JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even httptrace.WroteRequest.
+// "Incomplete" is the one proof that holds without a response: our own body reader never handed out the last byte of
+// the JSON and, being sealed, never will. Nothing that net/http reports is such a proof, not even
+// httptrace.WroteRequest.
 var createRules = []rule{
 	{name: "no answer, context ended before the request was complete", incomplete: true, cause: isContextEnd, verdict: fail},
 	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: fail},
@@ -140,8 +141,8 @@ func isOutOfMoney(a *attempt) bool { return codeOf(a.err).isOutOfMoney() }
 
 func isInProcess(a *attempt) bool { return codeOf(a.err) == ErrOperationInProcess }
 
-// isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks plain
-// HTTP belongs here: the key must never be sent to it.
+// isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks
+// plain HTTP belongs here: the key must never be sent to it.
 func isTLSRefusal(a *attempt) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -153,7 +154,8 @@ func isUnknownHost(a *attempt) bool {
 	return errors.As(a.err, &dns) && dns.IsNotFound
 }
 
-// isProxyAuth reports whether a proxy answered CONNECT with 407, of which net/http reports the status text and nothing else.
+// isProxyAuth reports whether a proxy answered CONNECT with 407, of which net/http reports the status text and nothing
+// else.
 func isProxyAuth(a *attempt) bool {
 	for err := a.err; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
@@ -172,9 +174,9 @@ func hidesReason(a *attempt) bool {
 // namesTask reports whether an error response contains a task id.
 func namesTask(a *attempt) bool { return a.taskID != "" }
 
-// quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is: gateways
-// give a code of their own and put their upstream's words into the message. A documented reason to refuse in the response
-// itself is believed, except for BadRequest, which is no reason.
+// quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is:
+// gateways give a code of their own and put their upstream's words into the message. A documented reason to refuse in
+// the response itself is believed, except for BadRequest, which is no reason.
 func quotesAmbiguousCode(a *attempt) bool {
 	e := parseEnvelope(a.body)
 	word := e.word()

@@ -226,11 +226,11 @@ func (c *Client) Wait(ctx context.Context, id string, opts ...WaitOption) (*Task
 }
 
 // PollDelay returns how long to wait before the next query for a task that still runs: the schedule of [Client.Watch],
-// for programs that keep the time themselves, such as the workflows of an engine. task is the task as last seen, age the
-// time since its create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four times
-// as long while callbacks arrive and the task has one, with a random jitter of ±10 %. It is learned from tasks that are
-// waited for by [Client.Wait], [Client.Watch] and [Client.WaitAll]; until then it is the default of all kinds, and 30 s
-// if task is nil.
+// for programs that keep the time themselves, such as the workflows of an engine. task is the task as last seen, age
+// the time since its create. The result lies between a second and 30 seconds, for off-peak tasks 30 minutes, and four
+// times as long while callbacks arrive and the task has one, with a random jitter of ±10 %. It is learned from tasks
+// that are waited for by [Client.Wait], [Client.Watch] and [Client.WaitAll]; until then it is the default of all kinds,
+// and 30 s if task is nil.
 func (c *Client) PollDelay(task *Task, age time.Duration) time.Duration {
 	if c == nil || c.pacer == nil || task == nil {
 		return schedule.MaxGap

@@ -437,22 +437,6 @@ func TestWait_DefaultScheduleStopsGrowing(t *testing.T) {
 	})
 }
 
-func TestWait_WithoutClientOrContext(t *testing.T) {
-	t.Parallel()
-	var none *vidu.Client
-	for name, client := range map[string]*vidu.Client{"nil client": none, "zero client": {}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			task, err := client.Wait(boundedContext(t), "1")
-			require.EqualError(t, err, "vidu: the client was not made by NewClient")
-			assert.Nil(t, task)
-		})
-	}
-	task, err := clientWithReply(t, http.StatusOK, succeededReply).Wait(context.Context(nil), "..")
-	require.EqualError(t, err, "vidu: the context is nil")
-	assert.Nil(t, task)
-}
-
 // An outage says nothing about the task: the pauses in it are neither as short as for a new one nor as long as
 // off-peak.
 func TestWait_PausesInAnOutage(t *testing.T) {
@@ -518,23 +502,6 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 			assert.Equal(t, n >= 3, p.at[asked]-p.at[asked-1] > time.Second, "asked at once")
 		}
 	})
-}
-
-func TestWait_PanicsPass(t *testing.T) {
-	t.Parallel()
-	for name, opt := range map[string]vidu.WaitOption{
-		"progress": vidu.WithProgress(func(*vidu.Task) { panic("hook") }),                      //nolint:forbidigo // that is the test
-		"schedule": vidu.WithPollSchedule(func(time.Duration) time.Duration { panic("hook") }), //nolint:forbidigo // that is the test
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for name, wait := range waitCalls {
-				client := clientWithReply(t, http.StatusOK, processingReply)
-				assert.PanicsWithValue(t, "hook", func() { _ = wait(boundedContext(t), client, "1", opt) }, name)
-				assert.Zero(t, client.Waiting())
-			}
-		})
-	}
 }
 
 // A storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
@@ -762,47 +729,130 @@ var waitCalls = map[string]func(ctx context.Context, client *vidu.Client, id str
 	},
 }
 
-// A task that this client has just created is not asked for at once when it is known that such tasks take longer.
-func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
+func TestWait_UnknownState(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFakeAPI(0, nil)
-		client := f.client(t)
-		f.teach(t, client)
-		f.ends["older"] = time.Since(f.started) + 30*time.Second
-		id := f.newTask(t, client, 30*time.Second, false)
-		created := time.Since(f.started)
-		var reported []string
-		all := collect(boundedContext(t), client, []string{id, "older"}, vidu.WithProgress(func(task *vidu.Task) {
-			reported = append(reported, fmt.Sprint(task.ID, " ", task.State))
-		}))
-		assert.Len(t, all, 2)
-		assert.Equal(t, []string{id + " created", "older processing"}, reported[:2])
-		for _, q := range f.asked {
-			if q.ids[0] == id {
-				assert.GreaterOrEqual(t, q.at-created, 15*time.Second)
-			}
-		}
+		client, _ := scriptedClient(t, replyScript(`{"state":"scheduling"}`))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		task, err := client.Wait(ctx, "1")
+		require.ErrorContains(t, err, "still scheduling")
+		testkit.AssertHarmless(t, err)
+		assert.Equal(t, vidu.State("scheduling"), task.State)
 	})
 }
 
-// What is learned is when an answer came, not when a busy caller made room for it.
-func TestWaitAll_LearnsWhenAnswered(t *testing.T) {
+func TestWait_StateGoesBack(t *testing.T) {
 	t.Parallel()
-	learned := func(t *testing.T, busy time.Duration) (delay time.Duration) {
+	for name, tt := range map[string]struct {
+		bodies []string
+		want   vidu.State
+		polls  int
+	}{
+		"the first end counts":   {[]string{processingReply, succeededReply, processingReply, `{"state":"failed"}`}, vidu.StateSuccess, 2},
+		"failure is an end, too": {[]string{processingReply, `{"state":"failed"}`, succeededReply}, vidu.StateFailed, 2},
+		"before the end":         {[]string{processingReply, `{"state":"queueing"}`, `{"state":"created"}`, succeededReply}, vidu.StateSuccess, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, replyScript(tt.bodies...))
+				task, _ := client.Wait(t.Context(), "1")
+				require.NotNil(t, task)
+				assert.Equal(t, tt.want, task.State)
+				assert.Len(t, p.at, tt.polls)
+			})
+		})
+	}
+}
+
+func TestWait_SuccessWithoutLink(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{
+		"missing": `{"state":"success","credits":5}`, "empty": `{"state":"success","credits":5,"creations":[]}`,
+		"null": `{"state":"success","credits":5,"creations":null}`, "empty link": `{"state":"success","credits":5,"creations":[{"url":""}]}`,
+	}, func(t *testing.T, body string) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
-			f := newFakeAPI(0, nil)
-			client := f.client(t)
-			client.SetJitter(noJitter)
-			ids := []string{f.newTask(t, client, 20*time.Second, false), f.newTask(t, client, 20*time.Second, false)}
-			for _, err := range client.WaitAll(boundedContext(t), ids, vidu.WithPollInterval(5*time.Second), vidu.WithMaxPollRate(1000)) {
-				require.NoError(t, err)
-				testkit.Pass(busy)
-			}
-			delay = client.PollDelay(&vidu.Task{}, 10*time.Second)
+			client, p := scriptedClient(t, replyScript(body))
+			task, err := client.Wait(t.Context(), "1")
+			assertNotCreated(t, err)
+			require.ErrorContains(t, err, "has no link")
+			require.NotNil(t, task)
+			assert.Equal(t, 5, task.Credits, "what was paid for")
+			assert.Len(t, p.at, 5)
 		})
-		return delay
+		synctest.Test(t, func(t *testing.T) {
+			client, _ := scriptedClient(t, replyScript(body, body, body, body, succeededReply))
+			_, err := client.Wait(t.Context(), "1")
+			require.NoError(t, err)
+		})
+	})
+}
+
+func TestWait_FailedWithoutCode(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{
+		"empty": `{"state":"failed","err_code":""}`, "absent": `{"state":"failed"}`, "null": `{"state":"failed","err_code":null}`,
+	}, func(t *testing.T, body string) {
+		t.Helper()
+		_, err := clientWithReply(t, 200, body).Wait(t.Context(), "1")
+		failure, ok := errors.AsType[*vidu.TaskError](err)
+		require.True(t, ok)
+		assert.Empty(t, failure.Task.ErrCode)
+		testkit.AssertHarmless(t, err)
+	})
+}
+
+// Polls follow the monotonic clock alone, even if the clocks of server and client differ by an hour.
+func TestWait_ServerClockIsOff(t *testing.T) {
+	t.Parallel()
+	schedule := func(t *testing.T, off time.Duration) (at []time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			client, p := scriptedClient(t, func(req *http.Request, n int) (*http.Response, error) {
+				state := []string{"queueing", "processing", "processing", "processing", "success"}[min(n, 4)]
+				theirs := time.Now().Add(off).UTC()
+				resp, err := testkit.Reply(req, 200, fmt.Sprintf(
+					`{"state":%q,"created_at":%q,"creations":[{"url":"https://h/x.mp4"}]}`, state, theirs.Format(time.RFC3339)))
+				resp.Header.Set("Date", theirs.Format(http.TimeFormat))
+				return resp, err
+			})
+			client.SetJitter(func() float64 { return 0.5 })
+			_, err := client.Wait(t.Context(), "1")
+			require.NoError(t, err)
+			at = p.at
+		})
+		return at
 	}
-	assert.Equal(t, learned(t, 0), learned(t, 20*time.Second))
+	right := schedule(t, 0)
+	assert.Equal(t, right, schedule(t, time.Hour))
+	assert.Equal(t, right, schedule(t, -time.Hour))
+}
+
+// A gateway may have a code of its own for "too fast".
+func TestWait_SurvivesAny429(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		polls := 0
+		client := newClient(t, "https://gateway.example.com", vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+			if polls++; polls < 20 {
+				return testkit.Reply(r, 429, `{"error":{"code":"rate_limit_exceeded","message":"slow down"}}`)
+			}
+			return testkit.Reply(r, 200, `{"state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
+		}))
+		_, err := client.Wait(t.Context(), "1")
+		require.NoError(t, err)
+	})
+}
+
+// each runs check for every body.
+func each(t *testing.T, bodies map[string]string, check func(t *testing.T, body string)) {
+	t.Helper()
+	for name, body := range bodies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(t, body)
+		})
+	}
 }

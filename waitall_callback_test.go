@@ -451,3 +451,48 @@ func TestWaitAll_WokenInAList(t *testing.T) {
 		}
 	}
 }
+
+// A task that this client has just created is not asked for at once when it is known that such tasks take longer.
+func TestWaitAll_FirstAnswerIsTheCreates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		client := f.client(t)
+		f.teach(t, client)
+		f.ends["older"] = time.Since(f.started) + 30*time.Second
+		id := f.newTask(t, client, 30*time.Second, false)
+		created := time.Since(f.started)
+		var reported []string
+		all := collect(boundedContext(t), client, []string{id, "older"}, vidu.WithProgress(func(task *vidu.Task) {
+			reported = append(reported, fmt.Sprint(task.ID, " ", task.State))
+		}))
+		assert.Len(t, all, 2)
+		assert.Equal(t, []string{id + " created", "older processing"}, reported[:2])
+		for _, q := range f.asked {
+			if q.ids[0] == id {
+				assert.GreaterOrEqual(t, q.at-created, 15*time.Second)
+			}
+		}
+	})
+}
+
+// What is learned is when an answer came, not when a busy caller made room for it.
+func TestWaitAll_LearnsWhenAnswered(t *testing.T) {
+	t.Parallel()
+	learned := func(t *testing.T, busy time.Duration) (delay time.Duration) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			f := newFakeAPI(0, nil)
+			client := f.client(t)
+			client.SetJitter(noJitter)
+			ids := []string{f.newTask(t, client, 20*time.Second, false), f.newTask(t, client, 20*time.Second, false)}
+			for _, err := range client.WaitAll(boundedContext(t), ids, vidu.WithPollInterval(5*time.Second), vidu.WithMaxPollRate(1000)) {
+				require.NoError(t, err)
+				testkit.Pass(busy)
+			}
+			delay = client.PollDelay(&vidu.Task{}, 10*time.Second)
+		})
+		return delay
+	}
+	assert.Equal(t, learned(t, 0), learned(t, 20*time.Second))
+}

@@ -133,9 +133,9 @@ func TestWaitAll_OneResultForEachID(t *testing.T) {
 
 func TestWaitAll_None(t *testing.T) {
 	t.Parallel()
-	assert.Empty(t, collect(boundedContext(t), clientWithReply(t, 200, succeededReply), nil))
+	assert.Empty(t, collect(promptContext(t), clientWithReply(t, 200, succeededReply), nil))
 	var none *vidu.Client
-	for _, o := range append(collect(boundedContext(t), none, []string{"1", "2"}), collect(nil, clientWithReply(t, 200, succeededReply), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
+	for _, o := range append(collect(promptContext(t), none, []string{"1", "2"}), collect(nil, clientWithReply(t, 200, succeededReply), []string{"1", "2"})...) { //nolint:staticcheck // that is the test
 		require.Error(t, o.err)
 		assert.Contains(t, []string{"1", "2"}, o.task.ID)
 	}

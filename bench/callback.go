@@ -31,9 +31,9 @@ const (
 	nonce       = "f3b1c0de-5a5a-4c1e-9d3c-2f4b8a7d6e5f"
 )
 
-var errRefused = errors.New("a good callback was refused")
+var errRefused = errors.New("a valid callback was refused")
 
-// delivery is a callback whose body can be read again and again.
+// delivery is a callback whose body can be read repeatedly.
 type delivery struct {
 	*http.Request
 
@@ -43,7 +43,7 @@ type delivery struct {
 func (d *delivery) Close() error               { return nil }
 func (d *delivery) Read(p []byte) (int, error) { return d.body.Read(p) }
 
-// again makes the request as it was when it arrived.
+// again returns the request with an unread body.
 func (d *delivery) again() *http.Request {
 	d.body.Reset(callbackBody)
 	d.Body = d
@@ -74,7 +74,7 @@ func accepted(ok bool) error {
 	return nil
 }
 
-// verifications are the contestants, each with a callback that is signed in its own way.
+// verifications returns the contestants, each with a callback signed in its own form.
 func verifications(ctx context.Context) ([]contestant, error) {
 	var all [3]*delivery
 	for i := range all {
@@ -123,7 +123,7 @@ func verifications(ctx context.Context) ([]contestant, error) {
 	}, nil
 }
 
-// checkByHand is what one writes who takes the documentation of the callback seriously.
+// checkByHand verifies all that the documentation of callbacks demands.
 func checkByHand(r *http.Request, key []byte, now time.Time) error {
 	date, err := http.ParseTime(r.Header.Get("Date"))
 	if err != nil {
@@ -161,10 +161,11 @@ func measureCallback(ctx context.Context, b *bench) error {
 	}
 	t := &table{
 		title: "Verifying a callback",
-		text: fmt.Sprintf("A callback with a body of %d bytes and a good signature. “By hand” is `hmac.New`, `Write`, `Sum` and `hmac.Equal` over "+
-			"the very bytes that are signed, and nothing else. vidu's vendor signs method, path, query, date and nonce (%s); the three "+
-			"peers verify a signature of the body, so theirs is not the same work, and two of them read it first. anthropic-sdk-go is left out: "+
-			"it does not verify without decoding an event of its own; the other peers have no such function. %d rounds of %d each.",
+		text: fmt.Sprintf("A callback with a body of %d bytes and a valid signature. “By hand” is `hmac.New`, `Write`, `Sum` and "+
+			"`hmac.Equal` over the signed bytes, and nothing else. vidu's vendor signs method, path, query, date and nonce "+
+			"(%s); the three peers verify a signature of the body, so theirs is not the same work, and two of them read it "+
+			"first. anthropic-sdk-go is left out: it decodes its own events while verifying; the other peers have no such "+
+			"function. %d rounds of %d each.",
 			len(callbackBody), "vidu reads the headers, checks all of them and the age", b.rounds, b.verifications),
 		why:     "vidu reads and checks the headers and the age as well, which the bare HMAC does not.",
 		metrics: costMetrics(),

@@ -12,12 +12,12 @@ import (
 	"time"
 )
 
-// errandVariable tells a child process, which is this program once more, what to do.
-const errandVariable = "VIDU_BENCH_ERRAND"
+// jobVariable has the job of a child process, which runs this program.
+const jobVariable = "VIDU_BENCH_JOB"
 
-// errand is work for a process of its own: a server, whose work must not count as the client's, or a contestant whose
-// memory is measured and must be nobody else's.
-type errand struct {
+// childJob is work for a separate process: a server, whose CPU must not count as the client's, or a contestant whose
+// memory is measured.
+type childJob struct {
 	Job   string
 	Name  string // of the contestant
 	URL   string // of the server
@@ -30,16 +30,16 @@ type errand struct {
 	Interval time.Duration // between polls
 }
 
-// jobs answer an errand with something that JSON can carry.
-var jobs = map[string]func(ctx context.Context, e errand) (any, error){
+// jobs return a JSON value.
+var jobs = map[string]func(ctx context.Context, e childJob) (any, error){
 	"peak":    peakOf,
 	"waiting": costOfWaiting,
 	"polls":   pollAtOnce,
 }
 
-// runErrand is what a child process does instead of everything else.
-func runErrand(ctx context.Context, text string, in io.Reader, out io.Writer) error {
-	var e errand
+// runJob is the main function of a child process.
+func runJob(ctx context.Context, text string, in io.Reader, out io.Writer) error {
+	var e childJob
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func runErrand(ctx context.Context, text string, in io.Reader, out io.Writer) er
 	}
 	job := jobs[e.Job]
 	if job == nil {
-		return fmt.Errorf("no job is called %q", e.Job)
+		return fmt.Errorf("unknown job %q", e.Job)
 	}
 	answer, err := job(ctx, e)
 	if err != nil {
@@ -57,8 +57,8 @@ func runErrand(ctx context.Context, text string, in io.Reader, out io.Writer) er
 	return json.NewEncoder(out).Encode(answer)
 }
 
-// child prepares a process for an errand.
-func child(ctx context.Context, e errand) (*exec.Cmd, error) {
+// child prepares a process for a job.
+func child(ctx context.Context, e childJob) (*exec.Cmd, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
 		return nil, err
@@ -67,14 +67,14 @@ func child(ctx context.Context, e errand) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program) //nolint:gosec // it is this program
-	cmd.Env = append(os.Environ(), errandVariable+"="+string(text))
+	cmd := exec.CommandContext(ctx, program) //nolint:gosec // this program
+	cmd.Env = append(os.Environ(), jobVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	return cmd, nil
 }
 
-// sendOut runs an errand and reads its answer.
-func sendOut(ctx context.Context, e errand, answer any) error {
+// runInChild runs a job in a child process and reads its answer.
+func runInChild(ctx context.Context, e childJob, answer any) error {
 	cmd, err := child(ctx, e)
 	if err != nil {
 		return err
@@ -86,11 +86,11 @@ func sendOut(ctx context.Context, e errand, answer any) error {
 	return json.Unmarshal(out, answer)
 }
 
-// do runs an errand in a process of its own. A quick run, whose numbers mean nothing, does most of them itself: starting
-// a process takes longer than the work.
-func (b *bench) do(ctx context.Context, e errand, answer any) error {
+// do runs a job in a child process. A quick run, whose numbers mean nothing, does most of them itself: starting a
+// process takes longer than the work.
+func (b *bench) do(ctx context.Context, e childJob, answer any) error {
 	if !b.quick || e.Name == ours {
-		return sendOut(ctx, e, answer)
+		return runInChild(ctx, e, answer)
 	}
 	got, err := jobs[e.Job](ctx, e)
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *bench) do(ctx context.Context, e errand, answer any) error {
 	return json.Unmarshal(text, answer)
 }
 
-// process is a server in a process of its own.
+// process is a server in a child process.
 type process struct {
 	url   string
 	cmd   *exec.Cmd
@@ -111,7 +111,7 @@ type process struct {
 }
 
 func startServer(ctx context.Context) (*process, error) {
-	cmd, err := child(ctx, errand{Job: "server"})
+	cmd, err := child(ctx, childJob{Job: "server"})
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func startServer(ctx context.Context) (*process, error) {
 	return p, nil
 }
 
-// stop ends the server: it lasts as long as its standard input.
+// stop ends the server by closing its standard input.
 func (p *process) stop() error {
 	return errors.Join(p.stdin.Close(), p.cmd.Wait())
 }

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	ours     = "vidu"
-	ownWires = "vidu, its own transports"
-	floor    = "by hand"
+	ours          = "vidu"
+	ownTransports = "vidu, its own transports"
+	floor         = "by hand"
 )
 
-// entry is a contestant before it has dialled. What it calls goes into the report.
+// entry is a contestant before it has dialled, with its calls for the report.
 type entry struct {
 	name    string
 	module  string // "": not a peer
@@ -28,7 +28,7 @@ type entry struct {
 	dial    func(base string, httpClient *http.Client) (*client, error) // nil: with its own default
 }
 
-// entries are all contestants: vidu, the floor, and the peers by name.
+// entries returns all contestants: vidu, the floor, and the peers by name.
 func entries() []entry {
 	peers := slices.Concat(httpPeers, sdkPeers)
 	slices.SortFunc(peers, func(a, b entry) int { return strings.Compare(a.name, b.name) })
@@ -39,13 +39,13 @@ func entries() []entry {
 }
 
 func entryOf(name string) (entry, error) {
-	if name == ownWires {
-		return entry{name: ownWires, dial: func(base string, _ *http.Client) (*client, error) { return dialVidu(base, nil) }}, nil
+	if name == ownTransports {
+		return entry{name: ownTransports, dial: func(base string, _ *http.Client) (*client, error) { return dialVidu(base, nil) }}, nil
 	}
 	all := entries()
 	i := slices.IndexFunc(all, func(e entry) bool { return e.name == name })
 	if i < 0 {
-		return entry{}, fmt.Errorf("no contestant is called %q", name)
+		return entry{}, fmt.Errorf("unknown contestant %q", name)
 	}
 	return all[i], nil
 }
@@ -90,7 +90,7 @@ func dialVidu(base string, httpClient *http.Client) (*client, error) {
 	}, nil
 }
 
-// byHand is the floor: what a careful engineer writes for the two calls, with none of vidu's promises.
+// byHand is the floor: careful code for the two calls, with none of vidu's promises.
 type byHand struct {
 	base string
 	http *http.Client

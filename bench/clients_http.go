@@ -13,7 +13,7 @@ import (
 	resty3 "resty.dev/v3"
 )
 
-// httpPeers are clients for any API. They send and read exactly what the floor does.
+// httpPeers are clients for any API. They send and read the same as the floor.
 var httpPeers = []entry{
 	{
 		"go-resty v2", "github.com/go-resty/resty/v2",
@@ -40,7 +40,7 @@ func status(code int) error {
 	return nil
 }
 
-// newResty2 and newResty3 do without the line that resty prints with every request that carries a key over http.
+// newResty2 and newResty3 disable the line that resty prints for every request with a key over http.
 func newResty2(httpClient *http.Client) *resty2.Client {
 	if httpClient == nil {
 		return resty2.New().SetDisableWarn(true)
@@ -107,7 +107,7 @@ func dialResty3(base string, httpClient *http.Client) (*client, error) {
 	}, nil
 }
 
-// newReq lends req the shared transport from below, for it takes no http.Client.
+// newReq gives req the shared transport, since it takes no http.Client.
 func newReq(httpClient *http.Client) *req.Client {
 	c := req.C()
 	if httpClient != nil {

@@ -17,8 +17,8 @@ import (
 	goopenai "github.com/sashabaranov/go-openai"
 )
 
-// sdkPeers are clients for one API. Where they offer a call with any path and type, that is used, with the floor's own
-// types; the other two do their nearest, with a reply of the same length.
+// sdkPeers are clients for one API. Most have a call for any path and type, which is used with the floor's types; the
+// other two make their nearest call, with a reply of the same length.
 var sdkPeers = []entry{
 	{"openai-go", "github.com/openai/openai-go/v3", "`Client.Post`", "`Client.Get`", dialOpenAI},
 	{"anthropic-sdk-go", "github.com/anthropics/anthropic-sdk-go", "`Client.Post`", "`Client.Get`", dialAnthropic},

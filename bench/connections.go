@@ -20,8 +20,8 @@ const (
 	connectionsTable = "connections, HTTP/1.1"
 	streamsTable     = "connections, HTTP/2"
 
-	newConnections = "new connections a poll"
-	cpuAPoll       = "CPU a poll"
+	newConnections = "new connections per poll"
+	cpuPerPoll     = "CPU per poll"
 )
 
 func measureConnections(ctx context.Context, b *bench) error {
@@ -30,16 +30,16 @@ func measureConnections(ctx context.Context, b *bench) error {
 		http2            bool
 	}{
 		{connectionsTable, "HTTP/1.1", "vidu keeps up to 64 connections for the next poll; each goroutine's first poll still opens one.", false},
-		{streamsTable, "HTTP/2", "One connection would do for all; those counted are from the first polls, which begin at the same moment.", true},
+		{streamsTable, "HTTP/2", "One connection would suffice; those counted are from the first polls, which begin at the same moment.", true},
 	} {
 		t := &table{
 			title: "Polls at once over TLS, " + protocol.name,
-			text: fmt.Sprintf("%d goroutines that ask %d times each, every client with its own default transport and in a fresh process, "+
-				"beside a server that counts connections. “By hand” is `http.Client{}`.", b.pollers, b.polls),
+			text: fmt.Sprintf("%d goroutines with %d polls each; every client with its own default transport, in a fresh process, against a "+
+				"server that counts connections. “By hand” is `http.Client{}`.", b.pollers, b.polls),
 			why: protocol.why,
 			metrics: []metric{
 				{name: newConnections, show: showShare},
-				{name: cpuAPoll, show: showTime, aside: true},
+				{name: cpuPerPoll, show: showTime, aside: true},
 			},
 		}
 		for _, e := range entries() {
@@ -53,16 +53,16 @@ func measureConnections(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// countConnections lets one client poll a server of its own.
+// countConnections has one client poll its own server.
 func (b *bench) countConnections(ctx context.Context, t *table, name string, http2 bool) error {
 	var connections, requests atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(answer(r)) //nolint:errcheck // the client will miss it
+		w.Write(answer(r)) //nolint:errcheck // the client reports it
 	}))
 	server.EnableHTTP2 = http2
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients hang up in the middle of a handshake that they need no more
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients abort handshakes that they no longer need
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			connections.Add(1)
@@ -76,7 +76,7 @@ func (b *bench) countConnections(ctx context.Context, t *table, name string, htt
 		return err
 	}
 	var seconds float64
-	e := errand{Job: "polls", Name: name, URL: server.URL, Trust: trust, AtOnce: b.pollers, Count: b.polls}
+	e := childJob{Job: "polls", Name: name, URL: server.URL, Trust: trust, AtOnce: b.pollers, Count: b.polls}
 	if err := b.do(ctx, e, &seconds); err != nil {
 		return err
 	}
@@ -88,13 +88,13 @@ func (b *bench) countConnections(ctx context.Context, t *table, name string, htt
 	return nil
 }
 
-// pollAtOnce is the job of a process that polls with many goroutines. It answers with its CPU time in seconds.
-func pollAtOnce(ctx context.Context, e errand) (any, error) {
+// pollAtOnce is the job of a process that polls with many goroutines. It returns its CPU time in seconds.
+func pollAtOnce(ctx context.Context, e childJob) (any, error) {
 	entry, err := entryOf(e.Name)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Setenv("SSL_CERT_FILE", e.Trust); err != nil { // nothing is set in the clients themselves
+	if err := os.Setenv("SSL_CERT_FILE", e.Trust); err != nil { // the clients keep their defaults
 		return nil, err
 	}
 	c, err := entry.dial(e.URL, nil)

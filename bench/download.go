@@ -20,7 +20,7 @@ const (
 	throughput = "throughput"
 )
 
-// downloads are ways to get link into a file that is on the disk when they return.
+// downloads returns the ways to download link into a synced file.
 func downloads(base, link, path string, httpClient *http.Client) ([]contestant, error) {
 	c, err := newVidu(base, httpClient)
 	if err != nil {
@@ -80,7 +80,7 @@ func fetch(ctx context.Context, httpClient *http.Client, link string, save func(
 	return errors.Join(status(resp.StatusCode), save(resp.Body))
 }
 
-// flush makes a file durable that somebody else has written.
+// flush syncs a file that a peer has written.
 func flush(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -89,8 +89,8 @@ func flush(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// checkFilm looks whether a file is the film: its size, and the number at the beginning of every megabyte.
-func checkFilm(path string, size int) error {
+// checkVideo compares a file with the video: its size, and the number at the beginning of every MiB.
+func checkVideo(path string, size int) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -104,12 +104,12 @@ func checkFilm(path string, size int) error {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	var number [8]byte
-	for n := range size / reel {
-		if _, err := f.ReadAt(number[:], int64(n)*reel); err != nil {
+	for n := range size / blockSize {
+		if _, err := f.ReadAt(number[:], int64(n)*blockSize); err != nil {
 			return err
 		}
 		if binary.BigEndian.Uint64(number[:]) != uint64(n) {
-			return fmt.Errorf("megabyte %d is not in its place", n)
+			return fmt.Errorf("MiB %d is misplaced", n)
 		}
 	}
 	return nil
@@ -117,34 +117,34 @@ func checkFilm(path string, size int) error {
 
 func measureDownload(ctx context.Context, b *bench) error {
 	return b.withServer(ctx, func(server *process, httpClient *http.Client) error {
-		path := filepath.Join(b.dir, "film.mp4")
-		contestants, err := downloads(server.url, server.url+"/film/"+strconv.Itoa(b.film), path, httpClient)
+		path := filepath.Join(b.dir, "video.mp4")
+		contestants, err := downloads(server.url, server.url+"/video/"+strconv.Itoa(b.videoSize), path, httpClient)
 		if err != nil {
 			return err
 		}
 		for i := range contestants {
-			contestants[i].after = func() error { return errors.Join(checkFilm(path, b.film), os.Remove(path)) }
+			contestants[i].after = func() error { return errors.Join(checkVideo(path, b.videoSize), os.Remove(path)) }
 		}
-		costs, err := compare(ctx, contestants, b.filmTurns, 0, 1)
+		costs, err := compare(ctx, contestants, b.videoRounds, 0, 1)
 		if err != nil {
 			return err
 		}
 		t := &table{
 			title: "A download",
-			text: fmt.Sprintf("%s over loopback, from a server in another process, into a new file that is synced before the call ends. "+
-				"“By hand” is `io.Copy`; what does not sync is followed by a sync. The throughput is that of the disk and of whatever "+
-				"else uses it. The other peers leave the copying to their caller. %d rounds.", showSize(b.film), b.filmTurns),
-			why: "vidu writes to a temporary file, checks the length, syncs the file and its directory and renames it, so that a file is " +
-				"whole or not there. It copies through one buffer of 192 KiB, which is kept for the next download until a collection takes " +
-				"it; every round begins with one.",
+			text: fmt.Sprintf("%s over loopback, from a server in another process, into a new file that is synced before the call ends. “By "+
+				"hand” is `io.Copy`; a sync follows what does not sync itself. The throughput depends on the disk and its other "+
+				"users. The other peers leave the copying to their caller. %d rounds.", showSize(b.videoSize), b.videoRounds),
+			why: "vidu writes to a temporary file, checks the length, syncs the file and its directory and renames it, so that a " +
+				"file is complete or absent. It copies through one pooled buffer of 192 KiB, which the garbage collection at the " +
+				"beginning of every round frees.",
 			metrics: append(costMetrics()[1:], metric{
 				name: throughput, rises: true,
-				of:   func(c cost) float64 { return float64(b.film) / c.wall },
+				of:   func(c cost) float64 { return float64(b.videoSize) / c.wall },
 				show: func(v float64) string { return showBytes(v) + "/s" },
 			}),
 		}
 		t.fill(contestants, costs)
 		b.tables[downloadTable] = t
-		return server.expect(ctx, httpClient, books{Films: int64(len(contestants) * pieces(b.filmTurns, 0, 1))})
+		return server.expect(ctx, httpClient, counts{Videos: int64(len(contestants) * pieces(b.videoRounds, 0, 1))})
 	})
 }

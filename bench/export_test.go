@@ -2,25 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"os"
+	"slices"
+	"strconv"
 )
 
-// The program, and what a child process does.
+// The main functions of the program and of a child process.
 var (
-	Run       = run
-	RunErrand = runErrand
+	Run    = run
+	RunJob = runJob
 )
 
-// ErrandVariable is set in a child process.
-const ErrandVariable = errandVariable
+// JobVariable is set in a child process.
+const JobVariable = jobVariable
 
-// Pictures of a create, and one of them.
+// Pictures is the number of pictures of a create.
 const Pictures = pictures
 
-// Picture is number n of size bytes.
+// Picture returns picture n of size bytes.
 func Picture(n, size int) ([]byte, error) { return picture(n, size) }
 
-// Backend is the server of the big requests.
+// Backend returns the server of the big requests.
 func Backend() http.Handler { return newBackend().mux() }
 
 // RoundTrip sends a request to the transport in memory.
@@ -38,7 +42,7 @@ func Compare(ctx context.Context, failure error) error {
 	return err
 }
 
-// Turns is who worked when.
+// Turns returns who worked when.
 func Turns(ctx context.Context, names []string, rounds int) (turns []string, err error) {
 	var contestants []contestant
 	for _, name := range names {
@@ -51,7 +55,7 @@ func Turns(ctx context.Context, names []string, rounds int) (turns []string, err
 	return turns[len(names):], err // after the warming up
 }
 
-// Reading is what the report says of a table with one metric and of its limit for bytes.
+// Reading returns the report on a table with one metric and on its limit for bytes.
 func Reading(mine, theirs, other float64) string {
 	t := &table{title: "T", why: "That is why.", metrics: []metric{{name: allocated, show: showBytes}}}
 	t.add(ours, mine)
@@ -62,7 +66,7 @@ func Reading(mine, theirs, other float64) string {
 	return b.targetsMarkdown() + b.reading()
 }
 
-// ReadingOfRounds is what the report says of two contestants that were measured several times.
+// ReadingOfRounds returns the report on two contestants that were measured several times.
 func ReadingOfRounds(mine, theirs []float64) string {
 	costs := make([][]cost, 2)
 	for round := range mine {
@@ -74,10 +78,10 @@ func ReadingOfRounds(mine, theirs []float64) string {
 	return (&bench{tables: map[string]*table{createTable: t}}).reading()
 }
 
-// Times shows a ratio.
+// Times formats a ratio.
 var Times = times
 
-// ReadWorlds is what is read from the output of a simulation.
+// ReadWorlds parses the output of a simulation.
 func ReadWorlds(out string) (learnedG map[string]float64, err error) {
 	worlds, err := readWorlds([]byte(out))
 	learnedG = map[string]float64{}
@@ -86,3 +90,97 @@ func ReadWorlds(out string) (learnedG map[string]float64, err error) {
 	}
 	return learnedG, err
 }
+
+// Contestant does one piece of work in its own way.
+type Contestant struct {
+	Name  string
+	Run   func(ctx context.Context) error
+	After func() error // checks and tidies up; may be nil
+}
+
+// Names of contestants.
+const (
+	Ours  = ours
+	Floor = floor
+)
+
+// measured are the contestants of the benchmarks: the client and the floor, of which some works have
+// several.
+var measured = []string{ours, ownWires, floor, sameChecks}
+
+func exported(all []contestant, err error) ([]Contestant, error) {
+	var some []Contestant
+	for _, c := range all {
+		if slices.Contains(measured, c.name) {
+			some = append(some, Contestant{c.name, c.run, c.after})
+		}
+	}
+	return some, err
+}
+
+// Creates and Polls are small calls in memory.
+func Creates() ([]Contestant, error) {
+	all, _, err := inMemory(smallCreate)
+	return exported(all, err)
+}
+
+// Polls are queries for one task.
+func Polls() ([]Contestant, error) {
+	all, _, err := inMemory(onePoll)
+	return exported(all, err)
+}
+
+// Verifications are those of a callback.
+func Verifications(ctx context.Context) ([]Contestant, error) {
+	return exported(verifications(ctx))
+}
+
+// StartServer starts a server in a process of its own.
+func StartServer(ctx context.Context) (serverURL string, stop func() error, err error) {
+	p, err := startServer(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return p.url, p.stop, nil
+}
+
+// PictureCreates send pictures of size bytes, which are written into dir, to the server.
+func PictureCreates(serverURL, dir string, size int, httpClient *http.Client) ([]Contestant, error) {
+	o, err := layOut(dir, size)
+	if err != nil {
+		return nil, err
+	}
+	return exported(senders(serverURL+"/whole/"+strconv.Itoa(size), httpClient, o))
+}
+
+// Downloads fetch size bytes from the server into the file at path.
+func Downloads(serverURL, path string, size int, httpClient *http.Client) ([]Contestant, error) {
+	all, err := exported(downloads(serverURL, FilmURL(serverURL, size), path, httpClient))
+	for i := range all {
+		all[i].After = func() error { return errors.Join(checkFilm(path, size), os.Remove(path)) }
+	}
+	return all, err
+}
+
+// FilmURL is the link to a video of size bytes.
+func FilmURL(serverURL string, size int) string { return serverURL + "/film/" + strconv.Itoa(size) }
+
+// Peak returns by how many bytes a process grows that sends count creates with pictures at once.
+func Peak(ctx context.Context, name, serverURL, dir string, size, count int) (grown int, err error) {
+	for _, s := range []int{tiny, size} {
+		if _, err := layOut(dir, s); err != nil {
+			return 0, err
+		}
+	}
+	err = sendOut(ctx, errand{Job: "peak", Name: name, URL: serverURL, Dir: dir, Size: size, Count: count}, &grown)
+	return grown, err
+}
+
+// PeakNames are the contestants of Peak.
+func PeakNames() []string { return []string{ours, ownWires, floor} }
+
+// CPUTime is what the process has used of it.
+var CPUTime = cpuTime
+
+// Loopback returns the http.Client that all contestants share.
+var Loopback = loopback

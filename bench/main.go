@@ -1,10 +1,10 @@
-// Bench measures what the vidu client costs, beside the same work written by hand and beside other clients, in one run
-// and in turn. It writes what it found, good or bad, to a Markdown file.
+// Bench measures what the vidu client costs, compared with the same work written by hand and with other clients, in
+// turn in one run. It writes a Markdown report.
 //
 //	go run . -out RESULTS.md           # everything
 //	go run . -quick -only callback     # a few rounds of one part, to standard output
 //
-// Everything happens in memory and on loopback; nothing costs money. It needs Linux, for it reads /proc.
+// Everything happens in memory and on loopback; nothing costs money. It needs Linux (/proc).
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
-	if text := os.Getenv(errandVariable); text != "" {
-		err = runErrand(ctx, text, os.Stdin, os.Stdout)
+	if text := os.Getenv(jobVariable); text != "" {
+		err = runJob(ctx, text, os.Stdin, os.Stdout)
 	} else {
 		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}
@@ -34,29 +34,29 @@ func main() {
 	}
 }
 
-// effort is how much is done of everything.
+// effort is the amounts of work.
 type effort struct {
-	rounds, calls   int // of the calls in memory
-	verifications   int // of a callback, in a round
-	bigRounds       int
-	pictureSize     int // bytes
-	atOnce          int // big requests
-	heapRounds      int
-	crowd, smaller  int // waiting tasks: ours and the floor's, and the peers'
-	interval        time.Duration
-	worlds          string // of the simulation, as a pattern
-	pollers, polls  int
-	film, filmTurns int // bytes, rounds
+	rounds, calls          int // of the calls in memory
+	verifications          int // of a callback, in a round
+	bigRounds              int
+	pictureSize            int // bytes
+	atOnce                 int // big requests
+	heapRounds             int
+	manyTasks, fewTasks    int // waiting tasks: ours and the floor's, and the peers'
+	interval               time.Duration
+	worlds                 string // of the simulation, as a pattern
+	pollers, polls         int
+	videoSize, videoRounds int // bytes, rounds
 }
 
 var (
 	full = effort{
 		rounds: 41, calls: 2000, verifications: 20_000, bigRounds: 15, pictureSize: 2 << 20, atOnce: 32, heapRounds: 3,
-		crowd: 100_000, smaller: 2000, interval: 2 * time.Second, worlds: ".*", pollers: 32, polls: 100, film: 256 << 20, filmTurns: 9,
+		manyTasks: 100_000, fewTasks: 2000, interval: 2 * time.Second, worlds: ".*", pollers: 32, polls: 100, videoSize: 256 << 20, videoRounds: 9,
 	}
 	quick = effort{
 		rounds: 3, calls: 20, verifications: 20, bigRounds: 1, pictureSize: 8 << 10, atOnce: 3, heapRounds: 1,
-		crowd: 500, smaller: 20, interval: 200 * time.Millisecond, worlds: "^A$", pollers: 32, polls: 2, film: 2 << 20, filmTurns: 1,
+		manyTasks: 500, fewTasks: 20, interval: 200 * time.Millisecond, worlds: "^A$", pollers: 32, polls: 2, videoSize: 2 << 20, videoRounds: 1,
 	}
 )
 
@@ -87,11 +87,11 @@ var parts = []struct {
 	{"download", measureDownload},
 }
 
-// run is the program. It tells of its progress on the second writer.
+// run is the program. It writes its progress to progress.
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	short := flags.Bool("quick", false, "a few rounds of little: shows that everything works and measures nothing")
+	short := flags.Bool("quick", false, "a few small rounds: checks that everything works and measures nothing")
 	file := flags.String("out", "", "write the report to this `file` instead of standard output")
 	only := flags.String("only", "", "run only the parts whose name matches this `regexp`")
 	if err := flags.Parse(args); err != nil {
@@ -126,5 +126,5 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		_, err = io.WriteString(out, report)
 		return err
 	}
-	return os.WriteFile(*file, []byte(report), 0o644) //nolint:gosec // for everybody to read
+	return os.WriteFile(*file, []byte(report), 0o644) //nolint:gosec // a report is public
 }

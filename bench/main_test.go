@@ -21,8 +21,8 @@ import (
 
 // TestMain is also the main function of the program's child processes.
 func TestMain(m *testing.M) {
-	if text := os.Getenv(bench.ErrandVariable); text != "" {
-		if err := bench.RunErrand(context.Background(), text, os.Stdin, os.Stdout); err != nil {
+	if text := os.Getenv(bench.JobVariable); text != "" {
+		if err := bench.RunJob(context.Background(), text, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestQuick lets every contestant do every kind of work, in small. The program itself checks that the work was done.
+// TestQuick has every contestant do every kind of work, in small. The program itself checks that the work was done.
 func TestQuick(t *testing.T) { //nolint:paralleltest // it measures the whole process
 	var out, progress strings.Builder
 	err := bench.Run(t.Context(), []string{"-quick"}, &out, &progress)
@@ -39,7 +39,7 @@ func TestQuick(t *testing.T) { //nolint:paralleltest // it measures the whole pr
 	require.NoError(t, err)
 	for _, heading := range []string{
 		"A small create", "A poll", "A create with pictures", "The heap in the middle of such a create", "3 such creates at once",
-		"Waiting for many tasks", "When to ask", "Verifying a callback", "Polls at once over TLS, HTTP/1.1", "Polls at once over TLS, HTTP/2",
+		"Waiting for many tasks", "When to poll", "Verifying a callback", "Polls at once over TLS, HTTP/1.1", "Polls at once over TLS, HTTP/2",
 		"A download", "The project's own limits", "In words",
 	} {
 		assert.Contains(t, out.String(), "## "+heading+"\n")
@@ -65,7 +65,7 @@ func TestUsage(t *testing.T) {
 }
 
 // A contestant that does not do its work ends the run.
-func TestIdlersAreFound(t *testing.T) {
+func TestIdleContestantFails(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("idle")
 	require.ErrorIs(t, bench.Compare(t.Context(), failure), failure)
@@ -85,8 +85,8 @@ func TestIdlersAreFound(t *testing.T) {
 	}
 }
 
-// The server looks into every big request.
-func TestServerBelievesNobody(t *testing.T) {
+// The server checks every big request.
+func TestServerChecksPictures(t *testing.T) {
 	t.Parallel()
 	const size = 2000
 	var all []string
@@ -102,11 +102,11 @@ func TestServerBelievesNobody(t *testing.T) {
 		text string
 	}{
 		"right":       {`{"images":[` + strings.Join(all, ",") + `]}`, 200, `"task_id"`},
-		"one missing": {`{"images":[` + strings.Join(all[1:], ",") + `]}`, 400, "not the one"},
+		"one missing": {`{"images":[` + strings.Join(all[1:], ",") + `]}`, 400, "not that of the order"},
 		"last":        {`{"images":[` + strings.Join(all[:6], ",") + `]}`, 400, "6 pictures of 7"},
-		"twice":       {`{"images":[` + strings.Join(append(all[:6:6], all[5]), ",") + `]}`, 400, "not the one"},
-		"too many":    {`{"images":[` + strings.Join(append(all[:7:7], all[6]), ",") + `]}`, 400, "not the one"},
-		"broken off":  {`{"images":[` + strings.Join(all, ",")[:18000], 400, "unexpected EOF"},
+		"twice":       {`{"images":[` + strings.Join(append(all[:6:6], all[5]), ",") + `]}`, 400, "not that of the order"},
+		"too many":    {`{"images":[` + strings.Join(append(all[:7:7], all[6]), ",") + `]}`, 400, "not that of the order"},
+		"truncated":   {`{"images":[` + strings.Join(all, ",")[:18000], 400, "unexpected EOF"},
 		"no base64":   {`{"images":["data:image/png;base64,????"]}`, 400, "illegal base64"},
 		"empty":       {"", 400, "0 pictures of 7"},
 	} {
@@ -121,7 +121,7 @@ func TestServerBelievesNobody(t *testing.T) {
 	}
 }
 
-func TestEveryRoundBeginsWithAnother(t *testing.T) { //nolint:paralleltest // it measures the whole process
+func TestRoundsRotate(t *testing.T) { //nolint:paralleltest // it measures the whole process
 	turns, err := bench.Turns(t.Context(), []string{"a", "b", "c"}, 3)
 	require.NoError(t, err)
 	assert.Equal(t, "abc bca cab", strings.Join(turns[:3], "")+" "+strings.Join(turns[3:6], "")+" "+strings.Join(turns[6:], ""))
@@ -144,15 +144,15 @@ func TestNoise(t *testing.T) {
 	assert.Contains(t, bench.ReadingOfRounds([]float64{110, 111, 109, 110, 110}, []float64{100, 100, 101, 99, 100}), "1.10 ×, behind by hand (1.00 ×)")
 }
 
-// The words follow the numbers.
+// The words agree with the numbers.
 func TestReading(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		ours, floor, other float64
 		has, lacks         []string
 	}{
-		"best":        {700, 1000, 900, []string{"0.70 × | must and stretch met", "1 of 1 musts", "T, bytes allocated: 0.70 ×; next is other (0.90 ×)"}, []string{"Where somebody is", "Not held"}},
-		"worst":       {1100, 1000, 1050, []string{"1.10 × | **must not met**", "Not held: 2 (", "1.10 ×, behind by hand (1.00 ×), other (1.05 ×)", "That is why."}, []string{"nobody is better"}},
+		"best":        {700, 1000, 900, []string{"0.70 × | must and stretch met", "1 of 1 musts", "T, bytes allocated: 0.70 ×; next is other (0.90 ×)"}, []string{"Where it is not", "Not held"}},
+		"worst":       {1100, 1000, 1050, []string{"1.10 × | **must not met**", "Not held: 2 (", "1.10 ×, behind by hand (1.00 ×), other (1.05 ×)", "That is why."}, []string{"vidu is first"}},
 		"in between":  {890, 1000, 880, []string{"must met, stretch not", "0.89 ×, behind other (0.88 ×)", "short of the stretch: 2 ("}, []string{"Not held"}},
 		"too near":    {896, 1000, 904, []string{"must met", "0.90 ×; next is other (0.90 ×)"}, []string{"behind other"}},
 		"on the line": {904, 1000, 2000, []string{"0.90 × | must met, stretch not"}, nil},

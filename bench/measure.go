@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// contestant does one piece of work in its own way. An error says that the work was not done.
+// contestant does one piece of work in its own way. It returns an error if the work was not done.
 type contestant struct {
 	name  string
 	run   func(ctx context.Context) error
-	after func() error // checks and tidies up, unmeasured; may be nil
+	after func() error // checks and cleans up, unmeasured; may be nil
 }
 
 // cost is what one piece of work took, on average.
@@ -27,9 +27,9 @@ type cost struct {
 	objects, bytes float64
 }
 
-// compare lets the contestants work in turn, and begins every round with another one. A turn is warm pieces of work that
-// are not measured, so that whoever worked before leaves neither a cold nor a warm heap, and then times pieces that are.
-// The result is by contestant and round.
+// compare has the contestants work in turn, and begins every round with another one. A turn is warm pieces of work that
+// are not measured, so that the previous contestant does not matter, and then times pieces that are. The result is by
+// contestant and round.
 func compare(ctx context.Context, contestants []contestant, rounds, warm, times int) ([][]cost, error) {
 	costs := make([][]cost, len(contestants))
 	for _, c := range contestants { // connections are not what is compared
@@ -53,7 +53,7 @@ func compare(ctx context.Context, contestants []contestant, rounds, warm, times 
 	return costs, nil
 }
 
-// pieces is how often compare lets everybody work.
+// pieces returns how often compare runs each contestant.
 func pieces(rounds, warm, times int) int { return 1 + rounds*(warm+times) }
 
 // work does some pieces, unmeasured.
@@ -79,8 +79,8 @@ func (c contestant) tidy() error {
 	return nil
 }
 
-// take measures the whole process, so nothing else may run in it. The garbage of others is collected before; that of
-// the contestant is paid for by the contestant.
+// take measures the whole process, so nothing else may run in it. It begins with a garbage collection; later ones
+// count.
 func take(ctx context.Context, c contestant, times int) (cost, error) {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -124,21 +124,21 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// medianError is the standard error of the median, by the spread of the middle half: a few rounds that another program
-// disturbed do not count. It is that of a normal distribution.
+// medianError returns the standard error of the median of a normal distribution, by the spread of the middle half: a
+// few disturbed rounds do not count.
 func medianError(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
 	return 1.2533 / 1.349 * (sorted[(3*n)/4] - sorted[n/4]) / math.Sqrt(float64(n))
 }
 
-// footprint is what a process keeps: bytes of heap and of stacks, and goroutines.
+// footprint is the memory of a process: bytes of heap and of stacks, and goroutines.
 type footprint struct{ Heap, Stacks, Goroutines int }
 
-func keeps() footprint {
+func currentFootprint() footprint {
 	var stats runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what finalizers and pools kept
+	runtime.GC() // of finalizers and pools
 	runtime.ReadMemStats(&stats)
 	return footprint{int(stats.HeapAlloc), int(stats.StackInuse), runtime.NumGoroutine()} //nolint:gosec // never near 2⁶³
 }
@@ -152,7 +152,7 @@ func resident(name string) (int, error) {
 	_, rest, _ := strings.Cut(string(status), name+":")
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {
-		return 0, errors.New("the system does not tell " + name)
+		return 0, errors.New("no " + name + " in /proc/self/status")
 	}
 	kB, err := strconv.Atoi(fields[0])
 	return kB << 10, err

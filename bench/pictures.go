@@ -19,12 +19,13 @@ const (
 	liveHeap = "live heap"
 	peakOver = "peak over idle"
 
-	tiny = 1 << 10 // bytes of a picture that only warms up
+	tiny = 1 << 10 // bytes of a picture for warming up
 )
 
-// senders are all contestants, and vidu with its own transports, at a server. They share net/http's own transport.
+// senders returns all contestants, and vidu with its own transports, for a server. The others share one transport of
+// net/http.
 func senders(base string, httpClient *http.Client, o order) (contestants []contestant, err error) {
-	own, err := entryOf(ownWires)
+	own, err := entryOf(ownTransports)
 	if err != nil {
 		return nil, err
 	}
@@ -44,11 +45,11 @@ func (b *bench) describe() string {
 		"which decodes every picture and compares its checksum.", pictures, showSize(b.pictureSize))
 }
 
-const picturesWhy = "vidu looks at every picture before anything is sent: its type, its sides, the size of the whole request."
+const picturesWhy = "vidu checks every picture before anything is sent: its type, its dimensions, the size of the whole request."
 
 func measurePictures(ctx context.Context, b *bench) error {
 	return b.withServer(ctx, func(server *process, httpClient *http.Client) error {
-		o, err := layOut(b.dir, b.pictureSize)
+		o, err := writePictures(b.dir, b.pictureSize)
 		if err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func measurePictures(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		if err := server.expect(ctx, httpClient, books{Creates: int64(len(contestants) * pieces(b.bigRounds, 1, 1))}); err != nil {
+		if err := server.expect(ctx, httpClient, counts{Creates: int64(len(contestants) * pieces(b.bigRounds, 1, 1))}); err != nil {
 			return err
 		}
 		t := &table{
@@ -79,7 +80,7 @@ func measurePictures(ctx context.Context, b *bench) error {
 
 func measureHeap(ctx context.Context, b *bench) error {
 	return b.withServer(ctx, func(server *process, httpClient *http.Client) error {
-		o, err := layOut(b.dir, b.pictureSize)
+		o, err := writePictures(b.dir, b.pictureSize)
 		if err != nil {
 			return err
 		}
@@ -89,8 +90,8 @@ func measureHeap(ctx context.Context, b *bench) error {
 		}
 		t := &table{
 			title: "The heap in the middle of such a create", why: picturesWhy,
-			text: fmt.Sprintf("What is alive, after a collection, while the server has read half of the request and stops reading; "+
-				"less what was alive before. The median of %d.", b.heapRounds),
+			text: fmt.Sprintf("Live heap after a garbage collection, while the server pauses at half of the request, less that before the "+
+				"create. The median of %d.", b.heapRounds),
 			metrics: []metric{{name: liveHeap, show: showBytes}},
 		}
 		for _, c := range contestants {
@@ -106,22 +107,22 @@ func measureHeap(ctx context.Context, b *bench) error {
 		}
 		t.rate()
 		b.tables[heapTable] = t
-		return server.expect(ctx, httpClient, books{Creates: int64(len(contestants) * (b.heapRounds + 1))})
+		return server.expect(ctx, httpClient, counts{Creates: int64(len(contestants) * (b.heapRounds + 1))})
 	})
 }
 
-// halfway is by how much the heap has grown in the middle of a create.
+// halfway returns by how much the heap has grown in the middle of a create.
 func halfway(ctx context.Context, server *process, httpClient *http.Client, c contestant) (float64, error) {
-	before := keeps()
+	before := currentFootprint()
 	waiting, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
 		ended <- c.run(ctx)
-		stop() // nobody will get halfway any more
+		stop() // it will not get halfway any more
 	}()
 	err := server.post(waiting, httpClient, "/reached")
-	during := keeps()
+	during := currentFootprint()
 	if err == nil {
 		err = server.post(ctx, httpClient, "/go-on")
 	}
@@ -134,24 +135,23 @@ func halfway(ctx context.Context, server *process, httpClient *http.Client, c co
 func measurePeak(ctx context.Context, b *bench) error {
 	return b.withServer(ctx, func(server *process, httpClient *http.Client) error {
 		for _, size := range []int{tiny, b.pictureSize} {
-			if _, err := layOut(b.dir, size); err != nil {
+			if _, err := writePictures(b.dir, size); err != nil {
 				return err
 			}
 		}
 		t := &table{
 			title: fmt.Sprintf("%d such creates at once", b.atOnce), why: picturesWhy,
-			text: "The most memory that the process ever had (`VmHWM`), less what it had after one small create. " +
-				"Every client in a fresh process.",
+			text:    "Peak memory of the process (`VmHWM`), less its memory after one small create. Every client in a fresh process.",
 			metrics: []metric{{name: peakOver, show: showBytes}},
 		}
-		var want books
-		names := []string{ours, ownWires}
+		var want counts
+		names := []string{ours, ownTransports}
 		for _, e := range entries()[1:] {
 			names = append(names, e.name)
 		}
 		for _, name := range names {
 			var grown int
-			e := errand{Job: "peak", Name: name, URL: server.url, Dir: b.dir, Size: b.pictureSize, Count: b.atOnce}
+			e := childJob{Job: "peak", Name: name, URL: server.url, Dir: b.dir, Size: b.pictureSize, Count: b.atOnce}
 			if err := b.do(ctx, e, &grown); err != nil {
 				return err
 			}
@@ -164,8 +164,8 @@ func measurePeak(ctx context.Context, b *bench) error {
 	})
 }
 
-// peakOf is the job of a process that sends big requests at once: by how much did it grow?
-func peakOf(ctx context.Context, e errand) (any, error) {
+// peakOf is the job of a process that sends big requests at once. It returns by how much the process grew.
+func peakOf(ctx context.Context, e childJob) (any, error) {
 	entry, err := entryOf(e.Name)
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func peakOf(ctx context.Context, e errand) (any, error) {
 	return peak - idle, errors.Join(append(failures, err)...)
 }
 
-// withServer lends work a server and an http.Client.
+// withServer calls work with a server and an http.Client.
 func (b *bench) withServer(ctx context.Context, work func(server *process, httpClient *http.Client) error) error {
 	server, err := startServer(ctx)
 	if err != nil {
@@ -223,9 +223,9 @@ func (p *process) post(ctx context.Context, httpClient *http.Client, path string
 	return errors.Join(err, status(resp.StatusCode))
 }
 
-// expect compares the server's books with what should be in them: nobody wins by not doing the work.
-func (p *process) expect(ctx context.Context, httpClient *http.Client, want books) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/books", http.NoBody)
+// expect compares the server's counts with what they must be.
+func (p *process) expect(ctx context.Context, httpClient *http.Client, want counts) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/counts", http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -234,12 +234,12 @@ func (p *process) expect(ctx context.Context, httpClient *http.Client, want book
 		return err
 	}
 	defer resp.Body.Close()
-	var got books
+	var got counts
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 		return err
 	}
 	if got != want {
-		return fmt.Errorf("the server has %+v in its books, not %+v", got, want)
+		return fmt.Errorf("the server counted %+v, not %+v", got, want)
 	}
 	return nil
 }

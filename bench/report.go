@@ -13,7 +13,7 @@ var tableOrder = []string{
 	createTable, pollTable, picturesTable, heapTable, peakTable, waitingTable, callbackTable, connectionsTable, streamsTable, downloadTable,
 }
 
-// report is the whole file. Whatever it says of numbers is computed from them.
+// report returns the whole file. Every sentence about a number is computed from it.
 func (b *bench) report(now time.Time) string {
 	var text strings.Builder
 	text.WriteString("# What the client costs\n\n")
@@ -41,12 +41,12 @@ func (b *bench) conditions(now time.Time) string {
 		"from run to run, so clients that differ by less than twice the standard error are called level.\n\n",
 		now.UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	if b.quick {
-		text += "**This was a quick run: it shows that everything works. Its numbers mean nothing.**\n\n"
+		text += "**This was a quick run: it checks that everything works. Its numbers mean nothing.**\n\n"
 	}
 	return text
 }
 
-// reading says in words what the tables show.
+// reading summarizes the tables in words.
 func (b *bench) reading() string {
 	var text strings.Builder
 	text.WriteString("## In words\n\n")
@@ -98,15 +98,15 @@ func (b *bench) reading() string {
 		}
 	}
 	if first.Len() > 0 {
-		text.WriteString("**Where nobody is better than vidu:**\n\n" + first.String() + "\n")
+		text.WriteString("**Where vidu is first or level:**\n\n" + first.String() + "\n")
 	}
 	if behind.Len() > 0 {
-		text.WriteString("**Where somebody is, and why:**\n\n" + behind.String())
+		text.WriteString("**Where it is not, and why:**\n\n" + behind.String())
 	}
 	return text.String()
 }
 
-// named are contestants with their ratios in metric n.
+// named returns contestants with their ratios in metric n.
 func named(lines []line, n int) string {
 	var names []string
 	for _, l := range lines {
@@ -115,20 +115,20 @@ func named(lines []line, n int) string {
 	return strings.Join(names, ", ")
 }
 
-// freshWords explains the schedule's numbers where they need it.
+// freshWords lists the worlds in which the untrained schedule is no better than a fixed interval.
 func (b *bench) freshWords() string {
 	var words []string
 	for _, w := range b.worlds {
 		if w.g[fresh] > 1 || w.g[together] > 1 {
 			words = append(words, fmt.Sprintf("in world %s G is %.2f for the first 40 tasks one after the other and %.2f for 40 at once; "+
-				"a fixed interval that asks as often has %.2f and %.2f", w.name, w.g[fresh], w.g[together],
+				"a fixed interval that polls as often has %.2f and %.2f", w.name, w.g[fresh], w.g[together],
 				w.g[fresh]/w.even[fresh], w.g[together]/w.even[together]))
 		}
 	}
 	if len(words) == 0 {
 		return ""
 	}
-	return "**Before anything is learned** the schedule can know little: " + strings.Join(words, "; ") + ".\n\n"
+	return "**Before anything is learned** G may exceed 1: " + strings.Join(words, "; ") + ".\n\n"
 }
 
 func contestantsMarkdown() string {
@@ -139,7 +139,7 @@ func contestantsMarkdown() string {
 		}
 	}
 	var text strings.Builder
-	text.WriteString("## Who takes part\n\nAll are at their defaults over the same `http.Client`, except that go-retryablehttp's log and resty's warnings are off and imroc/req, " +
+	text.WriteString("## Contestants\n\nAll are at their defaults over the same `http.Client`, except that go-retryablehttp's log and resty's warnings are off and imroc/req, " +
 		"which takes no `http.Client`, is given its transport. Where a peer can send any request, it sends the API's own, with the same Go types " +
 		"as the code by hand. replicate-go and sashabaranov/go-openai cannot: they make their nearest call, with the same pictures and prompt, and " +
 		"get a reply of the same length.\n\n| client | version | create | poll |\n|---|---|---|---|\n")
@@ -151,7 +151,7 @@ func contestantsMarkdown() string {
 		case e.module != "":
 			version = versions[e.module]
 			if version == "" {
-				version = "unknown" // test binaries do not say
+				version = "unknown" // in test binaries
 			}
 		}
 		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", e.name, version, e.creates, e.polls)
@@ -159,6 +159,6 @@ func contestantsMarkdown() string {
 	return text.String()
 }
 
-const repeating = "## Once more\n\n" +
+const repeating = "## Run it again\n\n" +
 	"```sh\ncd bench\nmake bench                      # all of it, a few minutes on two cores\ngo run . -only 'create|poll'    # a part, to standard output\n" +
 	"go test ./...                   # every part and every contestant once, in small\n```\n"

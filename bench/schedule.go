@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// world is one distribution of durations in the simulation of the client's own tests, and what came of it.
+// world is one distribution of durations in the simulation of the client's own tests, with the results.
 type world struct {
 	name      string
 	text      string             // the table as printed
@@ -38,7 +38,7 @@ var (
 func measureSchedule(ctx context.Context, b *bench) error {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run=TestSchedule_Simulation/"+b.effort.worlds, "./internal/schedule") //nolint:gosec // a constant
 	cmd.Dir = ".."
-	out, err := cmd.CombinedOutput() // what does not build says so on the other stream
+	out, err := cmd.CombinedOutput() // build errors are on stderr
 	if err != nil {
 		return fmt.Errorf("the simulation: %w\n%s", err, out)
 	}
@@ -75,7 +75,7 @@ func readWorlds(out []byte) (worlds []world, err error) {
 	}
 	for _, w := range worlds {
 		if w.g[learned] == 0 || w.g[fresh] == 0 || w.g[together] == 0 {
-			return nil, fmt.Errorf("the simulation does not tell of %q in world %s", learned, w.name)
+			return nil, fmt.Errorf("the simulation has no %q in world %s", learned, w.name)
 		}
 	}
 	if len(worlds) == 0 {
@@ -85,7 +85,7 @@ func readWorlds(out []byte) (worlds []world, err error) {
 	return worlds, nil
 }
 
-// gOf is NaN where it was not measured.
+// gOf returns G of a schedule in a world, NaN if it was not measured.
 func (b *bench) gOf(name, schedule string) float64 {
 	for _, w := range b.worlds {
 		if w.name == name {
@@ -95,7 +95,7 @@ func (b *bench) gOf(name, schedule string) float64 {
 	return math.NaN()
 }
 
-// worst is the largest G of a schedule in any world.
+// worst returns the largest G of a schedule in any world.
 func (b *bench) worst(schedule string) (g float64, in string) {
 	if len(b.worlds) == 0 {
 		return math.NaN(), ""
@@ -110,13 +110,13 @@ func (b *bench) worst(schedule string) (g float64, in string) {
 
 func (b *bench) scheduleMarkdown() string {
 	var text strings.Builder
-	text.WriteString("## When to ask\n\nHow much a schedule knows: G = polls × lag ÷ (mean duration ÷ 2), where lag is the time from the end " +
-		"of a task to the answer that tells it. Asking more often makes lag shorter and G no better: any fixed interval has a G near 1, " +
-		"and less is possible only by knowing how long tasks take. A world is a distribution of durations; the tables below begin with it. " +
-		"In virtual time, by the simulation in the client's own tests " +
-		"(`go test -v -run TestSchedule_Simulation`), which also follows the schedules of replicate-go, hcloud-go and AWS's waiters. " +
-		"The oracle knows the distribution of durations, which the client has to learn. The last two columns below are lag as a multiple of " +
-		"that of a fixed interval, and of the oracle, with as many polls.\n")
+	text.WriteString("## When to poll\n\nG = polls × lag ÷ (mean duration ÷ 2), where lag is the time from the end of a task to the " +
+		"answer that reports it. More polls shorten lag but do not lower G: any fixed interval has a G near 1, and less " +
+		"takes knowledge of how long tasks run. A world is a distribution of durations; it is the first line of each " +
+		"table below. Measured in virtual time, by the simulation in the client's own tests (`go test -v -run " +
+		"TestSchedule_Simulation ./internal/schedule`), which also has the schedules of replicate-go, hcloud-go and " +
+		"AWS's waiters. The oracle is given the distribution that the client has to learn. The last two columns below " +
+		"are lag as a multiple of that of a fixed interval, and of the oracle, with as many polls.\n")
 	for i, w := range b.worlds {
 		if i == 0 {
 			text.WriteString("\n| G in world |")

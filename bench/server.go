@@ -17,18 +17,18 @@ import (
 	"sync/atomic"
 )
 
-// books is what the server saw.
-type books struct {
-	Creates int64 // with all pictures, whole
-	Films   int64 // sent to their end
+// counts is the work that the server saw.
+type counts struct {
+	Creates int64 // with all pictures
+	Videos  int64 // sent to their end
 }
 
-// backend is the other side. It believes no contestant: of every create it decodes every picture.
+// backend is the server. It decodes every picture of every create.
 type backend struct {
-	creates, films atomic.Int64
-	sums           sync.Map      // of the pictures, by their size
-	reached        chan struct{} // half of a request is here
-	goOn           chan struct{} // and the rest may come
+	creates, videos atomic.Int64
+	sums            sync.Map      // of the pictures, by their size
+	reached         chan struct{} // half of a request has arrived
+	goOn            chan struct{} // the rest may follow
 }
 
 // serve runs a server until its input ends.
@@ -50,7 +50,7 @@ func (b *backend) mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /whole/{size}/", func(w http.ResponseWriter, r *http.Request) { b.create(w, r, r.Body) })
 	mux.HandleFunc("POST /half/{size}/", func(w http.ResponseWriter, r *http.Request) {
-		size, _ := strconv.ParseInt(r.PathValue("size"), 10, 64) // create says what is wrong with it
+		size, _ := strconv.ParseInt(r.PathValue("size"), 10, 64) // create reports what is wrong with it
 		b.create(w, r, &halting{Reader: r.Body, left: pictures * size / 3 * 4 / 2, halt: func() { b.halt(r) }})
 	})
 	mux.HandleFunc("POST /reached", func(_ http.ResponseWriter, r *http.Request) {
@@ -65,19 +65,19 @@ func (b *backend) mux() *http.ServeMux {
 		case <-r.Context().Done():
 		}
 	})
-	mux.HandleFunc("GET /film/{size}", b.film)
-	mux.HandleFunc("GET /books", func(w http.ResponseWriter, _ *http.Request) {
-		sendJSON(w, books{b.creates.Load(), b.films.Load()})
+	mux.HandleFunc("GET /video/{size}", b.video)
+	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) {
+		sendJSON(w, counts{b.creates.Load(), b.videos.Load()})
 	})
 	return mux
 }
 
 func sendJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client will miss it
+	json.NewEncoder(w).Encode(v) //nolint:errcheck // the client reports it
 }
 
-// create answers with a task if the order was there, and with an error if not.
+// create answers with a task if the pictures are those of the order, else with an error.
 func (b *backend) create(w http.ResponseWriter, r *http.Request, body io.Reader) {
 	err := b.check(r.PathValue("size"), body)
 	if err != nil {
@@ -86,7 +86,7 @@ func (b *backend) create(w http.ResponseWriter, r *http.Request, body io.Reader)
 	}
 	b.creates.Add(1)
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(answer(r)) //nolint:errcheck // the client will miss it
+	w.Write(answer(r)) //nolint:errcheck // the client reports it
 }
 
 func (b *backend) check(text string, body io.Reader) error {
@@ -122,7 +122,7 @@ func checkPictures(body io.Reader, want []uint32) error {
 				return err
 			}
 			if n >= len(want) || sum.Sum32() != want[n] {
-				return fmt.Errorf("picture %d is not the one that was ordered", n)
+				return fmt.Errorf("picture %d is not that of the order", n)
 			}
 			n++
 		case errors.Is(err, io.EOF) && n == len(want):
@@ -184,23 +184,23 @@ func (b *backend) halt(r *http.Request) {
 	}
 }
 
-const reel = 1 << 20
+const blockSize = 1 << 20
 
-// film sends so many bytes. Each megabyte begins with its number.
-func (b *backend) film(w http.ResponseWriter, r *http.Request) {
+// video sends size bytes. Each MiB begins with its number.
+func (b *backend) video(w http.ResponseWriter, r *http.Request) {
 	size, err := strconv.Atoi(r.PathValue("size"))
-	if err != nil || size%reel != 0 {
+	if err != nil || size%blockSize != 0 {
 		http.NotFound(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "video/mp4")
 	w.Header().Set("Content-Length", strconv.Itoa(size))
-	part := make([]byte, reel)
-	for n := range size / reel {
+	part := make([]byte, blockSize)
+	for n := range size / blockSize {
 		binary.BigEndian.PutUint64(part, uint64(n))
 		if _, err := w.Write(part); err != nil {
 			return
 		}
 	}
-	b.films.Add(1)
+	b.videos.Add(1)
 }

@@ -11,7 +11,7 @@ const (
 	pollTable   = "poll"
 )
 
-// inMemory makes contestants of all entries. Each has a transport of its own, which counts.
+// inMemory returns a contestant for each entry. Each has its own counting transport.
 func inMemory(call func(c *client) func(ctx context.Context) (string, error)) (contestants []contestant, transports []*memory, err error) {
 	for _, e := range entries() {
 		transport := &memory{}
@@ -47,26 +47,30 @@ func (b *bench) smallCalls(ctx context.Context, t *table, call func(c *client) f
 	return nil
 }
 
+func smallCreate(c *client) func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) { return c.create(ctx, order{link: picLink}) }
+}
+
+func onePoll(c *client) func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) { return c.poll(ctx, taskID) }
+}
+
 func measureCreate(ctx context.Context, b *bench) error {
 	b.tables[createTable] = &table{
 		title: "A small create",
 		text: "A create with one link, against a transport in memory that reads the request to its end and answers at once. " +
 			"vidu has its defaults: retries, classification of failures, proof of what was sent.",
-		why: "vidu checks the request before it is sent, follows it on the wire so that it can say of any failure whether a task " +
-			"may exist, and keeps the reply's text for `Task.RawJSON`; the code by hand does none of that.",
+		why: "vidu checks the request before it is sent, tracks it on the wire to determine whether a task may exist after " +
+			"any failure, and keeps the reply's text for `Task.RawJSON`; the code by hand does none of that.",
 	}
-	return b.smallCalls(ctx, b.tables[createTable], func(c *client) func(ctx context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return c.create(ctx, order{link: picLink}) }
-	})
+	return b.smallCalls(ctx, b.tables[createTable], smallCreate)
 }
 
 func measurePoll(ctx context.Context, b *bench) error {
 	b.tables[pollTable] = &table{
 		title: "A poll",
 		text:  "A query for one task, likewise in memory.",
-		why:   "vidu bounds and keeps the reply, reads every known form of it, and follows the request for its retries.",
+		why:   "vidu bounds and keeps the reply, reads every known form of it, and tracks the request for its retries.",
 	}
-	return b.smallCalls(ctx, b.tables[pollTable], func(c *client) func(ctx context.Context) (string, error) {
-		return func(ctx context.Context) (string, error) { return c.poll(ctx, taskID) }
-	})
+	return b.smallCalls(ctx, b.tables[pollTable], onePoll)
 }

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// metric is one of the things that a table compares.
+// metric is a column of a table.
 type metric struct {
 	name  string
 	of    func(cost) float64 // nil: the table is not made of costs
 	show  func(float64) string
 	rises bool // more is better
-	aside bool // measured once, so nobody is ranked by it
+	aside bool // measured once, so not ranked
 }
 
 // line is one contestant in a table: what was measured, and that as a multiple of the floor.
@@ -30,14 +30,14 @@ type line struct {
 type table struct {
 	title   string
 	text    string // what was measured, and how
-	why     string // what vidu does more than the others; printed where it is not first
+	why     string // what vidu does beyond the others; printed if it is not first
 	metrics []metric
 	lines   []line
 	rounds  int
 }
 
-// fill adds the contestants' lines. A ratio is the median of the rounds' ratios: the two that are divided then ran
-// within a second of each other.
+// fill adds the contestants' lines. A ratio is the median of the rounds' ratios, as both ran within a second of each
+// other.
 func (t *table) fill(contestants []contestant, costs [][]cost) {
 	base := slices.IndexFunc(contestants, func(c contestant) bool { return c.name == floor })
 	t.rounds = len(costs[base])
@@ -58,7 +58,7 @@ func (t *table) fill(contestants []contestant, costs [][]cost) {
 	}
 }
 
-// add adds a contestant whose values are known. rate computes the ratios when all are there.
+// add adds a contestant with its values. rate computes the ratios once all are added.
 func (t *table) add(name string, values ...float64) {
 	t.lines = append(t.lines, line{name: name, values: values})
 }
@@ -82,7 +82,7 @@ func (t *table) find(name string) (line, bool) {
 	return t.lines[i], true
 }
 
-// get is one number of a table that may not have been measured.
+// get returns one number of a table, NaN if it was not measured.
 func (t *table) get(name, of string) (value, ratio float64) {
 	if t == nil {
 		return math.NaN(), math.NaN()
@@ -124,7 +124,7 @@ func (t *table) markdown() string {
 
 func isOurs(name string) bool { return strings.HasPrefix(name, ours) }
 
-// place says where vidu stands in one metric.
+// place is vidu's rank in one metric.
 type place struct {
 	of     string // "table, metric"
 	ours   line
@@ -134,7 +134,7 @@ type place struct {
 	next   line   // the best of the others
 }
 
-// places ranks what the table shows, so figures that look the same there are no difference.
+// places ranks the rounded figures, so that those printed alike are equal.
 func (t *table) places() (all []place) {
 	first := slices.IndexFunc(t.lines, func(l line) bool { return isOurs(l.name) })
 	if first < 0 {
@@ -175,7 +175,7 @@ func (l line) noiseOf(n int) float64 {
 	return l.noise[n]
 }
 
-// rounded is a ratio as it is shown: with two decimals or, below 0.1, two digits.
+// rounded rounds a ratio as it is printed: to two decimals or, below 0.1, two digits.
 func rounded(ratio float64) float64 {
 	if math.IsNaN(ratio) || math.Abs(ratio) >= 0.1 {
 		return math.Round(ratio*100) / 100
@@ -226,7 +226,7 @@ func showTime(v float64) string {
 	return fmt.Sprintf("%.1f ms", v*1e3)
 }
 
-// showSize is for sizes that were chosen.
+// showSize formats round sizes.
 func showSize(bytes int) string {
 	if bytes >= 1<<20 {
 		return fmt.Sprintf("%d MiB", bytes>>20)
@@ -246,7 +246,7 @@ const (
 	cpu         = "CPU"
 )
 
-// costMetrics are those of everything that can be done many times.
+// costMetrics returns the metrics of work that is repeated.
 func costMetrics() []metric {
 	return []metric{
 		{name: allocations, of: ofObjects, show: showCount},

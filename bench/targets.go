@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// limit is one number that the project has set itself: what must be held and what it should come to. None is NaN.
+// limit is one number that the project has set itself: the limit and the goal. NaN is none.
 type limit struct {
 	what          string
 	value         float64
@@ -22,7 +22,7 @@ type target struct {
 	limits  []limit
 }
 
-// targets are the project's own, by number, with what was measured.
+// targets returns the project's own, by number, with the measured values.
 func (b *bench) targets() []target {
 	none := math.NaN()
 	ratioOf := func(t, name, metric string) float64 {
@@ -47,8 +47,8 @@ func (b *bench) targets() []target {
 		{"create with 14 MB: CPU", []limit{{"", ratio(picturesTable, cpu), 0.35, 0.20, times}}},
 		{"create with 14 MB: live heap in its middle", []limit{{"", value(heapTable, ours, liveHeap), 128e3, 64e3, showBytes}}},
 		{"32 × 14 MB at once: peak memory over idle", []limit{{"", value(peakTable, ours, peakOver), 16e6, 4e6, showBytes}}},
-		{"100,000 waiting tasks: bytes a task, goroutines", []limit{
-			{"", value(waitingTable, waitAllLists, bytesATask), 256, 128, showBytes},
+		{"100,000 waiting tasks: bytes per task, goroutines", []limit{
+			{"", value(waitingTable, waitAllLists, bytesPerTask), 256, 128, showBytes},
 			{"goroutines", value(waitingTable, waitAllLists, goroutines), 64, 20, showCount},
 		}},
 		{"G, learned: worlds A, B, D", []limit{
@@ -60,7 +60,7 @@ func (b *bench) targets() []target {
 			{"what is signed", ratio(callbackTable, cpu), 1.5, none, times},
 			{"allocations", value(callbackTable, ours, allocations), 8, 1, showCount},
 		}},
-		{"32 polls at once over TLS: new connections a poll", []limit{
+		{"32 polls at once over TLS: new connections per poll", []limit{
 			{"HTTP/1.1", value(connectionsTable, ours, newConnections), 0.02, none, showShare},
 			{"HTTP/2", value(streamsTable, ours, newConnections), 0.02, none, showShare},
 		}},
@@ -73,7 +73,7 @@ func (b *bench) targets() []target {
 
 func showG(v float64) string { return fmt.Sprintf("%.2f", v) }
 
-// verdict compares what is shown, so that nobody has to wonder why 1.00 is more than 1.00.
+// verdict compares the rounded values, so that 1.00 is never more than 1.00.
 func (t target) verdict() (must, stretch bool, text string) {
 	must, stretch = true, true
 	wished := false
@@ -96,7 +96,7 @@ func (t target) verdict() (must, stretch bool, text string) {
 	return must, stretch, "must met, stretch not"
 }
 
-// asShown is the value as finely as it is shown, if that is a plain number or a ratio.
+// asShown returns the value as it is printed, if that is a plain number or a ratio.
 func asShown(l limit) float64 {
 	text := strings.TrimSuffix(l.show(l.value), " ×")
 	if shown, err := strconv.ParseFloat(text, 64); err == nil {
@@ -107,9 +107,9 @@ func asShown(l limit) float64 {
 
 func (b *bench) targetsMarkdown() string {
 	var text strings.Builder
-	text.WriteString("## The project's own limits\n\nRatios are to the same work by hand. “Must” has to be held, “stretch” is where it should come to. " +
-		"G tells how much a schedule knows, see [When to ask](#when-to-ask).\n\n" +
-		"| # | measure | must | stretch | measured | |\n|---:|---|---|---|---|---|\n")
+	text.WriteString("## The project's own limits\n\nRatios are to the same work by hand. “Must” is the limit, “stretch” the goal. G " +
+		"rates a schedule, see [When to poll](#when-to-poll).\n\n| # | measure | must | stretch | measured | " +
+		"|\n|---:|---|---|---|---|---|\n")
 	for i, t := range b.targets() {
 		column := func(pick func(limit) float64) string {
 			var parts []string

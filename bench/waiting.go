@@ -28,21 +28,21 @@ const (
 	hcloudWait    = "hcloud-go, WaitFor each"
 	hcloudWaitAll = "hcloud-go, one WaitFor for all"
 
-	bytesATask = "bytes a task"
-	goroutines = "goroutines for all"
+	bytesPerTask = "bytes per task"
+	goroutines   = "goroutines for all"
 
 	queriesAtOnce = 16  // of one WaitAll
-	tasksAList    = 100 // of one query, where the server has lists
+	tasksPerList  = 100 // of one query, where the server has lists
 )
 
-// crowd is a transport to a server on which every task is being processed. It counts the tasks that are asked for, and
-// leaves the last of them without an answer.
-type crowd struct {
+// processing is a transport to a server on which every task is being processed. It counts the queried tasks, and does
+// not answer the last of them.
+type processing struct {
 	from                  int64 // tasks that are answered
 	asked, under, stalled atomic.Int64
 }
 
-func (c *crowd) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *processing) RoundTrip(r *http.Request) (*http.Response, error) {
 	c.under.Add(1)
 	defer c.under.Add(-1)
 	query := r.URL.Query()
@@ -75,7 +75,7 @@ func listOf(name string, ids []string, form string) []byte {
 	return []byte(b.String())
 }
 
-// until waits for something that other goroutines do.
+// until waits until done returns true.
 func until(ctx context.Context, done func() bool) error {
 	for range 30_000 {
 		if done() {
@@ -85,41 +85,41 @@ func until(ctx context.Context, done func() bool) error {
 			return err
 		}
 	}
-	return errors.New("not every task was asked for within a minute")
+	return errors.New("not every task was queried within a minute")
 }
 
-// vigil is a way to wait for tasks. watch returns when its context ends.
-type vigil struct {
+// waiter is a way to wait for tasks. watch returns when its context ends.
+type waiter struct {
 	watch func(ctx context.Context) error
-	stuck int // tasks whose first query is still under way when it is measured
+	stuck int // tasks whose first query is still in flight when it is measured
 }
 
-// costOfWaiting is the job of a process that waits for many tasks: what does it keep, when it has asked for each?
-func costOfWaiting(ctx context.Context, e errand) (any, error) {
-	transport := new(crowd)
+// costOfWaiting is the job of a process that waits for many tasks. It returns the footprint after one query for each.
+func costOfWaiting(ctx context.Context, e childJob) (any, error) {
+	transport := new(processing)
 	ids := make([]string, e.Count)
 	for i := range ids {
 		ids[i] = strconv.Itoa(885482446060000000 + i*7919) // 18 digits each, as the API's
 	}
-	v, err := newVigil(e, &http.Client{Transport: transport}, ids)
+	v, err := newWaiter(e, &http.Client{Transport: transport}, ids)
 	if err != nil {
 		return nil, err
 	}
 	transport.from = int64(max(0, e.Count-v.stuck))
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	before := keeps()
+	before := currentFootprint()
 	ended := make(chan error, 1)
 	go func() { ended <- v.watch(ctx) }()
 	err = until(ctx, func() bool {
 		return transport.asked.Load() >= int64(e.Count) && transport.under.Load() == transport.stalled.Load()
 	})
 	if err == nil {
-		err = pause(ctx, 100*time.Millisecond) // for what is done with the last answers
+		err = pause(ctx, 100*time.Millisecond) // until the last answers are processed
 	}
-	after := keeps()
+	after := currentFootprint()
 	runtime.KeepAlive(ids)
-	runtime.KeepAlive(v) // has what the caller passed in, which must not count as freed either
+	runtime.KeepAlive(v) // the caller's input must not be freed before
 	stop()
 	if failure := <-ended; failure != nil {
 		return nil, failure
@@ -127,24 +127,24 @@ func costOfWaiting(ctx context.Context, e errand) (any, error) {
 	return footprint{after.Heap - before.Heap, after.Stacks - before.Stacks, after.Goroutines - before.Goroutines}, err
 }
 
-func newVigil(e errand, httpClient *http.Client, ids []string) (*vigil, error) {
+func newWaiter(e childJob, httpClient *http.Client, ids []string) (*waiter, error) {
 	const base = "https://gateway.example.com"
 	switch e.Name {
 	case waitAll:
 		return waitForAll(base, httpClient, ids, queriesAtOnce)
 	case waitAllLists:
-		return waitForAll(base, httpClient, ids, queriesAtOnce*tasksAList, vidu.WithOfficialAPI())
+		return waitForAll(base, httpClient, ids, queriesAtOnce*tasksPerList, vidu.WithOfficialAPI())
 	case replicateWait:
 		c, err := newReplicate(base, httpClient)
 		if err != nil {
 			return nil, err
 		}
 		return each(ids, func(ctx context.Context, id string) {
-			// It sees the end of the context in its own time; what it then says is no news.
+			// It notices the end of the context late; its error does not matter.
 			_ = c.Wait(ctx, &replicate.Prediction{ID: id}, replicate.WithPollingInterval(e.Interval))
 		}), nil
 	case hcloudWait, hcloudWaitAll:
-		return hcloudVigil(e.Name, base, httpClient, ids, e.Interval)
+		return hcloudWaiter(e.Name, base, httpClient, ids, e.Interval)
 	}
 	entry, err := entryOf(e.Name)
 	if err != nil {
@@ -159,7 +159,7 @@ func newVigil(e errand, httpClient *http.Client, ids []string) (*vigil, error) {
 		defer timer.Stop()
 		for ctx.Err() == nil {
 			if err := gotTask(c.poll(ctx, id)); err != nil {
-				return // then not every task was asked for again, and the count shows it
+				return // the count shows it
 			}
 			select {
 			case <-ctx.Done():
@@ -169,9 +169,9 @@ func newVigil(e errand, httpClient *http.Client, ids []string) (*vigil, error) {
 	}), nil
 }
 
-// each has a goroutine for every task.
-func each(ids []string, watch func(ctx context.Context, id string)) *vigil {
-	return &vigil{watch: func(ctx context.Context) error {
+// each waits with a goroutine per task.
+func each(ids []string, watch func(ctx context.Context, id string)) *waiter {
+	return &waiter{watch: func(ctx context.Context) error {
 		var watching sync.WaitGroup
 		for _, id := range ids {
 			watching.Go(func() { watch(ctx, id) })
@@ -181,12 +181,12 @@ func each(ids []string, watch func(ctx context.Context, id string)) *vigil {
 	}}
 }
 
-func waitForAll(base string, httpClient *http.Client, ids []string, stuck int, opts ...vidu.Option) (*vigil, error) {
+func waitForAll(base string, httpClient *http.Client, ids []string, stuck int, opts ...vidu.Option) (*waiter, error) {
 	c, err := newVidu(base, httpClient, opts...)
 	if err != nil {
 		return nil, err
 	}
-	return &vigil{stuck: stuck, watch: func(ctx context.Context) error {
+	return &waiter{stuck: stuck, watch: func(ctx context.Context) error {
 		for seen, failure := range c.WaitAll(ctx, ids, vidu.WithMaxPollRate(1e6), vidu.WithPollInterval(time.Hour)) {
 			if seen.Done() || ctx.Err() == nil {
 				return fmt.Errorf("the wait for %s ended: %w", seen.ID, failure)
@@ -196,7 +196,7 @@ func waitForAll(base string, httpClient *http.Client, ids []string, stuck int, o
 	}}, nil
 }
 
-func hcloudVigil(name, base string, httpClient *http.Client, ids []string, interval time.Duration) (*vigil, error) {
+func hcloudWaiter(name, base string, httpClient *http.Client, ids []string, interval time.Duration) (*waiter, error) {
 	c := newHCloud(base, httpClient, hcloud.WithPollOpts(hcloud.PollOpts{BackoffFunc: hcloud.ConstantBackoff(interval)}))
 	actions := make([]*hcloud.Action, len(ids))
 	for i, id := range ids {
@@ -207,7 +207,7 @@ func hcloudVigil(name, base string, httpClient *http.Client, ids []string, inter
 		actions[i] = &hcloud.Action{ID: number, Status: hcloud.ActionStatusRunning}
 	}
 	if name == hcloudWaitAll {
-		return &vigil{watch: func(ctx context.Context) error {
+		return &waiter{watch: func(ctx context.Context) error {
 			if err := c.Action.WaitFor(ctx, actions...); ctx.Err() == nil {
 				return fmt.Errorf("the wait ended: %w", err)
 			}
@@ -223,30 +223,31 @@ func hcloudVigil(name, base string, httpClient *http.Client, ids []string, inter
 func measureWaiting(ctx context.Context, b *bench) error {
 	t := &table{
 		title: "Waiting for many tasks",
-		text: fmt.Sprintf("Heap and stacks after a collection, when every task has been asked for once, in memory, and all wait for the "+
-			"next time; a fresh process for each client. %d tasks for vidu, the code by hand and hcloud-go's one call; %d for "+
-			"everybody else, who has a goroutine for each task; those are scaled up. By hand and where nothing else is said that goroutine sleeps on a "+
-			"timer between polls. vidu besides has %d queries under way. What the caller passes in, ids or actions, is not counted.",
-			b.crowd, b.smaller, queriesAtOnce),
-		why: "hcloud-go's one call keeps no more than a set of numbers: it asks for every action at every interval, and the first " +
-			"failure ends the wait for all. vidu keeps a time and a schedule for each task, and a failed one ends nothing but itself.",
-		metrics: []metric{{name: bytesATask, show: showBytes}, {name: goroutines, show: showCount}},
+		text: fmt.Sprintf("Heap and stacks after a garbage collection, in memory, when every task was queried once and waits for its next "+
+			"poll; a fresh process for each client. %d tasks for vidu, the code by hand and hcloud-go's one call; %d, scaled "+
+			"up, for the others, which have a goroutine per task. Where nothing else is said it sleeps on a timer between "+
+			"polls. vidu also has %d queries in flight. The caller's ids or actions are not counted.",
+			b.manyTasks, b.fewTasks, queriesAtOnce),
+		why: "hcloud-go's one call keeps only a set of numbers: it queries every action at every interval, and the first " +
+			"failure ends the wait for all. vidu keeps a time and a schedule per task, and a failed task ends only its own " +
+			"wait.",
+		metrics: []metric{{name: bytesPerTask, show: showBytes}, {name: goroutines, show: showCount}},
 	}
 	names := []string{waitAllLists, waitAll, floor}
 	for _, e := range entries()[2:] {
 		names = append(names, e.name)
 	}
 	for _, name := range append(names, replicateWait, hcloudWait, hcloudWaitAll) {
-		count := b.smaller
+		count := b.fewTasks
 		if isOurs(name) || name == floor || name == hcloudWaitAll {
-			count = b.crowd
+			count = b.manyTasks
 		}
 		var cost footprint
-		if err := b.do(ctx, errand{Job: "waiting", Name: name, Count: count, Interval: b.interval}, &cost); err != nil {
+		if err := b.do(ctx, childJob{Job: "waiting", Name: name, Count: count, Interval: b.interval}, &cost); err != nil {
 			return err
 		}
-		// Who has goroutines for each task, besides the one that started them, is quoted for as many tasks as the floor.
-		all := 1 + float64(cost.Goroutines-1)*float64(b.crowd)/float64(count)
+		// Goroutines per task are scaled to as many tasks as the floor has.
+		all := 1 + float64(cost.Goroutines-1)*float64(b.manyTasks)/float64(count)
 		t.add(name, float64(cost.Heap+cost.Stacks)/float64(count), all)
 	}
 	t.rate()

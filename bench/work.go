@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// What every contestant sends and gets. Nothing here is a secret, and nothing leaves this machine.
+// What every contestant sends and gets. Nothing here is secret, and nothing leaves this machine.
 const (
 	dummyKey = "sentinel-key-0123456789abcdef"
 	taskID   = "885482446060003328"
@@ -29,7 +29,7 @@ const (
 	picLink  = "https://example.com/a/rather/long/path/such/as/those/of/object/stores/template/image2video.png"
 )
 
-// createRequest and task are what one writes by hand for the API. The peers that take any type are given these.
+// createRequest and task are the types of the code by hand. The peers that take any type get these.
 type createRequest struct {
 	Model             string   `json:"model"`
 	Images            []string `json:"images"`
@@ -75,13 +75,13 @@ type task struct {
 	} `json:"creations"`
 }
 
-// order is a video to be made of pictures: of a link, or of files that travel in the request.
+// order is a video to be made of pictures: of a link, or of files inside the request.
 type order struct {
 	link  string
 	files []string
 }
 
-// images is what everybody but vidu puts into the request.
+// images returns the images for the requests of all but vidu.
 func (o order) images() ([]string, error) {
 	if len(o.files) == 0 {
 		return []string{o.link}, nil
@@ -105,8 +105,7 @@ func (o order) request() (*createRequest, error) {
 	return &createRequest{Model: model, Images: images, Prompt: prompt, Duration: 5, Resolution: "720p", MovementAmplitude: "auto"}, nil
 }
 
-// answers are the replies, by what is asked for. Those of the peers that insist on their own form are as long as the
-// API's.
+// answers are the replies by endpoint. Those in a peer's own form are as long as the API's.
 var answers = func() map[string][]byte {
 	created := `{"task_id":"` + taskID + `","type":"img2video","state":"created","model":"` + model + `","style":"general",` +
 		`"prompt":"` + prompt + `","images":["` + picLink + `"],"duration":5,"seed":1283649749,"aspect_ratio":"",` +
@@ -131,7 +130,7 @@ var answers = func() map[string][]byte {
 	}
 }()
 
-// answer is the reply to a request.
+// answer returns the reply to a request.
 func answer(r *http.Request) []byte {
 	switch path := r.URL.Path; {
 	case strings.HasSuffix(path, "/completions"):
@@ -144,8 +143,8 @@ func answer(r *http.Request) []byte {
 	return answers[r.Method]
 }
 
-// errIdle says that a contestant returned without an error and without the task.
-var errIdle = errors.New("it did not bring back the task")
+// errIdle is returned for a contestant that returned neither an error nor the task.
+var errIdle = errors.New("it did not return the task")
 
 func gotTask(id string, err error) error {
 	if err == nil && id != taskID {
@@ -154,8 +153,8 @@ func gotTask(id string, err error) error {
 	return err
 }
 
-// memory is a transport that drains a request and answers it, without a network. It looks into the first create: a
-// contestant that does not send the order is not measured.
+// memory is a transport that drains a request and answers it, without a network. It checks the first create: a
+// contestant that does not send the order fails.
 type memory struct {
 	requests atomic.Int64
 	creates  atomic.Int64
@@ -169,7 +168,7 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		if r.Method == http.MethodPost && n < int64(len(prompt)+len(picLink)) {
-			return nil, fmt.Errorf("a create of %d bytes cannot be whole", n)
+			return nil, fmt.Errorf("a create of %d bytes is incomplete", n)
 		}
 	}
 	return reply(r, answer(r)), nil
@@ -200,7 +199,7 @@ func reply(r *http.Request, text []byte) *http.Response {
 
 const pictures = 7
 
-// picture is number n of size bytes: a small image and what makes it big, which no image reader looks at.
+// picture returns picture n of size bytes: a small image with padding that image readers ignore.
 func picture(n, size int) ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 128+n, 128))); err != nil {
@@ -214,8 +213,8 @@ func picture(n, size int) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// layOut writes the pictures into a new directory below dir and returns the order for them.
-func layOut(dir string, size int) (order, error) {
+// writePictures writes the pictures into a new directory below dir and returns the order for them.
+func writePictures(dir string, size int) (order, error) {
 	if err := os.MkdirAll(filepath.Join(dir, strconv.Itoa(size)), 0o700); err != nil {
 		return order{}, err
 	}
@@ -232,7 +231,7 @@ func layOut(dir string, size int) (order, error) {
 	return o, nil
 }
 
-// ordered is the order for pictures that lie there already.
+// ordered returns the order for pictures that exist already.
 func ordered(dir string, size int) (o order) {
 	for n := range pictures {
 		o.files = append(o.files, filepath.Join(dir, strconv.Itoa(size), strconv.Itoa(n)+".png"))
@@ -240,7 +239,7 @@ func ordered(dir string, size int) (o order) {
 	return o
 }
 
-// loopback is the http.Client that all contestants share: net/http's own defaults.
+// loopback returns the http.Client that all contestants share: net/http's own defaults.
 func loopback() *http.Client {
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {

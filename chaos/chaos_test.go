@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// TestShortForm is both runs with small numbers. The program's error is the judge's.
+// TestShortForm does both runs with small numbers. The program's error is the judge's.
 func TestShortForm(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
@@ -33,21 +33,21 @@ func TestShortForm(t *testing.T) {
 	}
 }
 
-func TestHalfOfTheCreatesMeetAnAmbiguousFault(t *testing.T) {
+func TestFaultyCreate_HalfAreAmbiguous(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {
 		assert.GreaterOrEqual(t, chaos.Ambiguous(10_000, seed), 5000, "seed %d", seed)
 	}
 }
 
-// TestJudgeIsNotBlind: clients that do wrong are seen to do wrong.
-func TestJudgeIsNotBlind(t *testing.T) {
+// TestJudge_FindsBrokenPromises judges clients that break them.
+func TestJudge_FindsBrokenPromises(t *testing.T) {
 	t.Parallel()
-	twice, lost, err := chaos.PlayRetrying(t.Context(), 80)
+	twice, lost, err := chaos.RunRetrying(t.Context(), 80)
 	require.NoError(t, err)
 	assert.Greater(t, twice, 10)
 	assert.Greater(t, lost, 3)
-	twice, lost, err = chaos.PlayNaive(t.Context(), 100)
+	twice, lost, err = chaos.RunNaive(t.Context(), 100)
 	require.NoError(t, err)
 	assert.Zero(t, twice)
 	assert.Greater(t, lost, 25)
@@ -57,26 +57,26 @@ func TestJudge(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("reset")
 	tests := map[string]struct {
-		said    chaos.Said
+		got     chaos.Outcome
 		paid    []string
 		columns []string
 		broken  bool
 	}{
-		"the task":                        {said: chaos.Said{ID: "1"}, paid: []string{"1"}, columns: []string{"answered"}},
-		"flagged":                         {said: chaos.Said{Err: failure, Maybe: true}, paid: []string{"1"}, columns: []string{"flagged"}},
-		"flagged for nothing":             {said: chaos.Said{Err: failure, Maybe: true}, columns: []string{"alarm"}},
-		"rightly not created":             {said: chaos.Said{Err: failure}, columns: []string{"failed"}},
-		"wrongly not created":             {said: chaos.Said{Err: failure}, paid: []string{"1"}, columns: []string{"lost"}, broken: true},
-		"another task's id":               {said: chaos.Said{ID: "2"}, paid: []string{"1"}, columns: []string{"lost"}, broken: true},
-		"an id of nothing":                {said: chaos.Said{ID: "2"}, columns: []string{"lost"}, broken: true},
-		"two tasks, one of them returned": {said: chaos.Said{ID: "2"}, paid: []string{"1", "2"}, columns: []string{"answered", "twice"}, broken: true},
-		"two tasks, flagged":              {said: chaos.Said{Err: failure, Maybe: true}, paid: []string{"1", "2"}, columns: []string{"flagged", "twice"}, broken: true},
-		"two tasks, lost":                 {said: chaos.Said{Err: failure}, paid: []string{"1", "2"}, columns: []string{"lost", "twice"}, broken: true},
+		"the task":                        {got: chaos.Outcome{ID: "1"}, paid: []string{"1"}, columns: []string{"answered"}},
+		"unknown":                         {got: chaos.Outcome{Err: failure, Maybe: true}, paid: []string{"1"}, columns: []string{"paid, unknown"}},
+		"unknown, not paid":               {got: chaos.Outcome{Err: failure, Maybe: true}, columns: []string{"not paid, unknown"}},
+		"not created":                     {got: chaos.Outcome{Err: failure}, columns: []string{"failed"}},
+		"not created, but paid":           {got: chaos.Outcome{Err: failure}, paid: []string{"1"}, columns: []string{"lost"}, broken: true},
+		"another task's id":               {got: chaos.Outcome{ID: "2"}, paid: []string{"1"}, columns: []string{"lost"}, broken: true},
+		"id without a task":               {got: chaos.Outcome{ID: "2"}, columns: []string{"lost"}, broken: true},
+		"two tasks, one of them returned": {got: chaos.Outcome{ID: "2"}, paid: []string{"1", "2"}, columns: []string{"answered", "twice"}, broken: true},
+		"two tasks, unknown":              {got: chaos.Outcome{Err: failure, Maybe: true}, paid: []string{"1", "2"}, columns: []string{"paid, unknown", "twice"}, broken: true},
+		"two tasks, lost":                 {got: chaos.Outcome{Err: failure}, paid: []string{"1", "2"}, columns: []string{"lost", "twice"}, broken: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			columns, err := chaos.Judge(tt.said, tt.paid...)
+			columns, err := chaos.Judge(tt.got, tt.paid...)
 			assert.Equal(t, tt.columns, columns)
 			assert.Equal(t, tt.broken, err != nil, "%v", err)
 		})

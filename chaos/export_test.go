@@ -10,24 +10,24 @@ import (
 // Run is the program.
 var Run = run
 
-// Said is what a client may say about a create.
-type Said struct {
+// Outcome is what a client may return for a create.
+type Outcome struct {
 	ID    string
 	Err   error
 	Maybe bool
 }
 
-// Judge judges one create for which the books have these tasks. It returns the columns that count the create, sorted,
+// Judge judges one create that was charged for the tasks paid. It returns the columns that count the create, sorted,
 // and the verdict.
-func Judge(said Said, paid ...string) ([]string, error) {
+func Judge(got Outcome, paid ...string) ([]string, error) {
 	c := &create{number: 7}
-	books := newLedger()
-	books.charges[c.marker()] = paid
-	score := &tally{team: "client"}
-	score.judge(c, outcome{id: said.ID, err: said.Err, maybe: said.Maybe}, books)
+	ledger := newLedger()
+	ledger.charges[c.payload()] = paid
+	score := &tally{contestant: "client"}
+	score.judge(c, outcome{id: got.ID, err: got.Err, maybe: got.Maybe}, ledger)
 	var columns []string
 	for name, n := range map[string]int{
-		"answered": score.answered, "flagged": score.flagged, "alarm": score.alarms,
+		"answered": score.answered, "paid, unknown": score.paidUnknown, "not paid, unknown": score.unpaidUnknown,
 		"failed": score.failed, "lost": score.lost, "twice": score.twice,
 	} {
 		if n > 0 {
@@ -49,20 +49,20 @@ func Ambiguous(creates int, seed uint64) int {
 	return n
 }
 
-// PlayRetrying is the verdict on go-retryablehttp.
-func PlayRetrying(ctx context.Context, creates int) (twice, lost int, err error) {
-	g := &game{creates: creates, lanes: 8, deal: func(number uint64) *create { return faultyCreate(1, number) }}
-	score, err := g.play(ctx, team{comparison, everySecond, retrying})
+// RunRetrying returns the counts of go-retryablehttp.
+func RunRetrying(ctx context.Context, creates int) (twice, lost int, err error) {
+	g := &trial{creates: creates, lanes: 8, newCreate: func(number uint64) *create { return faultyCreate(1, number) }}
+	score, err := g.run(ctx, contestant{comparison, everySecond, retrying})
 	if err != nil {
 		return 0, 0, err
 	}
 	return score.twice, score.lost, nil
 }
 
-// PlayNaive is the verdict on somebody to whom every error of the client means "not created".
-func PlayNaive(ctx context.Context, creates int) (twice, lost int, err error) {
-	g := &game{creates: creates, lanes: 8, deal: func(number uint64) *create { return cancelledCreate(1, number) }}
-	score, err := g.play(ctx, team{"naive", everySecond, func(baseURL string) (player, error) {
+// RunNaive returns the counts of a caller that takes every error of the client for "not created".
+func RunNaive(ctx context.Context, creates int) (twice, lost int, err error) {
+	g := &trial{creates: creates, lanes: 8, newCreate: func(number uint64) *create { return cancelledCreate(1, number) }}
+	score, err := g.run(ctx, contestant{"naive", everySecond, func(baseURL string) (testClient, error) {
 		p, err := ownTransport(baseURL)
 		return naive{p}, err
 	}})
@@ -72,10 +72,10 @@ func PlayNaive(ctx context.Context, creates int) (twice, lost int, err error) {
 	return score.twice, score.lost, nil
 }
 
-type naive struct{ player }
+type naive struct{ testClient }
 
 func (n naive) create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome {
-	said := n.player.create(ctx, req)
-	said.maybe = false
-	return said
+	got := n.testClient.create(ctx, req)
+	got.maybe = false
+	return got
 }

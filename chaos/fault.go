@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// kind is what goes wrong with one request.
+// kind is a kind of fault.
 type kind uint8
 
-// All but the first two leave a client in doubt: a task may exist, or may not.
+// After all but the first two the outcome is unknown to the client.
 const (
 	healthy       kind = iota
 	busy               // 429
@@ -24,10 +24,10 @@ const (
 	truncated          // committed, and the answer breaks off
 	goAway             // HTTP/2 GOAWAY, before the stream or after it
 	refusedStream      // HTTP/2 REFUSED_STREAM, from the server or from a proxy that had passed the request on
-	protocolError      // HTTP/2 PROTOCOL_ERROR, which net/http takes for a reason to repeat
-	earlyAnswer        // 503 before the body or in the middle of it, which is committed if it comes whole nevertheless
-	resetReused        // a kept connection ends under the request, or after the commit
-	kinds              // how many there are
+	protocolError      // HTTP/2 PROTOCOL_ERROR, after which net/http retries
+	earlyAnswer        // 503 before the body or in the middle of it, which is committed if it still arrives in full
+	resetReused        // a reused connection ends before the body or after the commit
+	kinds              // their number
 )
 
 // kindNames are for the report.
@@ -39,11 +39,11 @@ var kindNames = [kinds]string{
 
 func (k kind) ambiguous() bool { return k >= cutBefore }
 
-// fault is what happens to one request, and how. Over HTTP/1.1 the faults of HTTP/2 are ended connections.
+// fault is what happens to one request. Over HTTP/1.1 the faults of HTTP/2 end the connection.
 type fault struct {
 	kind    kind
 	commits bool    // the request creates a task, which is paid for
-	cancel  bool    // at the point of the cut the client's context ends, and nothing is cut
+	cancel  bool    // instead of a cut the client's context ends there
 	at      float64 // where in the request or the reply, from 0 to 1
 	rst     bool    // connections end with RST instead of FIN
 	status  int     // of serverError
@@ -51,20 +51,20 @@ type fault struct {
 	shape   int     // 0–3: of the dialects of the reply
 }
 
-// create is one call of a client and what it will meet.
+// create is one call of a client and its faults.
 type create struct {
 	number      uint64
 	imageBytes  int           // 0: the image is a link
-	warm        bool          // a GET goes before, so that a pool has an idle connection
+	warm        bool          // a GET comes first, so that a pool has an idle connection
 	faults      []fault       // of its requests, in the order in which they arrive; later ones are healthy
-	cancelAfter time.Duration // the client's context ends by the clock; 0: does not
-	cancelAt    float64       // … or when this part of the image has been read for sending; 0: does not
+	cancelAfter time.Duration // the timeout of the client's context; 0: none
+	cancelAt    float64       // the part of the image after which the context ends; 0: none
 }
 
-// marker is the create's payload, which is how the server's books know it.
-func (c *create) marker() string { return "chaos-" + strconv.FormatUint(c.number, 10) }
+// payload identifies the create in the ledger.
+func (c *create) payload() string { return "chaos-" + strconv.FormatUint(c.number, 10) }
 
-// random is the source of everything about one create, so that all clients meet the same.
+// random is the source of everything about one create, so that all clients get the same.
 func random(seed, number uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, number)) //nolint:gosec // repeatable on purpose
 }
@@ -88,17 +88,17 @@ func newFault(r *rand.Rand, k kind) fault {
 // largeImage is more than the buffers between two sockets hold.
 const largeImage = 3 << 20
 
-// faultyCreate meets an ambiguous fault with probability 0.6 and a 429 with 0.05. Whoever sends it again meets healthy
-// servers seven times of ten.
+// faultyCreate meets an ambiguous fault with probability 0.6 and a 429 with 0.05. A retry meets a healthy server with
+// probability 0.7.
 func faultyCreate(seed, number uint64) *create {
 	r := random(seed, number)
 	c := &create{number: number}
-	for _, doubt := range []float64{0.60, 0.25, 0.25, 0.25, 0.25} {
+	for _, ambiguous := range []float64{0.60, 0.25, 0.25, 0.25, 0.25} {
 		k := healthy
 		switch p := r.Float64(); {
-		case p < doubt:
+		case p < ambiguous:
 			k = cutBefore + kind(r.IntN(int(kinds-cutBefore))) //nolint:gosec // below kinds
-		case p < doubt+0.05:
+		case p < ambiguous+0.05:
 			k = busy
 		}
 		c.faults = append(c.faults, newFault(r, k))
@@ -108,7 +108,7 @@ func faultyCreate(seed, number uint64) *create {
 	return c
 }
 
-// enlarge gives some creates a large image, above all where it matters what of the body has left.
+// enlarge gives some creates a large image, above all where it matters how much of the body was sent.
 func (c *create) enlarge(r *rand.Rand) {
 	share := 60
 	if c.faults[0].kind == earlyAnswer {
@@ -119,7 +119,7 @@ func (c *create) enlarge(r *rand.Rand) {
 	}
 }
 
-// cancelledCreate is cancelled or cut once, at a random point of its way out or back.
+// cancelledCreate is cancelled or cut once, at a random point of the request or the answer.
 func cancelledCreate(seed, number uint64) *create {
 	r := random(seed, number)
 	c := &create{number: number}
@@ -151,7 +151,7 @@ func cancelledCreate(seed, number uint64) *create {
 	return c
 }
 
-// logUniform is random between low and high, every order of magnitude as likely as the next.
+// logUniform returns a log-uniform random number between low and high.
 func logUniform(r *rand.Rand, low, high float64) float64 {
 	return low * math.Pow(high/low, r.Float64())
 }

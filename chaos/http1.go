@@ -29,7 +29,7 @@ func (l *lane) serveHTTP1(conn net.Conn, r *bufio.Reader) {
 	}
 }
 
-// create1 serves one create. It returns false when the connection is done with.
+// create1 serves one create. It reports whether the connection can be reused.
 func (l *lane) create1(p *http1, req *http.Request, r *bufio.Reader) bool {
 	f := l.next()
 	if f.dropsEarly() {
@@ -42,7 +42,7 @@ func (l *lane) create1(p *http1, req *http.Request, r *bufio.Reader) bool {
 	body := make([]byte, req.ContentLength)
 	cut := f.cut(len(body))
 	if req.Header.Get("Expect") != "" && cut != 0 {
-		p.say("HTTP/1.1 100 Continue\r\n\r\n")
+		p.send("HTTP/1.1 100 Continue\r\n\r\n")
 	}
 	if f.kind == earlyAnswer && f.form == 2 {
 		l.dribble(p, f, r, body)
@@ -60,15 +60,15 @@ func (l *lane) create1(p *http1, req *http.Request, r *bufio.Reader) bool {
 	return true
 }
 
-// dribble begins to answer, reads on for a while, acts if the body comes whole, and ends the answer only then.
+// dribble begins to answer, reads on for a while, acts if the body arrives in full, and ends the answer only then.
 func (l *lane) dribble(p *http1, f fault, r *bufio.Reader, body []byte) {
 	p.begin(503, 0, len(overloaded))
-	p.say(overloaded[:1])
+	p.send(overloaded[:1])
 	p.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) //nolint:errcheck // then the read fails
 	if _, err := io.ReadFull(r, body); err == nil {
 		l.act(p, f, body)
 	}
-	p.say(overloaded[1:])
+	p.send(overloaded[1:])
 }
 
 // http1 is a peer that speaks HTTP/1.1.
@@ -77,8 +77,8 @@ type http1 struct {
 	form int
 }
 
-func (p *http1) say(text string) {
-	io.WriteString(p.conn, text) //nolint:errcheck // the next read finds out
+func (p *http1) send(text string) {
+	io.WriteString(p.conn, text) //nolint:errcheck // the next read fails
 }
 
 func (p *http1) begin(status, form, length int) {
@@ -92,31 +92,31 @@ func (p *http1) begin(status, form, length int) {
 	default:
 		head += fmt.Sprintf("Content-Length: %d\r\n", length)
 	}
-	p.say(head + "\r\n")
+	p.send(head + "\r\n")
 }
 
 func (p *http1) write(part []byte) {
 	switch {
 	case len(part) == 0: // as a chunk, that would be the end
 	case p.form == 1:
-		p.say(fmt.Sprintf("%x\r\n%s\r\n", len(part), part))
+		p.send(fmt.Sprintf("%x\r\n%s\r\n", len(part), part))
 	default:
-		p.say(string(part))
+		p.send(string(part))
 	}
 }
 
 func (p *http1) finish() {
 	switch p.form {
 	case 1:
-		p.say("0\r\n\r\n")
+		p.send("0\r\n\r\n")
 	case 2:
 		p.conn.Close() //nolint:errcheck // over either way
 	}
 }
 
 func (p *http1) breakOff(f fault) {
-	if f.kind == lostReply { // some servers say something before they die
-		p.say([]string{"", "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 2OO K\r\n\r\n"}[f.form])
+	if f.kind == lostReply { // some servers send something before they die
+		p.send([]string{"", "HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 2OO K\r\n\r\n"}[f.form])
 	}
 	if f.rst {
 		reset(p.conn)

@@ -45,7 +45,7 @@ func (l *lane) serveHTTP2(conn net.Conn, r *bufio.Reader) {
 	}
 }
 
-// handle returns an error when the connection is done with. What became of written answers, the next read shows.
+// handle returns an error when the connection is to be closed. If an answer cannot be written, the next read fails.
 func (s *session) handle(frame http2.Frame) error {
 	switch frame := frame.(type) {
 	case *http2.SettingsFrame:
@@ -109,7 +109,7 @@ func (s *session) handleData(frame *http2.DataFrame) error {
 	}
 	if frame.StreamEnded() {
 		delete(s.streams, st.id)
-		// Not by the length: there are servers that do not look at it. The object's own end is what makes it whole.
+		// Some servers ignore the length: the body is complete when the JSON object is.
 		if bytes.HasSuffix(st.body, []byte("}")) {
 			s.act(st, st.fault, st.body)
 		}
@@ -117,8 +117,8 @@ func (s *session) handleData(frame *http2.DataFrame) error {
 	return nil
 }
 
-// passCut does what happens at the cut, when the bytes from the given offset on have gone over it. It returns false when
-// that ended the exchange.
+// passCut applies the fault if the bytes from the given offset on include the cut. It reports whether the exchange goes
+// on.
 func (st *stream) passCut(from int) bool {
 	if st.cut < from || st.cut > len(st.body) || st.atCut(st, st.fault) {
 		return true
@@ -144,7 +144,7 @@ func (st *stream) headers(status string, fields ...hpack.HeaderField) {
 	for _, field := range fields {
 		encoder.WriteField(field) //nolint:errcheck // into memory
 	}
-	st.framer.WriteHeaders(http2.HeadersFrameParam{ //nolint:errcheck // the next read finds out
+	st.framer.WriteHeaders(http2.HeadersFrameParam{ //nolint:errcheck // the next read fails
 		StreamID: st.id, BlockFragment: block.Bytes(), EndHeaders: true,
 	})
 }
@@ -158,14 +158,14 @@ func (st *stream) begin(status, form, length int) {
 }
 
 func (st *stream) write(part []byte) {
-	st.framer.WriteData(st.id, false, part) //nolint:errcheck // the next read finds out
+	st.framer.WriteData(st.id, false, part) //nolint:errcheck // the next read fails
 }
 
 func (st *stream) finish() {
-	st.framer.WriteData(st.id, true, nil) //nolint:errcheck // the next read finds out
+	st.framer.WriteData(st.id, true, nil) //nolint:errcheck // the next read fails
 }
 
-// breakOff ends the stream with an error that is no reason to repeat, or the whole connection.
+// breakOff ends the stream with an error that permits no retry, or the whole connection.
 func (st *stream) breakOff(f fault) {
 	switch {
 	case f.form == 0:
@@ -173,7 +173,7 @@ func (st *stream) breakOff(f fault) {
 		if f.rst {
 			code = http2.ErrCodeCancel
 		}
-		st.framer.WriteRSTStream(st.id, code) //nolint:errcheck // the next read finds out
+		st.framer.WriteRSTStream(st.id, code) //nolint:errcheck // the next read fails
 	case f.rst:
 		reset(st.conn)
 	default:
@@ -184,15 +184,15 @@ func (st *stream) breakOff(f fault) {
 func (st *stream) abandon(f fault) {
 	switch f.kind {
 	case refusedStream:
-		st.framer.WriteRSTStream(st.id, http2.ErrCodeRefusedStream) //nolint:errcheck // the next read finds out
+		st.framer.WriteRSTStream(st.id, http2.ErrCodeRefusedStream) //nolint:errcheck // the next read fails
 	case protocolError:
-		st.framer.WriteRSTStream(st.id, http2.ErrCodeProtocol) //nolint:errcheck // the next read finds out
+		st.framer.WriteRSTStream(st.id, http2.ErrCodeProtocol) //nolint:errcheck // the next read fails
 	default:
 		last := st.id
 		if !f.commits {
 			last-- // the stream was not processed
 		}
-		st.framer.WriteGoAway(last, http2.ErrCodeNo, nil) //nolint:errcheck // the next read finds out
+		st.framer.WriteGoAway(last, http2.ErrCodeNo, nil) //nolint:errcheck // the next read fails
 		st.conn.Close()                                   //nolint:errcheck // over either way
 	}
 }

@@ -18,7 +18,7 @@ type credentials struct {
 	server, client *tls.Config
 }
 
-// identity makes a certificate for loopback, once, and makes this process trust it.
+// identity makes a certificate for loopback, once, which this process trusts.
 var identity = sync.OnceValues(func() (*credentials, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// ledger is the truth: what the servers received and what they charged for.
+// ledger records what the servers received and charged for.
 type ledger struct {
 	mu       sync.Mutex
-	charges  map[string][]string // ids of the tasks of each marker
+	charges  map[string][]string // ids of the tasks of each payload
 	tasks    int
 	requests int // POSTs whose header arrived
 	met      [kinds]int
@@ -17,16 +17,16 @@ type ledger struct {
 func newLedger() *ledger { return &ledger{charges: map[string][]string{}} }
 
 // charge creates a task and returns its id.
-func (l *ledger) charge(marker string) string {
+func (l *ledger) charge(payload string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tasks++
 	id := fmt.Sprintf("9162%014d", l.tasks)
-	l.charges[marker] = append(l.charges[marker], id)
+	l.charges[payload] = append(l.charges[payload], id)
 	return id
 }
 
-// note counts a request and what happens to it.
+// note counts a request and its fault.
 func (l *ledger) note(k kind) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,5 @@
-// Chaos shows what becomes of paid creates when the network and the server do their worst. It plays the same seeded
-// faults against the vidu client and against go-retryablehttp, and afterwards compares what each client said with the
-// server's books: was a task paid twice, or paid and lost without a word?
+// Chaos plays the same seeded faults of network and server against the vidu client and against go-retryablehttp, and
+// then compares what each client reported with what was charged: was a task paid twice, or paid and lost?
 //
 //	go run . -creates 10000 -seed 1    # faults: this client and go-retryablehttp, side by side
 //	go run . -cancels 100000           # cancels and cuts at random points, over HTTP/1.1, HTTP/2 and TLS
@@ -28,12 +27,12 @@ func main() {
 	}
 }
 
-// run is the program. Its error says which promise was broken.
+// run is the program. Its error lists the broken promises.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(out)
-	creates := flags.Int("creates", 0, "play this many creates with faults, for every client")
-	cancels := flags.Int("cancels", 0, "play this many creates that are cancelled or cut, shared by the protocols")
+	creates := flags.Int("creates", 0, "this many creates with faults, for every client")
+	cancels := flags.Int("cancels", 0, "this many creates that are cancelled or cut, shared by the protocols")
 	seed := flags.Uint64("seed", 1, "of every random choice")
 	lanes := flags.Int("lanes", 32, "how many creates run at once")
 	if err := flags.Parse(args); err != nil {
@@ -46,25 +45,25 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var scores []*tally
 	for _, part := range []struct {
 		creates int
-		play    func(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error)
-	}{{*creates, playFaults}, {*cancels, playCancels}} {
+		run     func(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error)
+	}{{*creates, runFaults}, {*cancels, runCancels}} {
 		if part.creates <= 0 {
 			continue
 		}
-		played, err := part.play(ctx, out, part.creates, *lanes, *seed)
+		results, err := part.run(ctx, out, part.creates, *lanes, *seed)
 		if err != nil {
 			return err
 		}
-		scores = append(scores, played...)
+		scores = append(scores, results...)
 	}
 	return verdict(scores)
 }
 
-// verdict is an error if a promise of this project's client was broken.
+// verdict returns an error if a promise of this project's client was broken.
 func verdict(scores []*tally) error {
 	var broken error
 	for _, score := range scores {
-		if score.team != comparison {
+		if score.contestant != comparison {
 			broken = errors.Join(broken, score.verdict())
 		}
 	}

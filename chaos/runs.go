@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// faultTeams play the same faults.
-var faultTeams = []team{
+// faultContestants get the same faults.
+var faultContestants = []contestant{
 	{"vidu", everySecond, ownTransport},
 	{"vidu, caller's net/http transport", everySecond, pooledTransport},
 	{"vidu, caller's x/net/http2 transport", everySecond, http2Transport},
 	{comparison, everySecond, retrying},
 }
 
-// comparison promises nothing.
+// comparison has no promises to break.
 const comparison = "go-retryablehttp"
 
-// cancelTeams share the cancels and cuts.
-var cancelTeams = []team{
+// cancelContestants share the cancels and cuts.
+var cancelContestants = []contestant{
 	{"HTTP/1.1", never, ownTransport},
 	{"HTTP/1.1 over TLS", always, ownTransport},
 	{"HTTP/1.1, caller's pool", never, pooledTransport},
@@ -31,30 +31,30 @@ var cancelTeams = []team{
 	{"HTTP/2, caller's x/net/http2", everySecond, http2Transport},
 }
 
-// playFaults plays the faults against every team and prints the table.
-func playFaults(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error) {
-	g := &game{creates: creates, lanes: lanes, deal: func(number uint64) *create { return faultyCreate(seed, number) }}
+// runFaults runs the faults against every contestant and prints the table.
+func runFaults(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error) {
+	g := &trial{creates: creates, lanes: lanes, newCreate: func(number uint64) *create { return faultyCreate(seed, number) }}
 	title := fmt.Sprintf("%d creates, seed %d, %s", creates, seed, g.faults())
-	table := newTable(out, title, "client", "creates", "charged", "answered", "PAID TWICE", "paid and flagged", "PAID AND LOST",
-		"flagged, not paid", "failed, not paid", "ambiguous faults met", "requests", "time")
+	table := newTable(out, title, "client", "creates", "charged", "answered", "PAID TWICE", "paid, unknown", "PAID AND LOST",
+		"not paid, unknown", "not paid, failed", "ambiguous faults met", "requests", "time")
 	var scores []*tally
-	for _, t := range faultTeams {
-		score, err := g.play(ctx, t)
+	for _, t := range faultContestants {
+		score, err := g.run(ctx, t)
 		if err != nil {
 			return nil, err
 		}
 		scores = append(scores, score)
-		table.row(score.team, score.creates, score.charged, score.answered, score.twice, score.flagged, score.lost,
-			score.alarms, score.failed, score.met, score.requests, score.took.Round(100*time.Millisecond))
+		table.row(score.contestant, score.creates, score.charged, score.answered, score.twice, score.paidUnknown, score.lost,
+			score.unpaidUnknown, score.failed, score.met, score.requests, score.took.Round(100*time.Millisecond))
 	}
 	return scores, table.Flush()
 }
 
-// faults says how many first requests meet which ambiguous fault.
-func (g *game) faults() string {
+// faults returns how many first requests meet which ambiguous fault.
+func (g *trial) faults() string {
 	total, count := 0, [kinds]int{}
 	for number := range g.creates {
-		if k := g.deal(uint64(number)).faults[0].kind; k.ambiguous() {
+		if k := g.newCreate(uint64(number)).faults[0].kind; k.ambiguous() {
 			total++
 			count[k]++
 		}
@@ -66,24 +66,24 @@ func (g *game) faults() string {
 	return fmt.Sprintf("%d ambiguous faults at their first request: %s", total, strings.Join(parts, ", "))
 }
 
-// playCancels shares the cancels and cuts between the protocols and prints the table.
-func playCancels(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error) {
+// runCancels shares the cancels and cuts between the protocols and prints the table.
+func runCancels(ctx context.Context, out io.Writer, creates, lanes int, seed uint64) ([]*tally, error) {
 	title := fmt.Sprintf("%d creates, seed %d, each cancelled or cut at a random point", creates, seed)
-	table := newTable(out, title, "protocol", "creates", "charged", "answered", "PAID TWICE", "paid and flagged",
-		"PAID, SAID \"NOT CREATED\"", "flagged, not paid", "rightly \"not created\"", "requests", "time")
+	table := newTable(out, title, "protocol", "creates", "charged", "answered", "PAID TWICE", "paid, unknown",
+		"PAID, \"NOT CREATED\"", "not paid, unknown", "not paid, \"not created\"", "requests", "time")
 	var scores []*tally
-	for i, t := range cancelTeams {
-		g := &game{
-			creates: creates*(i+1)/len(cancelTeams) - creates*i/len(cancelTeams), lanes: lanes,
-			deal: func(number uint64) *create { return cancelledCreate(seed+uint64(i)<<32, number) }, //nolint:gosec // an index
+	for i, t := range cancelContestants {
+		g := &trial{
+			creates: creates*(i+1)/len(cancelContestants) - creates*i/len(cancelContestants), lanes: lanes,
+			newCreate: func(number uint64) *create { return cancelledCreate(seed+uint64(i)<<32, number) }, //nolint:gosec // an index
 		}
-		score, err := g.play(ctx, t)
+		score, err := g.run(ctx, t)
 		if err != nil {
 			return nil, err
 		}
 		scores = append(scores, score)
-		table.row(score.team, score.creates, score.charged, score.answered, score.twice, score.flagged, score.lost,
-			score.alarms, score.failed, score.requests, score.took.Round(100*time.Millisecond))
+		table.row(score.contestant, score.creates, score.charged, score.answered, score.twice, score.paidUnknown, score.lost,
+			score.unpaidUnknown, score.failed, score.requests, score.took.Round(100*time.Millisecond))
 	}
 	return scores, table.Flush()
 }

@@ -11,32 +11,32 @@ import (
 	"time"
 )
 
-// peer is one request at the server, over either protocol, and what can be done to whoever sent it.
+// peer is one request at the server, over either protocol, and the ways to answer it.
 type peer interface {
 	begin(status, form, length int) // of an answer whose body has length bytes
 	write(part []byte)
 	finish()
 	breakOff(f fault) // ends the exchange without (the rest of) an answer
-	abandon(f fault)  // says goAway, refusedStream or protocolError
+	abandon(f fault)  // sends goAway, refusedStream or protocolError
 }
 
-// lane is a server that serves one client, one create at a time. So it knows which create a request belongs to even
-// when it never reads the body.
+// lane is a server for one client and one create at a time, so that a request belongs to a known create even if its
+// body is never read.
 type lane struct {
 	url       string
 	ledger    *ledger
 	listener  net.Listener
 	accepting sync.WaitGroup
-	running   sync.WaitGroup // connections and what is due later
+	running   sync.WaitGroup // connections and late commits
 
 	mu     sync.Mutex
 	conns  map[net.Conn]bool  // open
 	faults []fault            // of the requests of the present create
-	trip   context.CancelFunc // of the context of the present create
+	cancel context.CancelFunc // of the context of the present create
 }
 
 // openLane starts a server on loopback, with TLS where secure. It speaks HTTP/1.1 and HTTP/2.
-func openLane(ctx context.Context, books *ledger, secure bool) (*lane, error) {
+func openLane(ctx context.Context, ledger *ledger, secure bool) (*lane, error) {
 	trust, err := identity()
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func openLane(ctx context.Context, books *ledger, secure bool) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{url: "http://" + listener.Addr().String(), ledger: books, listener: listener, conns: map[net.Conn]bool{}}
+	l := &lane{url: "http://" + listener.Addr().String(), ledger: ledger, listener: listener, conns: map[net.Conn]bool{}}
 	var serverTLS *tls.Config
 	if secure {
 		l.url = "https://" + listener.Addr().String()
@@ -74,7 +74,7 @@ func (l *lane) accept(serverTLS *tls.Config) {
 	}
 }
 
-// close serves what is still on its way and returns when everything has ended and is in the books.
+// close serves what is still in flight and returns when everything has ended and is in the ledger.
 func (l *lane) close() error {
 	err := l.listener.Close()
 	l.accepting.Wait()
@@ -87,14 +87,14 @@ func (l *lane) close() error {
 	return err
 }
 
-// expect prepares the lane for the next create. trip ends the client's context.
-func (l *lane) expect(c *create, trip context.CancelFunc) {
+// expect prepares the lane for the next create. cancel ends the client's context.
+func (l *lane) expect(c *create, cancel context.CancelFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.faults, l.trip = c.faults, trip
+	l.faults, l.cancel = c.faults, cancel
 }
 
-// next is what happens to the request that has just arrived.
+// next returns the fault of the request that has just arrived.
 func (l *lane) next() fault {
 	l.mu.Lock()
 	f := fault{commits: true}
@@ -106,7 +106,7 @@ func (l *lane) next() fault {
 	return f
 }
 
-// endsIdle takes out the fault that hits a connection between two requests, if that is what is due.
+// endsIdle takes the next fault if it hits a connection between two requests.
 func (l *lane) endsIdle() (fault, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,14 +118,14 @@ func (l *lane) endsIdle() (fault, bool) {
 	return f, true
 }
 
-// giveUp returns what ends the context of the present create.
-func (l *lane) giveUp() context.CancelFunc {
+// clientCancel returns the cancel function of the present create's context.
+func (l *lane) clientCancel() context.CancelFunc {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.trip
+	return l.cancel
 }
 
-// later does something after a while. The lane is not closed before it is done.
+// later calls do after wait. close waits for it.
 func (l *lane) later(wait time.Duration, do func()) {
 	l.running.Go(func() {
 		<-time.NewTimer(wait).C
@@ -158,10 +158,10 @@ func (l *lane) greet(p peer) {
 	}
 }
 
-// dropsEarly tells the faults that end the exchange when only the header is in.
+// dropsEarly reports whether the fault ends the exchange after the header.
 func (f fault) dropsEarly() bool { return f.kind == cutBefore || f.kind == resetReused && !f.commits }
 
-// cut is the offset in a body of size bytes where something happens, -1 for nowhere.
+// cut returns the offset of the fault in a body of size bytes, -1 for none.
 func (f fault) cut(size int) int {
 	switch {
 	case f.kind == earlyAnswer && f.form == 0:
@@ -175,13 +175,13 @@ func (f fault) cut(size int) int {
 
 const overloaded = `{"code":503,"message":"overloaded"}`
 
-// atCut does what happens there. It returns false when that ends the exchange.
+// atCut applies the fault at the cut. It reports whether the exchange goes on.
 func (l *lane) atCut(p peer, f fault) bool {
 	switch {
 	case f.kind == earlyAnswer:
 		reply(p, 503, []byte(overloaded))
 	case f.cancel:
-		l.giveUp()()
+		l.clientCancel()()
 	default:
 		p.breakOff(f)
 		return false
@@ -189,22 +189,22 @@ func (l *lane) atCut(p peer, f fault) bool {
 	return true
 }
 
-// act does what happens to a request that arrived whole.
+// act answers a request that arrived in full.
 func (l *lane) act(p peer, f fault, body []byte) {
-	marker := markerOf(body)
+	payload := payloadOf(body)
 	if f.kind == lateCommit {
-		l.later(20*time.Millisecond, func() { l.ledger.charge(marker) })
+		l.later(20*time.Millisecond, func() { l.ledger.charge(payload) })
 		p.breakOff(f)
 		return
 	}
 	id := ""
 	if f.commits {
-		id = l.ledger.charge(marker)
+		id = l.ledger.charge(payload)
 	}
 	switch f.kind {
 	case earlyAnswer: // was answered
 	case hang:
-		l.later(100*time.Millisecond, l.giveUp())
+		l.later(100*time.Millisecond, l.clientCancel())
 	case cutAfter, lostReply, resetReused:
 		p.breakOff(f)
 	case goAway, refusedStream, protocolError:
@@ -214,9 +214,9 @@ func (l *lane) act(p peer, f fault, body []byte) {
 	case busy:
 		reply(p, 429, []byte(`{"code":429,"reason":"TooManyRequests","message":"slow down"}`))
 	case truncated:
-		l.truncate(p, f, taskReply(f.shape, id, marker))
+		l.truncate(p, f, taskReply(f.shape, id, payload))
 	default:
-		reply(p, 200, taskReply(f.shape, id, marker))
+		reply(p, 200, taskReply(f.shape, id, payload))
 	}
 }
 
@@ -226,15 +226,15 @@ func reply(p peer, status int, body []byte) {
 	p.finish()
 }
 
-// truncate breaks an answer off, or cancels the client in the middle of it. In the form without a length the breach
-// looks like an end.
+// truncate truncates an answer, or cancels the client in the middle of it. In the form without a length the truncated
+// answer looks complete.
 func (l *lane) truncate(p peer, f fault, body []byte) {
 	n := int(f.at * float64(len(body)))
 	p.begin(200, f.form, len(body))
 	p.write(body[:n])
 	switch {
 	case f.cancel:
-		l.giveUp()()
+		l.clientCancel()()
 		p.write(body[n:])
 		p.finish()
 	case f.form == 2:
@@ -244,29 +244,29 @@ func (l *lane) truncate(p peer, f fault, body []byte) {
 	}
 }
 
-// taskReply is the answer to a create in one of the dialects that were seen.
-func taskReply(shape int, id, marker string) []byte {
+// taskReply returns the answer to a create in one of the dialects seen in the wild.
+func taskReply(shape int, id, payload string) []byte {
 	switch shape {
 	case 0:
-		return fmt.Appendf(nil, `{"task_id":%q,"state":"created","model":"viduq2-pro","credits":4,"payload":%q}`, id, marker)
-	case 1: // the id is a number and stands last, where a cut makes another number of it
-		return fmt.Appendf(nil, `{"state":"created","credits":"4","payload":%q,"task_id":%s}`, marker, id)
+		return fmt.Appendf(nil, `{"task_id":%q,"state":"created","model":"viduq2-pro","credits":4,"payload":%q}`, id, payload)
+	case 1: // the id is a number and comes last, so that truncation makes it another number
+		return fmt.Appendf(nil, `{"state":"created","credits":"4","payload":%q,"task_id":%s}`, payload, id)
 	case 2:
 		return fmt.Appendf(nil, `{"code":"success","message":"","data":{"task_id":%q,"state":"created"}}`, id)
 	default:
-		return fmt.Appendf(nil, `{"id":%s, "state":"created","payload":%q}`, id, marker)
+		return fmt.Appendf(nil, `{"id":%s, "state":"created","payload":%q}`, id, payload)
 	}
 }
 
-// markerOf finds the payload, which is the last text of a request whose media all stand before it.
-func markerOf(body []byte) string {
+// payloadOf returns the payload of a request: the last match, as it follows the media.
+func payloadOf(body []byte) string {
 	const name = `"payload":"`
 	from := bytes.LastIndex(body, []byte(name))
 	if from < 0 {
 		return ""
 	}
-	marker, _, _ := bytes.Cut(body[from+len(name):], []byte(`"`))
-	return string(marker)
+	payload, _, _ := bytes.Cut(body[from+len(name):], []byte(`"`))
+	return string(payload)
 }
 
 // reset closes a connection with RST.
@@ -275,7 +275,7 @@ func reset(conn net.Conn) {
 		conn = secure.NetConn()
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0) //nolint:errcheck // then it is a FIN
+		tcp.SetLinger(0) //nolint:errcheck // on an error it is a FIN
 	}
 	conn.Close() //nolint:errcheck // over either way
 }

@@ -23,20 +23,20 @@ const (
 	maxPayloads = 100_000
 )
 
-// Activities do what a workflow must not: they call the API. Client and Store are required. The key is in the Client and
-// nowhere else; no history has it.
+// Activities call the API, which a workflow must not. Client and Store are required. The key is only in the Client,
+// never in a history.
 type Activities struct {
 	Client *vidu.Client
 	Store  Store
 
-	// Pause says how long a task that still runs is left alone, given the task as last seen and the time since its
+	// Pause returns the time until the next query of a running task, given the task as last seen and the time since its
 	// create. nil is [vidu.Client.PollDelay].
 	Pause func(task *vidu.Task, age time.Duration) time.Duration
 
 	clock func() time.Time // for tests; nil is Temporal's
 
-	looking  sync.Mutex        // one look-up at a time: the next one then finds the payloads known
-	payloads map[string]string // by task id, of tasks that were looked at
+	looking  sync.Mutex        // one look-up at a time, so that the next one finds the payloads
+	payloads map[string]string // by task id, of tasks seen by a look-up
 }
 
 // Submitted is a task that exists.
@@ -44,7 +44,7 @@ type Submitted struct {
 	TaskID     string   `json:"task_id"`              // "" from Reconcile: none was seen
 	Duplicates []string `json:"duplicates,omitempty"` // further tasks with the same payload
 
-	// At is when the task was created, at the earliest: a create may have waited long in its queue. Zero is not known.
+	// At is when the task was created, at the earliest: a create may have waited long in its queue. Zero is unknown.
 	At time.Time `json:"at,omitzero"`
 }
 
@@ -53,8 +53,8 @@ type Submitted struct {
 //
 // It sends no heartbeat, on purpose: a worker that is merely frozen would be taken for dead while its request is still
 // to be sent. It gives up a tenth of its StartToClose timeout before the end, also when it was frozen before it could
-// begin, so after a timeout nothing is sent any more. The price is that worker and server must agree on the time, by that
-// tenth. And without heartbeats a cancellation does not reach it: a create that has begun is finished.
+// begin, so after a timeout nothing is sent any more. The clocks of worker and server must therefore agree to within
+// that tenth. Without heartbeats a cancellation does not reach it: a create that has begun is finished.
 func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoRequest) (*Submitted, error) {
 	info, at := activity.GetInfo(ctx), a.now(ctx)
 	ctx, cancel := context.WithTimeout(ctx, sendBudget(&info))
@@ -70,14 +70,14 @@ func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoReques
 	return &Submitted{TaskID: task.ID, At: at}, nil
 }
 
-// sendBudget is what is left of the time that an activity has, less the tenth. It goes by the clock on the wall, unlike the
-// timers of a process that was suspended, and never beyond what is left when that clock is late.
+// sendBudget returns the time left for an activity, less the tenth. It uses the wall clock, since the timers of a
+// suspended process stand still, and is at most the whole budget if that clock is late.
 func sendBudget(info *activity.Info) time.Duration {
 	return info.StartToCloseTimeout*9/10 - max(time.Since(info.StartedTime), 0)
 }
 
-// kindOf passes on the client's verdict on a failed create. Only which of the harmless failures are worth a second try
-// is decided here, as the client itself does; whether anything was created is not.
+// kindOf returns the Kind of a failed create. The client decides whether anything was created; only which of the other
+// failures are worth a retry is decided here, as the client does.
 func kindOf(err error) Kind {
 	_, invalid := errors.AsType[*vidu.ValidationError](err)
 	answer, answered := errors.AsType[*vidu.APIError](err)
@@ -98,16 +98,16 @@ func kindOf(err error) Kind {
 	return Refused
 }
 
-// Lookup says which task to look for.
+// Lookup describes the task to look for.
 type Lookup struct {
 	Payload string    `json:"payload"`
 	Prompt  string    `json:"prompt"`
 	Since   time.Time `json:"since"` // when the first create began whose outcome is unknown
 }
 
-// Reconcile looks for a task by its payload. Unlike [vidu.Client.FindTask], which gives up beyond 50 candidates, it looks
-// at all of them, as many as 5000: a fleet creates more than 50 within minutes. A Submitted without a TaskID means that
-// there was none. Whatever stands in the way of that certainty is an error.
+// Reconcile looks for a task by its payload. Unlike [vidu.Client.FindTask], which gives up beyond 50 candidates, it
+// checks all of them, up to 5000: a fleet creates more than 50 within minutes. A Submitted without a TaskID means that
+// there was none. An incomplete search is an error.
 func (a *Activities) Reconcile(ctx context.Context, in Lookup) (*Submitted, error) {
 	defer beat(ctx, new(atomic.Int64))()
 	found, err := a.find(ctx, in)
@@ -138,7 +138,7 @@ func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 		case payload == in.Payload:
 			found = append(found, task)
 		case payload == "" && task.Prompt == in.Prompt:
-			return nil, fmt.Errorf("task %s has the prompt and no payload: it may be this one or not", task.ID)
+			return nil, fmt.Errorf("task %s has the same prompt and no payload: it may be the one", task.ID)
 		}
 	}
 	submitted := &Submitted{}
@@ -152,7 +152,7 @@ func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 	return submitted, nil
 }
 
-// payloadOf asks for the payload of a listed task, once. It never changes.
+// payloadOf queries the payload of a listed task, once: it never changes.
 func (a *Activities) payloadOf(ctx context.Context, task *vidu.Task) (string, error) {
 	if task.Payload != "" {
 		return task.Payload, nil
@@ -171,7 +171,7 @@ func (a *Activities) payloadOf(ctx context.Context, task *vidu.Task) (string, er
 	return task.Payload, nil
 }
 
-// AwaitInput says which task to wait for.
+// AwaitInput describes the task to wait for.
 type AwaitInput struct {
 	TaskID string    `json:"task_id"`
 	Since  time.Time `json:"since"` // its create
@@ -183,8 +183,8 @@ type Ended struct {
 	Credits int `json:"credits"`
 }
 
-// Await asks for the task once. While it runs, the attempt fails with the pause until the next one: Temporal's own retry
-// is the timer, so a wait of two days leaves no more in the history than one of two seconds.
+// Await queries the task once. While it runs, the attempt fails with the pause until the next one: Temporal's own retry
+// is the timer, so a wait of two days adds no more to the history than one of two seconds.
 func (a *Activities) Await(ctx context.Context, in AwaitInput) (*Ended, error) {
 	defer beat(ctx, new(atomic.Int64))()
 	now := a.now(ctx)
@@ -200,22 +200,22 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) (*Ended, error) {
 	if task == nil {
 		task = &vidu.Task{ID: in.TaskID}
 	}
-	pause := max(min(a.pause(task, now.Sub(in.Since)), in.Until.Sub(now)), minPause) // the last look is pulled in to the end
+	pause := max(min(a.pause(task, now.Sub(in.Since)), in.Until.Sub(now)), minPause) // with a last query at the end
 	options := temporal.ApplicationErrorOptions{NextRetryDelay: pause, NonRetryable: !now.Before(in.Until)}
 	if err == nil {
 		err = fmt.Errorf("task %s is %s", task.ID, task.State)
-		options.Category = temporal.ApplicationErrorCategoryBenign // it is no failure: nothing to log or to count
+		options.Category = temporal.ApplicationErrorCategoryBenign // not a failure: nothing to log or to count
 	}
 	e := newError(StillRunning, err)
 	options.Details = []any{*e}
 	return nil, temporal.NewApplicationErrorWithOptions(e.Message, string(e.Kind), options)
 }
 
-// ask returns the task as it is.
+// ask queries the task.
 func (a *Activities) ask(ctx context.Context, id string) (*vidu.Task, error) {
 	task, err := a.Client.GetTask(ctx, id)
 	switch {
-	case err != nil && !isOutage(err): // a 404 may pass, for example: Wait knows what does, and rides it out
+	case err != nil && !isOutage(err): // Wait retries what may pass, such as a 404
 		return a.Client.Wait(ctx, id)
 	case err == nil && task.Done() && task.State != vidu.StateSuccess:
 		return task, &vidu.TaskError{Task: task}
@@ -223,8 +223,8 @@ func (a *Activities) ask(ctx context.Context, id string) (*vidu.Task, error) {
 	return task, err
 }
 
-// isOutage tells the failures that say nothing about the task. Temporal repeats those queries; no attempt waits for their
-// end and takes the place of others. A wrong key is the worker's: what was paid for outlives a bad deployment.
+// isOutage reports whether a failure is independent of the task. Temporal repeats such a query, so that no attempt
+// blocks a worker until the outage ends. A wrong key counts, too: a bad deployment must not end what was paid for.
 func isOutage(err error) bool {
 	answer, answered := errors.AsType[*vidu.APIError](err)
 	if !answered {
@@ -237,7 +237,7 @@ func isOutage(err error) bool {
 	return answer.StatusCode >= http.StatusInternalServerError
 }
 
-// isFinal tells the failures that end a wait: the task's own, and what the API said and Wait did not ride out.
+// isFinal reports whether a failure ends a wait: the task's own, or an answer of the API that Wait did not retry.
 func isFinal(err error) bool {
 	_, failed := errors.AsType[*vidu.TaskError](err)
 	return failed || !isOutage(err)
@@ -257,7 +257,7 @@ func (a *Activities) pause(task *vidu.Task, age time.Duration) time.Duration {
 	return a.Client.PollDelay(task, age)
 }
 
-// now is the time by the clock that Since and Until came from.
+// now returns the time by the clock of Since and Until.
 func (a *Activities) now(ctx context.Context) time.Time {
 	if a.clock != nil {
 		return a.clock()
@@ -265,19 +265,19 @@ func (a *Activities) now(ctx context.Context) time.Time {
 	return activity.GetInfo(ctx).StartedTime
 }
 
-// DownloadInput says which video to keep, and under which name.
+// DownloadInput is the video to keep, and its name.
 type DownloadInput struct {
 	TaskID string `json:"task_id"`
 	Name   string `json:"name"`
 }
 
-// Saved says where a video is kept.
+// Saved is where a video is kept.
 type Saved struct {
 	Location string `json:"location"`
 	Bytes    int64  `json:"bytes"`
 }
 
-// Download fetches the video and keeps it in the Store. Links expire, so every attempt asks for a fresh one.
+// Download fetches the video and keeps it in the Store. Links expire, so every attempt queries a fresh one.
 func (a *Activities) Download(ctx context.Context, in DownloadInput) (*Saved, error) {
 	if a.Store == nil {
 		return nil, errors.New("the Store of this worker's Activities is nil")
@@ -296,8 +296,8 @@ func (a *Activities) Download(ctx context.Context, in DownloadInput) (*Saved, er
 	return &Saved{Location: location, Bytes: video.done.Load()}, nil
 }
 
-// beat sends heartbeats until it is told to stop, so that a worker which died is missed within seconds. What takes no
-// longer sends none.
+// beat sends heartbeats until stop is called, so that a dead worker is noticed within seconds. The first is sent after
+// 5 s.
 func beat(ctx context.Context, done *atomic.Int64) (stop func()) {
 	ended, stopped := make(chan struct{}), make(chan struct{})
 	go func() {

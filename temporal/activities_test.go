@@ -46,8 +46,8 @@ func (w *world) create(t *testing.T, payload string) string {
 	return task.ID
 }
 
-// In a fleet hundreds of tasks are created within the minutes that a look covers.
-func TestReconcileLooksAtAll(t *testing.T) {
+// A fleet creates hundreds of tasks within the minutes that a look-up covers.
+func TestReconcileChecksAllTasks(t *testing.T) {
 	t.Parallel()
 	w := newOfficialWorld(t)
 	for i := range 120 {
@@ -63,8 +63,8 @@ func TestReconcileLooksAtAll(t *testing.T) {
 	assert.WithinDuration(t, time.Now(), found.At, time.Minute)
 }
 
-// The second look asks only about tasks that the first did not see.
-func TestReconcileAsksOnce(t *testing.T) {
+// The second look-up queries only tasks that the first did not see.
+func TestReconcileQueriesOnce(t *testing.T) {
 	t.Parallel()
 	w := newOfficialWorld(t)
 	for i := range 30 {
@@ -117,7 +117,7 @@ func TestReconcileCountsOnce(t *testing.T) {
 	assert.Empty(t, found.Duplicates)
 }
 
-// What keeps a look from being certain is an error, never "there is none": that would be paid for.
+// An incomplete look-up is an error, never "there is none": that would be paid for.
 func TestReconcileIsCertainOrFails(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -147,7 +147,7 @@ func TestReconcileIsCertainOrFails(t *testing.T) {
 	}
 }
 
-// The pauses between queries, where the user has no own idea of them.
+// The pauses between queries without Activities.Pause.
 func TestDefaultPause(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -180,7 +180,7 @@ func TestDefaultPause(t *testing.T) {
 	}
 }
 
-// A worker that was frozen when it got the task sends nothing when it goes on: another may have been told to.
+// A worker that was frozen when it got the activity sends nothing when it resumes: another may have sent it.
 func TestSendBudget(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -209,7 +209,7 @@ func TestNothingIsSentWithoutBudget(t *testing.T) {
 	assert.Zero(t, w.creates())
 }
 
-// What the client would send again by itself is NotCreated, and nothing else that was answered.
+// Of the answers, NotCreated are those after which the client itself retries a create.
 func TestKindOfFollowsTheClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -24,14 +24,14 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// record renews testdata; then a version of the workflow that was released needs a name of its own there.
+// record renews testdata; a released version of the workflow needs a new name there.
 var record = flag.Bool("record", false, "have TestDevServer write the histories in testdata")
 
-// maxEvents is what a generation leaves in the history, however long it takes.
+// maxEvents is the history's length per generation, however long it takes.
 const maxEvents = 23
 
-// TestDevServer runs against Temporal itself, in the form of its development server.
-func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the processor for itself
+// TestDevServer runs against Temporal's development server.
+func TestDevServer(t *testing.T) { //nolint:paralleltest // it needs the processor for itself
 	f := newFleet(t)
 
 	t.Run("plain", func(t *testing.T) { //nolint:paralleltest // one generation after another
@@ -93,7 +93,7 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the process
 		failure := viduworkflow.ErrorOf(run.Get(t.Context(), nil))
 		require.NotNil(t, failure)
 		assert.Equal(t, viduworkflow.Canceled, failure.Kind)
-		assert.NotEmpty(t, failure.TaskID, "the create went on, and its task is known")
+		assert.NotEmpty(t, failure.TaskID, "the create went on, and the failure has its task")
 		f.history(t, "cancelled", "history_v1_cancelled.json")
 	})
 	t.Run("queued", func(t *testing.T) { //nolint:paralleltest // one generation after another
@@ -104,7 +104,7 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the process
 		require.NoError(t, f.tc.CancelWorkflow(t.Context(), "dropped", ""))
 		failure := viduworkflow.ErrorOf(dropped.Get(t.Context(), nil))
 		require.NotNil(t, failure)
-		assert.Equal(t, viduworkflow.Canceled, failure.Kind, "at once, and with no worker for it")
+		assert.Equal(t, viduworkflow.Canceled, failure.Kind, "at once, without a worker")
 
 		var oldest time.Duration
 		f.a.Pause = func(_ *vidu.Task, age time.Duration) time.Duration {
@@ -114,7 +114,7 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it wants the process
 		require.NoError(t, f.submitWorker().Start())
 		require.NoError(t, patient.Get(t.Context(), nil))
 		assert.Equal(t, before+1, f.api.Charged(), "nothing is paid for the one that was cancelled")
-		assert.Less(t, oldest, 3*time.Second, "the time in the queue is none of the task's")
+		assert.Less(t, oldest, 3*time.Second, "the time in the queue does not count")
 		f.history(t, "dropped", "history_v1_dropped.json")
 	})
 	t.Run("retry of the workflow", func(t *testing.T) { //nolint:paralleltest // one generation after another
@@ -176,7 +176,7 @@ func newFleet(t *testing.T) *fleet {
 	return f
 }
 
-// submitWorker makes one in place of the last.
+// submitWorker replaces the worker of creates.
 func (f *fleet) submitWorker() worker.Worker {
 	f.submits = worker.New(f.tc, viduworkflow.SubmitQueue(viduworkflow.TaskQueue), worker.Options{DisableWorkflowWorker: true})
 	viduworkflow.RegisterSubmit(f.submits, f.a)
@@ -197,7 +197,7 @@ func (f *fleet) generate(t *testing.T, id string, in viduworkflow.Input) *viduwo
 	return out
 }
 
-// history reads what is stored of a workflow, in which the key must not be, and records it if asked to.
+// history returns the history of a workflow, which must not contain the key, and records it if -record is set.
 func (f *fleet) history(t *testing.T, id, file string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -8,7 +8,7 @@
 //	w := worker.New(tc, viduworkflow.TaskQueue, worker.Options{})
 //	viduworkflow.Register(w, a)
 //
-// and anything with a Temporal client starts generations, under an id of its own:
+// and anything with a Temporal client starts generations, under an id of its choice:
 //
 //	run, err := viduworkflow.Start(ctx, tc, "order-4711", viduworkflow.Input{Request: vidu.Reference2VideoRequest{…}})
 //
@@ -16,30 +16,30 @@
 //
 // # What is safe
 //
-// The API has no idempotency, so the create, [Activities.Submit], runs at most once: Temporal is told not to retry it,
-// and what may be repeated is decided by the verdict of package vidu. A create that was refused ends the workflow. One
-// that provably created nothing is sent again after a pause, for up to a day. One whose outcome nobody knows, because the
-// answer was lost or the worker died, is what [OnUnknown] is about: report it ([Fail], the default), look for the task
-// ([Reconcile]), or accept that it may be paid for twice ([Resubmit]).
+// The API has no idempotency, so the create, [Activities.Submit], runs at most once: Temporal does not retry it, and
+// the verdict of package vidu decides what may be repeated. A create that was refused ends the workflow. One that
+// provably created nothing is sent again after a pause, for up to a day. If the outcome is unknown, because the answer
+// was lost or the worker died, [OnUnknown] decides: report it ([Fail], the default), look for the task ([Reconcile]),
+// or accept that it may be paid for twice ([Resubmit]).
 //
-// Everything else costs nothing to repeat, and Temporal repeats it: a wrong key or a full disk in one deployment ends no
+// Everything else is idempotent, and Temporal repeats it: a wrong key or a full disk in one deployment ends no
 // generation that was paid for.
 //
-// Starting an id twice is harmless, be it while the first run lasts or after. Resetting a workflow to a point before its
-// create is not: that pays again.
+// Starting an id twice is harmless, be it while the first run lasts or after. Resetting a workflow to a point before
+// its create is not: that pays again.
 //
 // # Errors
 //
 // [ErrorOf] finds the reason in the error of a workflow. As with a [vidu.Client], one question is enough:
 //
 //	if errors.Is(viduworkflow.ErrorOf(err), vidu.ErrMaybeCreated) {
-//		// look for the task by its payload, the workflow's id, or tell a person
+//		// look for the task by its payload, the workflow's id, or alert an operator
 //	}
 //
 // # Waiting
 //
-// Between two queries a wait costs nothing but a row in Temporal's database, and no more history the longer it takes: 23
-// events a generation. Callbacks, see [CallbackHandler], end it at once; they are optional and only speed things up.
+// Between two queries a wait is a row in Temporal's database. The history does not grow with it: 23 events per
+// generation. Callbacks, see [CallbackHandler], end it at once; they are optional and only speed things up.
 //
 // # What Temporal sees
 //
@@ -48,6 +48,7 @@
 //
 // # Changes
 //
-// A workflow may live for days, so it meets newer versions of this package. Every release replays the histories that
-// earlier ones recorded (testdata); what changes the order of a workflow's steps goes behind workflow.GetVersion.
+// A workflow may run for days, and outlive the version of this package that started it. Every release replays the
+// histories that earlier ones recorded (testdata); what changes the order of a workflow's steps goes behind
+// workflow.GetVersion.
 package viduworkflow

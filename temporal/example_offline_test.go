@@ -115,7 +115,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// The error of a workflow says whether a task may exist.
+// The error of a workflow shows whether a task may exist.
 func ExampleErrorOf() {
 	reason := viduworkflow.GenerateError{Kind: viduworkflow.MaybeCreated, Message: "the worker died", Payload: "order-4711"}
 	err := temporal.NewNonRetryableApplicationError("", string(reason.Kind), nil, reason) // as run.Get returns it

@@ -89,7 +89,7 @@ func ExampleCallbackHandler() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// bucket is a Store that is no directory.
+// bucket is a Store that is not a directory.
 type bucket struct {
 	upload func(ctx context.Context, key, file string) error
 }

@@ -16,11 +16,11 @@ const (
 	CallbackName  = callbackName
 )
 
-// SetClock makes the activities live by the testsuite's virtual time.
+// SetClock makes the activities use the testsuite's virtual time.
 func (a *Activities) SetClock(clock func() time.Time) { a.clock = clock }
 
-// SendBudget is how long Submit may take.
+// SendBudget returns how long Submit may take.
 func SendBudget(info *activity.Info) time.Duration { return sendBudget(info) }
 
-// KindOf is what Submit makes of a failed create.
+// KindOf returns the Kind of a failed create.
 func KindOf(err error) Kind { return kindOf(err) }

@@ -11,55 +11,55 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// Kind says what a failure means: above all, whether a task may exist. It is the Type of the application error, so it is
-// what Temporal's UI shows and what a parent workflow can test for.
+// Kind is what a failure means: above all, whether a task may exist. It is the Type of the application error:
+// Temporal's UI shows it and a parent workflow can test for it.
 type Kind string
 
 // Kinds of failures.
 const (
 	// Invalid: the request cannot be sent as it is. Nothing was sent.
 	Invalid Kind = "vidu.Invalid"
-	// Refused: the API said no. No task was created.
+	// Refused: the API refused the request. No task was created.
 	Refused Kind = "vidu.Refused"
 	// NotCreated: the API could not be reached, or had no capacity, for a day. No task was created.
 	NotCreated Kind = "vidu.NotCreated"
-	// MaybeCreated: nobody knows. A task may exist and be billed; look for it by its Payload, the workflow's id.
+	// MaybeCreated: the outcome is unknown. A task may exist and be billed; look for it by its Payload, the workflow's
+	// id.
 	MaybeCreated Kind = "vidu.MaybeCreated"
 	// TaskFailed: the task was accepted and then failed or was cancelled. The API does not charge for it.
 	TaskFailed Kind = "vidu.TaskFailed"
 	// StillRunning: the task had not ended after 49 hours. It was paid for and can be waited for again by its id.
 	StillRunning Kind = "vidu.StillRunning"
-	// Lost: the API no longer knows the task.
+	// Lost: the API no longer has the task.
 	Lost Kind = "vidu.Lost"
-	// NotSaved: the video is there, and could not be fetched or stored for a day.
+	// NotSaved: the video exists but could not be fetched or stored for a day.
 	NotSaved Kind = "vidu.NotSaved"
-	// Canceled: the workflow was cancelled. A task that exists by then goes on and is billed.
+	// Canceled: the workflow was cancelled. A task that exists by then continues and is billed.
 	Canceled Kind = "vidu.Canceled"
 )
 
-// GenerateError is why a generation failed, as it travels through Temporal. Get it from the error of a workflow with
-// [ErrorOf]. It answers to errors.Is as the errors of package vidu do: for [vidu.ErrMaybeCreated], and for the API's
-// codes.
+// GenerateError is why a generation failed, in the form that Temporal stores. Get it from the error of a workflow with
+// [ErrorOf]. Like the errors of package vidu it matches [vidu.ErrMaybeCreated] and the API's codes in errors.Is.
 type GenerateError struct {
 	Kind    Kind           `json:"kind"`
 	Message string         `json:"message"`
 	Code    vidu.ErrorCode `json:"code,omitempty"`    // the API's code, if it gave one
-	TaskID  string         `json:"task_id,omitempty"` // of the task, as soon as it is known
+	TaskID  string         `json:"task_id,omitempty"` // of the task, once there is one
 	Payload string         `json:"payload,omitempty"` // of the request: the workflow's id
 
-	// RetryAfter is how long the API asked to wait, of a NotCreated.
+	// RetryAfter is how long the API asked to wait, for a NotCreated.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 }
 
-// Error is the message, after the kind.
+// Error returns the kind and the message.
 func (e *GenerateError) Error() string {
 	if e == nil {
-		return "no reason is known"
+		return "unknown reason"
 	}
 	return string(e.Kind) + ": " + e.Message
 }
 
-// Is makes errors.Is(err, vidu.ErrMaybeCreated) hold for [MaybeCreated]. A nil e is nothing.
+// Is makes errors.Is(err, vidu.ErrMaybeCreated) hold for [MaybeCreated]. A nil e matches nothing.
 func (e *GenerateError) Is(target error) bool {
 	return e != nil && e.Kind == MaybeCreated && target == vidu.ErrMaybeCreated
 }
@@ -84,8 +84,8 @@ func ErrorOf(err error) *GenerateError {
 	return nil
 }
 
-// decode reads details, which may be anybody's and of any type: by way of JSON, for an error that never left the process
-// holds values, and Temporal panics when they are of another type than is asked for.
+// decode reads details, which may be of any type. It goes through JSON: an error that never left the process holds
+// values, and Temporal panics if they are not of the requested type.
 func decode(details func(...any) error) *GenerateError {
 	var value any
 	e := &GenerateError{}
@@ -96,11 +96,11 @@ func decode(details func(...any) error) *GenerateError {
 }
 
 func encode(value any) []byte {
-	text, _ := json.Marshal(value) // what cannot be encoded is not ours, and "" does not decode
+	text, _ := json.Marshal(value) // on an error text is empty, and does not decode
 	return text
 }
 
-// newError keeps of a Go error what survives the way through Temporal.
+// newError returns what Temporal can store of a Go error.
 func newError(kind Kind, err error) *GenerateError {
 	e := &GenerateError{Kind: kind, Message: err.Error()}
 	errors.As(err, &e.Code)
@@ -110,7 +110,7 @@ func newError(kind Kind, err error) *GenerateError {
 	return e
 }
 
-// final is an error of an activity or a workflow after which Temporal tries nothing again.
+// final returns an error of an activity or a workflow that Temporal does not retry.
 func (e *GenerateError) final() error {
 	return temporal.NewNonRetryableApplicationError(e.Message, string(e.Kind), nil, *e)
 }

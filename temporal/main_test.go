@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The testsuite leaves the activities behind that were given up while they slept between two attempts.
+	// The testsuite leaks activities that are cancelled while they sleep between two attempts.
 	const env = "go.temporal.io/sdk/internal.(*testWorkflowEnvironmentImpl)."
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction(env+"executeActivityWithRetryForTest"), goleak.IgnoreAnyFunction(env+"ExecuteActivity.func2"))
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 const jobID = "job-1"
 
-// world is the workflow in virtual time, before a fake API.
+// world runs the workflow in virtual time against a fake API.
 type world struct {
 	*testsuite.TestWorkflowEnvironment
 	server *vidutest.Server
@@ -63,7 +63,7 @@ func newWorldOf(t *testing.T, server *vidutest.Server, opts ...vidu.Option) *wor
 	require.NoError(t, err)
 	suite := &testsuite.WorkflowTestSuite{}
 	w.TestWorkflowEnvironment = suite.NewTestWorkflowEnvironment()
-	w.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // on a busy machine a second is soon over
+	w.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a second is too short on a busy machine
 	w.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: jobID, TaskQueue: viduworkflow.TaskQueue})
 	w.a = &viduworkflow.Activities{Client: w.client, Store: viduworkflow.Dir(w.dir)}
 	w.a.SetClock(w.Now)
@@ -95,7 +95,7 @@ func (w *world) fail(t *testing.T, in viduworkflow.Input) *viduworkflow.Generate
 	return failure
 }
 
-// creates counts the creates that arrived at the API, whatever came of them.
+// creates counts the creates that arrived at the API, whatever their outcome.
 func (w *world) creates() int {
 	n := 0
 	for _, r := range w.server.Requests() {
@@ -106,7 +106,7 @@ func (w *world) creates() int {
 	return n
 }
 
-// input is a request that the API takes.
+// input returns a valid request.
 func input() viduworkflow.Input {
 	return viduworkflow.Input{Request: vidu.Reference2VideoRequest{
 		Model:  vidu.ModelQ2Pro,
@@ -115,7 +115,7 @@ func input() viduworkflow.Input {
 	}}
 }
 
-// canned is an answer, or the lack of one.
+// canned is an answer or an error.
 type canned struct {
 	status     int
 	body       string
@@ -123,7 +123,7 @@ type canned struct {
 	err        error
 }
 
-// front stands before the API and may answer in its place.
+// front is a transport that may answer in place of the API.
 type front struct {
 	behind http.RoundTripper
 

@@ -22,14 +22,14 @@ import (
 // TaskQueue is the queue that [Start] uses unless the input names another: one for each account, say.
 const TaskQueue = "vidu"
 
-// maxInput is what Temporal takes for a payload without a warning.
+// maxInput is the size up to which Temporal accepts a payload without a warning.
 const maxInput = 512 << 10
 
-// SubmitQueue is the queue of the creates that belongs to a queue. They have one of their own because the API limits how
-// many tasks run at once: waiting creates then hold up no polls and no downloads.
+// SubmitQueue is the queue of the creates that belongs to a queue. They are apart because the API limits how many tasks
+// run at once: waiting creates then delay no polls and no downloads.
 func SubmitQueue(queue string) string { return queue + "-submit" }
 
-// Register adds the workflow and all it does but the creates to a worker of [TaskQueue]. Without a second worker, see
+// Register adds the workflow and all activities but the create to a worker of [TaskQueue]. Without a second worker, see
 // [RegisterSubmit], nothing is ever created.
 func Register(w worker.Registry, a *Activities) {
 	w.RegisterWorkflowWithOptions(Generate, workflow.RegisterOptions{Name: workflowName})
@@ -39,19 +39,20 @@ func Register(w worker.Registry, a *Activities) {
 }
 
 // RegisterSubmit adds the creates to a worker of [SubmitQueue], which may run in the same process. Two options matter
-// there: TaskQueueActivitiesPerSecond is the rate of creates of the whole fleet, and a WorkerStopTimeout of no less than
-// Input.SubmitTimeout lets a deployment finish the creates that are under way, where a kill makes each of them a doubt.
+// there: TaskQueueActivitiesPerSecond is the rate of creates of the whole fleet, and a WorkerStopTimeout of at least
+// Input.SubmitTimeout lets a deployment finish the creates in flight; a kill leaves each of them with an unknown
+// outcome.
 func RegisterSubmit(w worker.ActivityRegistry, a *Activities) {
 	w.RegisterActivityWithOptions(a.Submit, activity.RegisterOptions{Name: submitName})
 }
 
 // Start starts [Generate] as the workflow id, which names the generation: it is the Payload of the task and the name of
-// the video. Use the id of your own job. Starting the same id again is harmless, now or after it has ended: the run that
-// comes back is the first one's, whatever its input was. That holds for as long as the namespace keeps finished
+// the video. Use the id of your own job. Starting the same id again is harmless, now or after it has ended: the run
+// that comes back is the first one's, whatever its input was. That holds for as long as the namespace keeps finished
 // workflows.
 //
-// It refuses what cannot work with nothing started: a request that is not valid, and media that travel inside the
-// request, which belong into no history. Use URLs, or [vidu.Client.UploadImage] first.
+// It refuses, before anything is started, an invalid request and media inside the request, which must not be in a
+// history. Use URLs, or [vidu.Client.UploadImage] first.
 func Start(ctx context.Context, c client.Client, id string, in Input) (client.WorkflowRun, error) {
 	if err := in.checkRequest(id); err != nil {
 		return nil, fmt.Errorf("viduworkflow: start %s: %w", id, err)
@@ -68,7 +69,7 @@ func Start(ctx context.Context, c client.Client, id string, in Input) (client.Wo
 	return run, nil
 }
 
-// checkRequest finds what is wrong with the input before it is stored.
+// checkRequest returns what is wrong with the input before it is stored.
 func (in *Input) checkRequest(id string) error {
 	if id == "" {
 		return errors.New("the workflow id is empty")
@@ -92,7 +93,7 @@ func (in *Input) checkRequest(id string) error {
 	return nil
 }
 
-// checkInline looks for media that travel inside the request.
+// checkInline returns an error if there are media inside the request.
 func checkInline(request []byte) error {
 	type media struct{ Images, Videos []string }
 	var all struct {
@@ -116,8 +117,8 @@ func checkInline(request []byte) error {
 type workflowKey struct{}
 
 // CallbackHandler receives the API's callbacks, for requests with a CallbackURL, and wakes the workflow that waits for
-// the task. What it takes from a callback is which task to ask for, and nothing else, see [vidu.Client.CallbackHandler],
-// which has the meaning of secret and of the options. It may run in any process; callbacks only speed things up.
+// the task. It uses only the task id from a callback; see [vidu.Client.CallbackHandler], also for secret and the
+// options. It may run in any process; callbacks only speed things up.
 func CallbackHandler(vc *vidu.Client, tc client.Client, secret string, opts ...vidu.CallbackOption) (http.Handler, error) {
 	wake := func(ctx context.Context, task *vidu.Task) error { return signal(ctx, tc, task) }
 	handler, err := vc.CallbackHandler(secret, wake, opts...)
@@ -130,8 +131,8 @@ func CallbackHandler(vc *vidu.Client, tc client.Client, secret string, opts ...v
 	}), nil
 }
 
-// signal wakes the workflow of a task: the one that the task's payload names, for that came from the API, or where the
-// API does not give it back, the one in the callback URL. A workflow that is gone needs no waking.
+// signal wakes the workflow of a task: the one that the task's payload names, or, where the API returns no payload, the
+// one in the callback URL. A workflow that has ended is ignored.
 func signal(ctx context.Context, tc client.Client, task *vidu.Task) error {
 	fromURL, _ := ctx.Value(workflowKey{}).(string)
 	id := cmp.Or(task.Payload, fromURL)

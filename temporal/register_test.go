@@ -25,7 +25,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// engine is a Temporal client that keeps what it was asked to do.
+// engine is a Temporal client that records its calls.
 type engine struct {
 	client.Client
 	options client.StartWorkflowOptions
@@ -74,7 +74,7 @@ func TestStartElsewhere(t *testing.T) {
 	assert.Equal(t, "account-2-submit", viduworkflow.SubmitQueue(e.options.TaskQueue))
 }
 
-// What cannot work is refused with nothing started.
+// An invalid input is refused before anything is started.
 func TestStartRefuses(t *testing.T) {
 	t.Parallel()
 	png, err := os.ReadFile("../vidutest/assets/cover.jpg")
@@ -151,8 +151,8 @@ func TestCallbackHandler(t *testing.T) {
 	}
 }
 
-// A callback that says success of a task that runs wakes nobody: the API is asked, not the body.
-func TestCallbackBodyIsNotBelieved(t *testing.T) {
+// A callback with success in its body about a running task wakes no workflow: the API decides, not the body.
+func TestCallbackBodyIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, vidutest.WithTiming(time.Hour, time.Hour))
 	e := &engine{}
@@ -177,7 +177,7 @@ func TestErrorOf(t *testing.T) {
 	assert.Nil(t, viduworkflow.ErrorOf(temporal.NewCanceledError(7)))
 	none := viduworkflow.ErrorOf(nil)
 	require.NotErrorIs(t, none, vidu.ErrMaybeCreated)
-	assert.Equal(t, "no reason is known", none.Error())
+	assert.Equal(t, "unknown reason", none.Error())
 	refused := &viduworkflow.GenerateError{Kind: viduworkflow.Refused, Message: "no", Code: vidu.ErrCreditInsufficient}
 	require.ErrorIs(t, refused, vidu.ErrCreditInsufficient)
 	require.NotErrorIs(t, refused, vidu.ErrMaybeCreated)

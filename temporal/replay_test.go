@@ -14,8 +14,8 @@ import (
 	viduworkflow "github.com/vidu-go/vidu/temporal"
 )
 
-// Workflows that an earlier version began must be able to go on. When this fails, the change belongs behind
-// workflow.GetVersion; recording again is for versions that were never released.
+// Workflows of an earlier version must be able to continue. When this fails, put the change behind workflow.GetVersion;
+// record anew only what was never released.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/history_v*.json")
@@ -29,7 +29,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// A history whose activities come in another order is another workflow's: the test above can fail.
+// A history with swapped activities is rejected: the test above can fail.
 func TestReplayFindsSwappedActivities(t *testing.T) {
 	t.Parallel()
 	tests := map[string][2]string{

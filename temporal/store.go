@@ -17,11 +17,11 @@ import (
 
 // Store keeps finished videos: in a directory ([Dir]), a bucket, a database.
 type Store interface {
-	// Save fetches the video and keeps it under name, the workflow's id, whole or not at all. It returns where that is, a
-	// path or a key: the location goes into the workflow's result, the bytes never do.
+	// Save fetches the video and keeps it under name, the workflow's id, whole or not at all. It returns the location,
+	// a path or a key, for the workflow's result.
 	//
-	// After an error it is called again, with a fresh link, and so it is after a crash, perhaps although the video was
-	// kept: it then replaces the video.
+	// It is called again, with a fresh link, after an error or a crash, possibly although the video was kept: it then
+	// replaces the video.
 	Save(ctx context.Context, name string, video *Video) (location string, err error)
 }
 
@@ -33,13 +33,13 @@ type Video struct {
 	done atomic.Int64 // bytes
 }
 
-// Download writes the video to w, see [vidu.Client.Download]. After an error w holds a part of it: drop that.
+// Download writes the video to w, see [vidu.Client.Download]. After an error discard what w has.
 func (v *Video) Download(ctx context.Context, w io.Writer) (int64, error) {
 	return v.Client.Download(ctx, v.Task, w, v.progress())
 }
 
-// DownloadFile writes the video to a file, whole or not at all, see [vidu.Client.DownloadFile]. It replaces the file that
-// an attempt before it may have left.
+// DownloadFile writes the video to a file, whole or not at all, see [vidu.Client.DownloadFile]. It replaces the file of
+// an earlier attempt.
 func (v *Video) DownloadFile(ctx context.Context, path string) (int64, error) {
 	return v.Client.DownloadFile(ctx, v.Task, path, vidu.WithOverwrite(), v.progress())
 }
@@ -49,8 +49,8 @@ func (v *Video) progress() vidu.DownloadOption {
 }
 
 // Dir is a [Store]: a directory, made when it is missing, that all workers share. A video is named after its workflow,
-// with the characters escaped that a file name cannot have: generation 7/a is in 7%2Fa.mp4. The end of a long name is a
-// hash of it.
+// with characters escaped that are not allowed in file names: generation 7/a is in 7%2Fa.mp4. The end of a long name is
+// a hash of it.
 type Dir string
 
 // maxName leaves room for a suffix in the 255 bytes of a file name.

@@ -14,7 +14,7 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// Names as they stand in histories. A history outlives the code that wrote it: never change them.
+// Names in histories, which outlive the code that wrote them: never change them.
 const (
 	workflowName  = "vidu.Generate"
 	submitName    = "vidu.Submit"
@@ -35,7 +35,7 @@ const (
 	submitBudget = 24 * time.Hour
 
 	maxRetryAfter = time.Hour // of what the API asks for
-	maxDoubts     = 5         // creates with an unknown outcome
+	maxUnknown    = 5         // creates with an unknown outcome
 
 	maxWait  = 49 * time.Hour // an off-peak task ends within 48
 	maxWakes = 20             // by callbacks; polling goes on without them
@@ -44,7 +44,7 @@ const (
 	unlimited        = 1_000_000 // attempts; the testsuite takes 0 for 10
 )
 
-// OnUnknown says what to do after a create whose outcome nobody knows: the answer was lost, or the worker died.
+// OnUnknown is what to do after a create with an unknown outcome: the answer was lost, or the worker died.
 type OnUnknown string
 
 // What to do about an unknown outcome. The API has no idempotency, so only [Fail] never pays twice.
@@ -57,12 +57,12 @@ const (
 	// server that lists tasks, as the official API does; elsewhere it is Fail.
 	Reconcile OnUnknown = "reconcile"
 
-	// Resubmit sends the request again. It accepts a second charge: each of [Output].Doubts may have cost as much
-	// as the one that is known.
+	// Resubmit sends the request again. It accepts a second charge: each of [Output].Doubts may have cost as much as
+	// the returned task.
 	Resubmit OnUnknown = "resubmit"
 )
 
-// Input says what to generate. It is part of the history, which everybody with access to the namespace can read.
+// Input is what to generate. It is part of the history, which everybody with access to the namespace can read.
 type Input struct {
 	// Request is the request, with media by URL or upload only. Its Payload is the workflow's id: leave it empty. With a
 	// CallbackURL, which then leads to [CallbackHandler], the end of the task is noticed at once; the workflow's id is
@@ -86,11 +86,11 @@ type Input struct {
 // Output is a finished generation.
 type Output struct {
 	TaskID   string `json:"task_id"`
-	Location string `json:"location"` // what [Store] said
+	Location string `json:"location"` // as returned by [Store]
 	Bytes    int64  `json:"bytes"`    // size of the video
-	Credits  int    `json:"credits"`  // what the API says that the task cost
+	Credits  int    `json:"credits"`  // the cost of the task, by the API
 
-	// Reconciled says that the task was found by its payload, after its create had an unknown outcome.
+	// Reconciled reports whether the task was found by its payload, after its create had an unknown outcome.
 	Reconciled bool `json:"reconciled,omitempty"`
 	// Duplicates are further tasks with the same payload, which were billed, too.
 	Duplicates []string `json:"duplicates,omitempty"`
@@ -101,8 +101,8 @@ type Output struct {
 // Generate is the workflow: create a task, wait for its end, keep the video. Start it with [Start], or as a child with
 // an id of the caller's own. Its errors are final, see [ErrorOf].
 //
-// Cancelling it takes back a create that no worker has begun. It does not interrupt one that is under way, nor a task that
-// exists. Do not reset it to a point before its create: that pays again.
+// Cancelling it takes back a create that no worker has begun. It does not interrupt a create in flight or a task. Do
+// not reset it to a point before its create: that pays again.
 func Generate(ctx workflow.Context, in Input) (*Output, error) {
 	info := workflow.GetInfo(ctx)
 	g := &generation{in: in, id: info.WorkflowExecution.ID, submitQueue: SubmitQueue(info.TaskQueueName)}
@@ -124,19 +124,19 @@ func Generate(ctx workflow.Context, in Input) (*Output, error) {
 
 // generation is one run of the workflow.
 type generation struct {
-	in          Input
-	id          string // of the workflow, and the payload
-	submitQueue string
-	callbacks   workflow.ReceiveChannel
-	doubt       time.Time // when the first create began whose outcome is unknown; zero without one
-	created     time.Time
-	out         Output
+	in           Input
+	id           string // of the workflow, and the payload
+	submitQueue  string
+	callbacks    workflow.ReceiveChannel
+	unknownSince time.Time // when the first create with an unknown outcome began; zero without one
+	created      time.Time
+	out          Output
 }
 
-// prepare completes the input, or says why it cannot be used.
+// prepare sets the defaults of the input and checks it.
 func (g *generation) prepare(info *workflow.Info) error {
 	if info.Attempt > 1 {
-		return newError(MaybeCreated, errors.New("this is a retry of the workflow: the run before it may have paid")).final()
+		return newError(MaybeCreated, errors.New("this is a retry of the workflow: the previous run may have paid")).final()
 	}
 	g.in.SubmitTimeout = cmp.Or(g.in.SubmitTimeout, defaultSubmitTimeout)
 	g.in.Settle = cmp.Or(g.in.Settle, defaultSettle)
@@ -149,7 +149,7 @@ func (g *generation) prepare(info *workflow.Info) error {
 	return nil
 }
 
-// check finds what is wrong with the input of workflow id, its media aside.
+// check returns what is wrong with the input of workflow id, its media aside.
 func (in *Input) check(id string) error {
 	switch {
 	case in.Request.Payload != "" && in.Request.Payload != id:
@@ -161,7 +161,7 @@ func (in *Input) check(id string) error {
 	case "", Fail, Reconcile, Resubmit:
 		return nil
 	default:
-		return fmt.Errorf("OnUnknown %q is not known", in.OnUnknown)
+		return fmt.Errorf("unknown OnUnknown %q", in.OnUnknown)
 	}
 }
 
@@ -192,7 +192,7 @@ func (g *generation) submit(ctx workflow.Context) error {
 			return nil
 		case temporal.IsCanceledError(err): // no worker had begun it
 			return err
-		case failure == nil, failure.Kind == MaybeCreated: // no verdict is a doubt, too: the worker died, or panicked
+		case failure == nil, failure.Kind == MaybeCreated: // no verdict: the worker died or panicked
 			found, err := g.resolve(ctx, now, err)
 			if found || err != nil {
 				return err
@@ -207,8 +207,8 @@ func (g *generation) submit(ctx workflow.Context) error {
 	}
 }
 
-// create sends the request once. The end of ctx takes it out of the queue; one that a worker has begun is waited for, since
-// half a create is worse than a whole one.
+// create sends the request once. The end of ctx takes it out of the queue; once a worker has begun it, create waits for
+// its outcome.
 func (g *generation) create(ctx workflow.Context) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           g.submitQueue,
@@ -225,7 +225,7 @@ func (g *generation) create(ctx workflow.Context) error {
 	return nil
 }
 
-// adopt goes on with a task that was created between the given time and now. A clock that says otherwise is wrong.
+// adopt continues with a task that was created between from and now. A time outside of that is a wrong clock's.
 func (g *generation) adopt(ctx workflow.Context, task *Submitted, from time.Time) {
 	g.out.TaskID, g.out.Duplicates = task.TaskID, task.Duplicates
 	g.created = from
@@ -234,15 +234,15 @@ func (g *generation) adopt(ctx workflow.Context, task *Submitted, from time.Time
 	}
 }
 
-// resolve does what OnUnknown says about a create that began at now. It reports whether the task was found; with neither
-// a task nor an error the request is to be sent again.
+// resolve applies OnUnknown to a create that began at now. It reports whether the task was found; with neither a task
+// nor an error the request is to be sent again.
 func (g *generation) resolve(ctx workflow.Context, now time.Time, cause error) (found bool, err error) {
 	g.out.Doubts++
-	if g.doubt.IsZero() {
-		g.doubt = now
+	if g.unknownSince.IsZero() {
+		g.unknownSince = now
 	}
 	switch {
-	case g.in.OnUnknown == Fail || g.out.Doubts >= maxDoubts:
+	case g.in.OnUnknown == Fail || g.out.Doubts >= maxUnknown:
 		return false, cause
 	case g.in.OnUnknown == Resubmit:
 		workflow.GetLogger(ctx).Warn("vidu: sending a request again that may have created a task", "cause", cause)
@@ -268,24 +268,24 @@ func (g *generation) reconcile(ctx workflow.Context) (found bool, err error) {
 		},
 	})
 	var task Submitted
-	look := Lookup{Payload: g.id, Prompt: g.in.Request.Prompt, Since: g.doubt}
+	look := Lookup{Payload: g.id, Prompt: g.in.Request.Prompt, Since: g.unknownSince}
 	if err := workflow.ExecuteActivity(ctx, reconcileName, look).Get(ctx, &task); err != nil {
 		return false, err
 	}
 	if task.TaskID == "" {
 		return false, nil
 	}
-	g.adopt(ctx, &task, g.doubt)
+	g.adopt(ctx, &task, g.unknownSince)
 	g.out.Reconciled = true
 	return true, nil
 }
 
-// await waits for the end of the task. A callback wakes an Await that sleeps between two attempts: it is given up, and
-// the next one asks at once.
+// await waits for the end of the task. A callback wakes an Await that sleeps between two attempts: it is cancelled, and
+// the next one queries at once.
 func (g *generation) await(ctx workflow.Context) error {
 	until := g.created.Add(maxWait)
 	for wakes := 0; ; wakes++ {
-		drain(g.callbacks) // the Await that comes now answers all of them
+		drain(g.callbacks) // the next Await answers all of them
 		woken, err := g.awaitOrWake(ctx, until, wakes < maxWakes)
 		if !woken {
 			return err
@@ -302,12 +302,12 @@ func drain(signals workflow.ReceiveChannel) {
 func (g *generation) awaitOrWake(ctx workflow.Context, until time.Time, wakeable bool) (woken bool, err error) {
 	ctx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
-	slack := 5 * time.Minute // for the last look, at the very end
+	slack := 5 * time.Minute // for the last query, at the very end
 	awaitCtx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    2 * time.Minute,
 		ScheduleToCloseTimeout: max(until.Sub(workflow.Now(ctx)), 0) + slack,
 		HeartbeatTimeout:       heartbeatTimeout,
-		RetryPolicy: &temporal.RetryPolicy{ // for attempts whose worker died; the others say themselves when they want the next
+		RetryPolicy: &temporal.RetryPolicy{ // for attempts whose worker died; the others set NextRetryDelay
 			InitialInterval: time.Second, MaximumInterval: time.Minute, BackoffCoefficient: 2, MaximumAttempts: unlimited,
 		},
 	})
@@ -344,7 +344,7 @@ func (g *generation) download(ctx workflow.Context) error {
 	return nil
 }
 
-// fail is the error of the workflow: the activity's verdict where it has one, else kind, and what is known of the task.
+// fail returns the error of the workflow: the activity's verdict if there is one, else kind, with the ids of the task.
 func (g *generation) fail(kind Kind, err error) error {
 	failure := ErrorOf(err)
 	if failure == nil {
@@ -353,7 +353,7 @@ func (g *generation) fail(kind Kind, err error) error {
 	failure.TaskID, failure.Payload = g.out.TaskID, g.id
 	canceled := temporal.IsCanceledError(err)
 	switch {
-	case g.out.Doubts > 0 && g.out.TaskID == "": // whatever came after the doubt, it stays
+	case g.out.Doubts > 0 && g.out.TaskID == "": // whatever came after it, an unknown outcome stays
 		failure.Kind = MaybeCreated
 	case canceled:
 		failure.Kind = Canceled

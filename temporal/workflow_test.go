@@ -48,7 +48,7 @@ func TestGenerate(t *testing.T) {
 	assert.Equal(t, "vidu-submit", queue)
 }
 
-// A task of two days costs polls, but neither time nor creates.
+// A task of two days takes one create, and no real time.
 func TestOffPeakTakesTwoDays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -80,7 +80,7 @@ func TestWaitEndsAfter49Hours(t *testing.T) {
 	assert.Equal(t, 1, w.server.Charged())
 }
 
-// An Await that would sleep for an hour asks at once when a callback comes.
+// A callback makes an Await query at once that would sleep for an hour.
 func TestCallbackWakesAwait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -134,7 +134,7 @@ func TestAwaitSleepsWithoutCallback(t *testing.T) {
 	assert.GreaterOrEqual(t, w.Now().Sub(began), time.Hour)
 }
 
-// A stranger who sends callbacks without end does not fill the history.
+// Endless callbacks do not fill the history.
 func TestWakesAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -154,7 +154,7 @@ func TestWakesAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, awaits, 21)
 }
 
-// What the API answers to a create, and what becomes of it.
+// The answers to a create and their outcomes.
 func TestCreateFailures(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -193,7 +193,7 @@ func TestCreateFailures(t *testing.T) {
 	}
 }
 
-// A create that never left waits for a better time, as long as a day.
+// A create that was never sent is retried for a day.
 func TestNotSent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -238,8 +238,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-// A doubt stays, even when the create after it provably created nothing.
-func TestDoubtOutlivesRefusal(t *testing.T) {
+// An unknown outcome stays, even if the next create provably created nothing.
+func TestUnknownOutcomeOutlivesRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	lostReply(w)
@@ -275,7 +275,7 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-// The worker died, or panicked, in the middle of a create: there is no verdict, so a task may exist.
+// After a worker died or panicked during a create there is no verdict, so a task may exist.
 func TestCreateWithoutVerdict(t *testing.T) {
 	t.Parallel()
 	tests := map[string]error{
@@ -323,7 +323,7 @@ func TestOnUnknown(t *testing.T) {
 	tests := map[string]struct {
 		policy   viduworkflow.OnUnknown
 		official bool
-		doubt    func(*world) // makes the outcome of the first create unknown
+		lose     func(*world) // makes the outcome of the first create unknown
 		failed   bool
 		want     viduworkflow.Output // Reconciled and Doubts
 		charged  int
@@ -345,7 +345,7 @@ func TestOnUnknown(t *testing.T) {
 			if test.official {
 				w = newOfficialWorld(t)
 			}
-			test.doubt(w)
+			test.lose(w)
 			in := input()
 			in.OnUnknown = test.policy
 			began := w.Now()
@@ -367,7 +367,7 @@ func lostReply(w *world) { w.server.DropReplyAfterCommit() }
 
 func serverError(w *world) { w.server.FailNext(http.StatusInternalServerError, "") }
 
-// lateList shows the task to the second look only.
+// lateList shows the task to the second look-up only.
 func lateList(w *world) {
 	lostReply(w)
 	w.net.times(1, isList, canned{status: http.StatusOK, body: `{"tasks":[],"next_page_token":""}`})
@@ -378,8 +378,8 @@ func brokenList(w *world) {
 	w.net.times(1, isList, canned{status: http.StatusBadGateway})
 }
 
-// A server that always loses its answers is not paid for ever.
-func TestDoubtsAreBounded(t *testing.T) {
+// A server that loses every answer gets a limited number of creates.
+func TestUnknownOutcomesAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for range 10 {
@@ -402,15 +402,15 @@ func TestTaskFailed(t *testing.T) {
 	assert.Equal(t, viduworkflow.TaskFailed, failure.Kind)
 	require.ErrorIs(t, failure, vidu.ErrCreationPolicyViolation)
 	assert.NotEmpty(t, failure.TaskID)
-	assert.Len(t, w.server.Requests(), 2, "a failed task is not asked for again")
+	assert.Len(t, w.server.Requests(), 2, "a failed task is not queried again")
 	assert.Equal(t, 1, w.creates())
 }
 
-// What the API answers to a query, and whether the wait survives it.
+// The answers to a query, and whether the wait survives them.
 func TestQueryFailures(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		times  int // -1 is for ever
+		times  int // -1 is always
 		answer canned
 		kind   viduworkflow.Kind // "" when the wait goes on
 	}{
@@ -443,7 +443,7 @@ func TestQueryFailures(t *testing.T) {
 	}
 }
 
-// A workflow that is cancelled while it waits says which task goes on.
+// A workflow that is cancelled while it waits returns the id of its task.
 func TestCancelWhileWaiting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -459,8 +459,8 @@ func TestCancelWhileWaiting(t *testing.T) {
 	assert.NotEmpty(t, failure.TaskID)
 }
 
-// Cancelled while its create is still queued, a workflow has created nothing and says so.
-func TestCancelInTheQueue(t *testing.T) {
+// A workflow that is cancelled while its create is queued has created nothing and reports so.
+func TestCancelInQueue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.OnActivity(viduworkflow.SubmitName, mock.Anything, mock.Anything).Return(nil, temporal.NewCanceledError())
@@ -474,7 +474,7 @@ func TestCancelInTheQueue(t *testing.T) {
 	require.NotErrorIs(t, failure, vidu.ErrMaybeCreated)
 }
 
-// A task's age counts from its create, however long that waited in its queue; what a wrong clock says does not count.
+// A task's age counts from its create, without the time in the queue; wrong clocks are ignored.
 func TestAgeOfATask(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ late, age time.Duration }{
@@ -501,7 +501,7 @@ func TestAgeOfATask(t *testing.T) {
 	}
 }
 
-// Cancelled before the create, nothing is created.
+// A workflow that is cancelled before its create creates nothing.
 func TestCancelBeforeCreating(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -517,8 +517,8 @@ func TestCancelBeforeCreating(t *testing.T) {
 	assert.Zero(t, w.server.Charged())
 }
 
-// Cancelled before it began, a workflow creates nothing at all.
-func TestCancelAtOnce(t *testing.T) {
+// A workflow that is cancelled before it began creates nothing.
+func TestCancelBeforeStart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.RegisterDelayedCallback(w.CancelWorkflow, 0)
@@ -529,8 +529,8 @@ func TestCancelAtOnce(t *testing.T) {
 	assert.Zero(t, w.creates())
 }
 
-// Cancelled in doubt, the doubt is what is reported.
-func TestCancelInDoubt(t *testing.T) {
+// A workflow that is cancelled after an unknown outcome reports MaybeCreated.
+func TestCancelAfterUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	w := newOfficialWorld(t)
 	serverError(w)
@@ -575,7 +575,7 @@ func TestDownloadIsRetriedWithFreshLink(t *testing.T) {
 	assert.Equal(t, 1, w.server.Charged())
 }
 
-// A worker without a Store is repaired, not the reason to lose a video.
+// A worker without a Store does not lose a video.
 func TestNotSaved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -16,10 +16,10 @@ type answer struct {
 	contentType string // "" without a body
 	etag        string // "" for none
 	body        []byte
-	accepted    bool // it says that a task was created
+	accepted    bool // a task was created
 }
 
-// success is the answer 200 with v as JSON.
+// success returns the answer 200 with v as JSON.
 func success(v any) answer {
 	return jsonAnswer(http.StatusOK, v)
 }
@@ -36,7 +36,7 @@ type metadata struct {
 	TraceID string `json:"trace_id"`
 }
 
-// refuse is the answer that says no.
+// refuse returns an error response in the official envelope.
 func refuse(status int, reason, message string) answer {
 	return jsonAnswer(status, envelope{
 		Code:     status,
@@ -65,11 +65,11 @@ func (a answer) write(w http.ResponseWriter, cut bool) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	w.WriteHeader(a.status)
 	if !cut {
-		_, _ = w.Write(a.body) // a client that has gone needs no answer
+		_, _ = w.Write(a.body) // the client may have gone
 		return
 	}
 	_, _ = w.Write(a.body[:len(a.body)/2])
-	_ = http.NewResponseController(w).Flush() // else the half would go down with the connection
+	_ = http.NewResponseController(w).Flush() // or the half would be lost with the connection
 	panic(http.ErrAbortHandler)               //nolint:forbidigo // net/http's way to cut a connection
 }
 

@@ -19,10 +19,10 @@ type route struct {
 	method  string
 	handle  func(*Server, *call) answer
 	creates string // the endpoint, of a create
-	storage bool   // it is no part of the API: it takes bytes, through a signed link instead of a key
+	storage bool   // not part of the API: authorized by a signed link instead of a key
 }
 
-// call is a request that found its route.
+// call is a request that matched a route.
 type call struct {
 	*http.Request
 	body io.Reader
@@ -47,8 +47,7 @@ func officialRoutes(prefix string) []route {
 	}
 }
 
-// serveAPI answers a request to the API: it notes it in the ledger, finds the answer, and hands the answer over in the
-// way the script wants.
+// serveAPI records a request to the API in the ledger and answers it, with the fault of the next script that applies.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	id := s.ledger.open(r, s.endpointOf(r))
 	fault := s.scripts.next(r)
@@ -69,13 +68,13 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	reply.write(w, fault.cutBody)
 }
 
-// act does what a request asks for, or refuses it. Whatever its header gives away is refused before the body is read,
-// so that a client which expects "100 Continue" keeps its body.
+// act handles a request. What is wrong with its header is refused before the body is read, so that a client that
+// expects "100 Continue" does not send it.
 func (s *Server) act(c *call) answer {
 	found := s.find(c.URL.EscapedPath())
 	switch {
 	case found == nil:
-		return refuse(http.StatusNotFound, "NotFound", "there is nothing at "+c.URL.EscapedPath())
+		return refuse(http.StatusNotFound, "NotFound", "no endpoint at "+c.URL.EscapedPath())
 	case c.Method != found.method:
 		return refuse(http.StatusMethodNotAllowed, "MethodNotAllowed", "the method must be "+found.method)
 	case found.storage:
@@ -112,7 +111,7 @@ func (s *Server) endpointOf(r *http.Request) string {
 
 func (s *Server) isCreate(r *http.Request) bool { return s.endpointOf(r) != "" }
 
-// hasAnswerBody tells whether the answer to a request has a body. That of storage has none when it says yes.
+// hasAnswerBody reports whether the answer to a request has a body. A successful PUT to storage has none.
 func (s *Server) hasAnswerBody(r *http.Request) bool {
 	found := s.find(r.URL.EscapedPath())
 	return r.Method != http.MethodHead && (found == nil || !found.storage)
@@ -127,7 +126,7 @@ func hasJSON(r *http.Request) bool {
 	return err == nil && mediaType == contentTypeJSON
 }
 
-// wait lets d pass. It reports false when the client went away or the server was closed before that.
+// wait waits for d. It reports false if the client went away or the server was closed first.
 func (s *Server) wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -144,7 +143,7 @@ func (s *Server) wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// drain reads a body to its end. How the reading ended is the tee's business.
+// drain reads a body to its end. The tee records how it ended.
 func drain(body io.Reader) {
 	_, _ = io.Copy(io.Discard, body)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// callbackAttempts is how often the end of a task is told, at the most, and callbackPause the time between.
+	// callbackAttempts limits the callbacks about the end of a task, callbackPause is the time between them.
 	callbackAttempts = 3
 	callbackPause    = time.Second
 	// maxCallbackReply is how many bytes of the answer to a callback are read.
@@ -36,17 +36,17 @@ type Callback struct {
 	// TaskID is the id of the task that the callback is about. The server must have such a task.
 	TaskID string
 
-	// State is the state of the task that the body tells, whether or not it is true. The default is the present one.
+	// State is the state in the body, true or not. The default is the task's present state.
 	State string
 
 	// URL is where the callback is sent. The default is the callback_url of the create.
 	URL string
 
-	// Date is the time, to the second, at which the callback says it was signed. The default is now.
+	// Date is the time of signing, to the second. The default is now.
 	Date time.Time
 
-	// Nonce tells callbacks apart. The default is a new one. With Date and Nonce as in an earlier callback this one is
-	// a repetition of it.
+	// Nonce identifies the callback. The default is a new one. With Date and Nonce of an earlier callback this one is a
+	// duplicate of it.
 	Nonce string
 
 	// Key is what the signature is made with. The default is the server's API key.
@@ -59,7 +59,7 @@ type Callback struct {
 
 // NewCallback makes a callback about a task as the API would send it: POST, signed, with the reply to a query as its
 // body. It sends nothing: give the request to a client, or straight to the handler under test, when and as often as the
-// test wants. So can a callback be late, lost, repeated, out of order, stale, forged or signed with another key.
+// test wants. A callback can thus be late, lost, repeated, out of order, stale, forged or signed with another key.
 //
 // It fails when there is no such task, or no URL.
 func (s *Server) NewCallback(ctx context.Context, callback Callback) (*http.Request, error) {
@@ -99,7 +99,7 @@ func sign(r *http.Request, key string, date time.Time, nonce string) {
 	r.Header.Set("X-Hmac-Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// signedText is what the signature covers: not the body.
+// signedText returns the text that is signed. It does not cover the body.
 func signedText(r *http.Request) string {
 	lines := []string{r.Method, cmp.Or(r.URL.Path, "/"), r.URL.RawQuery, signatureOwner, r.Header.Get("Date")}
 	for name := range strings.SplitSeq(signedHeaders, ";") {
@@ -108,7 +108,7 @@ func signedText(r *http.Request) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// announce sends the callbacks of a task as its state changes, if anybody wants them.
+// announce sends the callbacks of a task as its state changes, if they are enabled.
 func (s *Server) announce(t *task) {
 	if s.callbacks == nil || t.request.CallbackURL == "" {
 		return
@@ -133,7 +133,7 @@ func (s *Server) announce(t *task) {
 	})
 }
 
-// waitUntil lets the time come, or the task be canceled. It reports false when the server was closed before that.
+// waitUntil waits for a time or for the task to be canceled. It reports false if the server was closed first.
 func (s *Server) waitUntil(at time.Time, canceled <-chan struct{}) bool {
 	timer := time.NewTimer(time.Until(at))
 	defer timer.Stop()
@@ -147,7 +147,7 @@ func (s *Server) waitUntil(at time.Time, canceled <-chan struct{}) bool {
 	}
 }
 
-// deliver sends a callback: once, or if it tells the end of a task until it is taken.
+// deliver sends a callback: once, or, for the end of a task, until it is accepted.
 func (s *Server) deliver(callback Callback) {
 	if callback.State == stateProcessing {
 		s.send(callback)
@@ -160,7 +160,7 @@ func (s *Server) deliver(callback Callback) {
 	}
 }
 
-// send sends a callback and reports whether it was taken.
+// send sends a callback and reports whether it was accepted.
 func (s *Server) send(callback Callback) bool {
 	r, err := s.NewCallback(s.closing, callback)
 	if err != nil {
@@ -171,6 +171,6 @@ func (s *Server) send(callback Callback) bool {
 		return false
 	}
 	defer resp.Body.Close()
-	_, _ = io.CopyN(io.Discard, resp.Body, maxCallbackReply) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, resp.Body, maxCallbackReply) // so that the connection can be reused
 	return resp.StatusCode/100 == 2
 }

@@ -31,7 +31,7 @@ type delivery struct {
 	body   string
 }
 
-// receiver is a transport at whose other end every callback arrives.
+// receiver is a transport that records every callback.
 type receiver struct {
 	mu         sync.Mutex
 	start      time.Time
@@ -59,7 +59,7 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	return answer.Result(), nil
 }
 
-// states returns the states that the callbacks told, in the order of their arrival.
+// states returns the states in the callbacks, in the order of their arrival.
 func (r *receiver) states(t *testing.T) []string {
 	t.Helper()
 	r.mu.Lock()
@@ -71,7 +71,8 @@ func (r *receiver) states(t *testing.T) []string {
 	return states
 }
 
-// withCallbacks runs test with a server that queues a task for 10 s and works for 20 s, and with what it sends to.
+// withCallbacks runs test with a server that queues a task for 10 s and works for 20 s, and with the receiver of its
+// callbacks.
 func withCallbacks(t *testing.T, test func(t *testing.T, s *vidutest.Server, r *receiver)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestWithCallbacks(t *testing.T) {
 	})
 }
 
-// genuine computes the signature anew, for the path and query of hook.
+// genuine reports whether a callback to hook is signed with key.
 func genuine(h http.Header, key string) bool {
 	mac := hmac.New(sha256.New, []byte(key))
 	_, _ = io.WriteString(mac, "POST\n/vidu\nname=james&age=36\nvidu\n"+h.Get("Date")+"\nDate:"+h.Get("Date")+
@@ -130,17 +131,17 @@ func genuine(h http.Header, key string) bool {
 		h.Get("X-Hmac-Access-Key") == "vidu"
 }
 
-// The end is told three times at most, each time in the same words; the beginning once.
+// The callback about the end is sent at most three times, byte for byte the same; that about the beginning once.
 func TestWithCallbacks_Repeats(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		answers []int
 		want    []string
 	}{
-		"processing is not taken": {[]int{500}, []string{"processing", "success"}},
-		"second is taken":         {[]int{200, 503}, []string{"processing", "success", "success"}},
-		"third is taken":          {[]int{204, 0, 302}, []string{"processing", "success", "success", "success"}},
-		"none is taken":           {[]int{200, 400, 500, 500}, []string{"processing", "success", "success", "success"}},
+		"processing refused": {[]int{500}, []string{"processing", "success"}},
+		"second accepted":    {[]int{200, 503}, []string{"processing", "success", "success"}},
+		"third accepted":     {[]int{204, 0, 302}, []string{"processing", "success", "success", "success"}},
+		"none accepted":      {[]int{200, 400, 500, 500}, []string{"processing", "success", "success", "success"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,20 +218,20 @@ func TestWithCallbacks_Ends(t *testing.T) {
 	}
 }
 
-// What is over at once is not told: there is one callback for a task without any waiting.
+// A state that is over at once has no callback: a task without any waiting has one.
 func TestWithCallbacks_OverSockets(t *testing.T) {
 	t.Parallel()
-	told := make(chan string, 9)
+	delivered := make(chan string, 9)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		told <- string(body)
+		delivered <- string(body)
 	}))
 	defer hook.Close()
 	s := vidutest.NewServer(vidutest.WithCallbacks(hook.Client()), vidutest.WithTiming(0, 0))
 	createTask(t, s, with(t, "callback_url", `"`+hook.URL+`"`))
-	assert.Equal(t, "success", decode(t, <-told)["state"])
+	assert.Equal(t, "success", decode(t, <-delivered)["state"])
 	s.Close()
-	assert.Empty(t, told)
+	assert.Empty(t, delivered)
 }
 
 // Close does not wait for a receiver that never answers.
@@ -321,7 +322,7 @@ func TestServer_NewCallback_States(t *testing.T) {
 			"queueing":   {"state": "queueing", "progress": 0.0, "err_code": "", "credits": 55.0},
 			"success":    {"state": "success", "progress": 100.0, "err_code": "", "credits": 55.0},
 			"failed":     {"state": "failed", "progress": 0.0, "err_code": "AuditFailed", "credits": 0.0},
-			"unheard of": {"state": "unheard of", "progress": 0.0, "err_code": "", "credits": 55.0},
+			"unknown":    {"state": "unknown", "progress": 0.0, "err_code": "", "credits": 55.0},
 		} {
 			r, err := s.NewCallback(t.Context(), vidutest.Callback{TaskID: id, State: state})
 			require.NoError(t, err)

@@ -34,7 +34,7 @@ type clientAndServer struct {
 	server *vidutest.Server
 }
 
-// withClient runs test in a bubble, with tasks that are done at once unless opts say otherwise.
+// withClient runs test in a bubble, with tasks that are done at once unless opts change it.
 func withClient(t *testing.T, test func(t *testing.T, c clientAndServer), opts ...vidutest.Option) {
 	t.Helper()
 	withClientOf(t, test, nil, opts...)
@@ -117,7 +117,7 @@ type downloadCase struct {
 	download []vidu.DownloadOption
 	size     int      // of the video, 0 for the 9096 bytes of the clip
 	asked    []string // of the links, and their answers
-	fails    string   // with these words; and then there is no file
+	fails    string   // part of the error; then there is no file
 }
 
 func inOrder(all ...func(*vidutest.Server)) func(*vidutest.Server) {
@@ -256,7 +256,7 @@ func dirEntries(t *testing.T, dir string) []string {
 }
 
 // A writer cannot be rewound: a download that would have to begin again fails, and one that can be resumed is complete.
-func TestClient_DownloadsToAWriter(t *testing.T) {
+func TestClient_DownloadToWriter(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		opts   []vidutest.Option
@@ -365,7 +365,7 @@ func respond(status int, header http.Header, body string) http.HandlerFunc {
 }
 
 // A 502 scripted for a create hits the create, although polls arrive all the time.
-func TestClient_AnswerNext_BesideAPoller(t *testing.T) {
+func TestClient_AnswerNext_WhilePolling(t *testing.T) {
 	t.Parallel()
 	withClient(t, func(t *testing.T, c clientAndServer) {
 		t.Helper()
@@ -384,7 +384,7 @@ func TestClient_AnswerNext_BesideAPoller(t *testing.T) {
 
 		_, err = c.Reference2Video(t.Context(), createRequest())
 		require.ErrorIs(t, err, vidu.ErrMaybeCreated)
-		require.NoError(t, <-polled, "the poller was not hit")
+		require.NoError(t, <-polled, "the poller got an error")
 		assert.Equal(t, 1, c.server.Charged())
 		assert.Equal(t, 2, c.creates())
 	}, vidutest.WithTiming(time.Minute, time.Minute))

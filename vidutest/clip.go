@@ -14,12 +14,12 @@ const (
 	clipBuffer = 4 << 10
 )
 
-// clipper passes on a JSON text in which the long strings of arrays, that is the inline images, are cut short. A create
-// of 14 MB is so decoded within kilobytes, and the rest of the package need not know that images can be large. What is
-// cut has been checked: a data URI in an array comes out with a verdict at its end, for verdict to read.
+// clipper passes on a JSON text in which the long strings of arrays, that is the inline images, are cut short. So a
+// create of 14 MB is decoded within kilobytes. Data URIs in arrays are checked on the way: each comes out with a
+// verdict at its end.
 //
-// It drops nothing but plain characters, so whatever makes a text wrong as JSON, be it a bad escape or a control
-// character, still reaches the decoder.
+// It drops only plain characters, so what makes a text invalid JSON, such as a bad escape or a control character, still
+// reaches the decoder.
 type clipper struct {
 	src io.Reader
 	in  []byte
@@ -32,7 +32,7 @@ type clipper struct {
 	whole  bool    // this string is the value of a field and is not cut
 	escape []byte  // the escape sequence under way, without its backslash; nil when there is none
 	length int     // plain characters of this string so far, in bytes
-	item   *inline // the check of this string, nil when it is no item of an array
+	item   *inline // the check of this string, nil unless it is an item of an array
 }
 
 func newClipper(src io.Reader) *clipper {
@@ -91,7 +91,7 @@ func plain(p []byte) int {
 	return len(p)
 }
 
-// note takes any other byte, which always gets through.
+// note handles any other byte, which is always passed on.
 func (c *clipper) note(b byte) {
 	switch {
 	case !c.inside:
@@ -106,8 +106,8 @@ func (c *clipper) note(b byte) {
 	c.out.WriteByte(b)
 }
 
-// outside takes note of a byte between strings. A string behind a colon is the value of a field; any other is an item
-// of an array or, short as those are, a field's name.
+// outside handles a byte between strings. A string behind a colon is the value of a field; any other is an item of an
+// array or, short as those are, a field's name.
 func (c *clipper) outside(b byte) {
 	switch b {
 	case ' ', '\t', '\r', '\n':
@@ -125,8 +125,8 @@ func (c *clipper) outside(b byte) {
 	c.last = b
 }
 
-// escaped takes note of a byte of an escape sequence. The check of an item gets what the sequence stands for: encoders
-// are free to write "\/" and "\u002b".
+// escaped handles a byte of an escape sequence. The check of an item gets the decoded character: encoders may write
+// "\/" and "\u002b".
 func (c *clipper) escaped(b byte) {
 	c.escape = append(c.escape, b)
 	if c.escape[0] == 'u' && len(c.escape) < 5 {
@@ -138,7 +138,7 @@ func (c *clipper) escaped(b byte) {
 	c.escape = nil
 }
 
-// unescape returns the character of an escape sequence. Zero stands for all that no data URI holds.
+// unescape returns the character of an escape sequence, 0 for those that no data URI contains.
 func unescape(sequence []byte) byte {
 	if sequence[0] == '/' {
 		return '/'

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// createRequest is the body of a create. What an array holds beyond clipLimit is missing, and every data URI in one ends
-// in a verdict.
+// createRequest is the body of a create. What an array holds beyond clipLimit is missing, and every data URI in one
+// ends in a verdict.
 type createRequest struct {
 	Model             string
 	Images            []string
@@ -76,14 +76,14 @@ type createReply struct {
 	MetaData          string    `json:"meta_data"`
 }
 
-// wmPositions are the words in which a reply gives the number of a request; 0 stands for none.
+// wmPositions are the names in a reply for the numbers in a request; 0 is none.
 var wmPositions = []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
 
 // create answers a POST to an endpoint.
 func (s *Server) create(e *endpoint, c *call) answer {
 	values, err := readFields(c.body)
 	if err != nil {
-		drain(c.body) // the whole request arrives, and then the answer is read
+		drain(c.body) // so that the client has sent everything and reads the answer
 		return refuseBody(err)
 	}
 	req, refused := s.dialect.decode(e, values)
@@ -117,7 +117,7 @@ func (s *Server) refuseMedia(items []item) *answer {
 	return s.uploads.refuseUnknown(items)
 }
 
-// refuseBody is the answer to a body that could not be read as a JSON object.
+// refuseBody returns the answer to a body that could not be read as a JSON object.
 func refuseBody(err error) answer {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge()
@@ -125,8 +125,8 @@ func refuseBody(err error) answer {
 	return refuse(http.StatusBadRequest, "BadRequest", "the body is not one JSON object: "+err.Error())
 }
 
-// readFields reads one JSON object, with nothing behind it, and returns the values of the fields that this package
-// knows. It holds one value at a time in full and passes over those it does not know.
+// readFields reads a body of one JSON object and returns the values of the fields in createFields. It holds one value
+// at a time in full and skips unknown fields.
 func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 	decoder := json.NewDecoder(newClipper(body))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
@@ -152,7 +152,7 @@ func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 	return values, atEnd(decoder)
 }
 
-// atEnd makes sure that nothing but white space is left.
+// atEnd returns an error unless only white space is left.
 func atEnd(decoder *json.Decoder) error {
 	switch _, err := decoder.Token(); {
 	case errors.Is(err, io.EOF):
@@ -160,7 +160,7 @@ func atEnd(decoder *json.Decoder) error {
 	case err != nil:
 		return err
 	default:
-		return errors.New("something follows the object")
+		return errors.New("data follows the object")
 	}
 }
 

@@ -155,7 +155,7 @@ func TestCreate_RefusesFields(t *testing.T) {
 	}
 }
 
-func TestCreate_RefusesWhatIsNotOneObject(t *testing.T) {
+func TestCreate_RefusesInvalidBodies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"nothing":             "",
@@ -219,7 +219,7 @@ func TestCreate_RefusesLargeBodies(t *testing.T) {
 // A create of 14 MB inline costs the server kilobytes, however the client sends it.
 //
 //nolint:paralleltest // it measures what the process allocates
-func TestCreate_HoldsNoImages(t *testing.T) {
+func TestCreate_StreamsImages(t *testing.T) {
 	const size, creates = 14 << 20, 3
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
@@ -235,13 +235,13 @@ func TestCreate_HoldsNoImages(t *testing.T) {
 	runtime.ReadMemStats(&after)
 
 	assert.EqualValues(t, size, s.Requests()[0].BodySize)
-	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/creates, uint64(256<<10), "bytes allocated a create")
+	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/creates, uint64(256<<10), "bytes allocated per create")
 }
 
 // 32 creates of 14 MB at once, client included, take a tenth of their size in heap.
 //
 //nolint:paralleltest // it measures what the process holds
-func TestCreate_ManyLargeAtOnce(t *testing.T) {
+func TestCreate_ManyLargeConcurrently(t *testing.T) {
 	const creates, limit = 32, 48 << 20 // bytes, with what the collector has yet to find
 	size := int64(14 << 20)
 	if raceDetector {
@@ -267,7 +267,7 @@ func TestCreate_ManyLargeAtOnce(t *testing.T) {
 	assert.Less(t, peak.Load(), before+limit)
 }
 
-// raceDetector says that the race detector is on, which makes every byte cost tenfold.
+// raceDetector reports whether the race detector is on, which makes every byte cost tenfold.
 var raceDetector bool
 
 // watcher is called whenever something is written to it.

@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// accountCredits is what the account of a server holds before its first task. It cannot run out: a negative balance
-// refuses nothing.
+// accountCredits is what the account of a server holds before its first task. A negative balance is not refused.
 const accountCredits = 1_000_000
 
-// accountConcurrency is the documented limit of tasks that run at once. A server without a limit says so as long as it
-// is true.
+// accountConcurrency is the documented limit of tasks that run at once. A server without a limit reports it, or the
+// number of running tasks if that is more.
 const accountConcurrency = 5
 
-// creditsReply is the body of the answer to the question for credits.
+// creditsReply is the body of the answer to GET credits.
 type creditsReply struct {
 	Remains  []creditRemain  `json:"remains"`
 	Packages []creditPackage `json:"packages"`
@@ -68,7 +67,7 @@ func (s *Server) credits(*call) answer {
 	})
 }
 
-// sum counts the tasks that work and those that queue, and adds up the credits of all that have not failed.
+// sum returns the numbers of running and queueing tasks, and the credits of all that have not failed.
 func (ts *tasks) sum() (running, queueing, spent int) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -41,27 +41,27 @@
 //	POST /tools/v2/files/uploads
 //	PUT  /tools/v2/files/uploads/{id}/finish
 //
-// A task runs through created, queueing, processing and then success or failed as time passes, and [WithTiming] says
+// A task runs through created, queueing, processing and then success or failed as time passes, and [WithTiming] sets
 // how fast. All tasks run at the same time: [WithTaskLimit] does not make one wait for another, it has a create refused
-// with 429 QuotaExceeded. The server knows no models: any name will do.
+// with 429 QuotaExceeded. Any model name is accepted.
 //
 // # Media
 //
-// Images, videos and sounds that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they must
-// have a media type, be whole base64 and begin as a file of a known format does. Nothing else about them is looked at,
+// Images, videos and sounds that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they
+// must have a media type, be whole base64 and begin as a file of a known format does. Nothing else about them is checked,
 // and links are not fetched. The official API accepts references to uploads as well, but only to those that were
 // finished there; the upload links check what real ones check, and answer 400 to a request that brings the API key.
 //
 // The result of a task is a real video, two seconds of H.264 in an MP4 of 9096 bytes, and a cover; [WithVideoSize]
-// makes the video larger. Both can be had through links that are signed afresh with every query. As real ones, the
-// links hold "%253A" and raw semicolons, open only byte for byte as they were given, and expire: [WithLinkLifetime].
-// They support Range with a strong ETag unless [WithoutRanges] says otherwise, and they answer 400 to a request that
-// brings an Authorization or Cookie header, so that a key sent astray fails a test.
+// makes the video larger. Both are served by links that are signed afresh with every query. Like real ones, the links
+// hold "%253A" and raw semicolons, are valid only byte for byte as they were given, and expire: [WithLinkLifetime].
+// They support Range with a strong ETag unless [WithoutRanges] is set, and they answer 400 to a request that brings an
+// Authorization or Cookie header, so that a leaked key fails a test.
 //
 // # Time
 //
 // The server starts no timer and no goroutine for a task, [WithCallbacks] apart: the state of a task follows from its
-// age. Made with [InMemory] inside a testing/synctest bubble, a video that takes two days is done in no time:
+// age. Made with [InMemory] inside a testing/synctest bubble, a video that takes two days is done at once:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		server := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(47*time.Hour, time.Hour))
@@ -76,11 +76,11 @@
 //
 // # Faults
 //
-// A script is something that is to go wrong once. Each call of one of these methods puts one into a queue, and each
-// request to the API, uploads included, takes out the oldest that can happen to it:
+// A script is a fault that happens once. Each call of one of these methods queues one, and each request to the API,
+// uploads included, takes the oldest that applies to it:
 //
 //   - [Server.FailNext] answers any request with a status and a body: FailNext(503, "").
-//   - [Server.AnswerNext] answers a request of a certain kind with whatever a handler of net/http can answer.
+//   - [Server.AnswerNext] answers a request of a certain kind with an [http.HandlerFunc].
 //   - [Server.DropReplyAfterCommit] accepts and charges a create, and loses the answer.
 //   - [Server.LateCommit] loses the answer too, and makes the task only later.
 //   - [Server.DropMidBody] breaks an answer off in its middle.
@@ -89,9 +89,9 @@
 // The other scripts have queues of their own: [Server.FailTask], of which each accepted create takes one, and
 // [Server.CutDownload] and [Server.ReplaceVideo], of which each download takes one.
 //
-// Faults that last, instead of happening once, are options: [WithRefusedWord] and [WithFailingWord] play the moderation,
-// [WithLinkLifetime], [WithoutRanges] and [WithoutContentLength] an awkward storage. [WithListDelay] is for testing code
-// that looks for a task after its answer was lost.
+// Faults that last, instead of happening once, are options: [WithRefusedWord] and [WithFailingWord] simulate
+// moderation, [WithLinkLifetime], [WithoutRanges] and [WithoutContentLength] an awkward storage. [WithListDelay] tests
+// code that looks for a task after a lost answer.
 //
 // # Callbacks
 //

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// downloads is how results are handed over.
+// downloads holds how results are served.
 type downloads struct {
 	videoLife, coverLife time.Duration
 	whole                bool // Range is ignored
@@ -29,7 +29,7 @@ func (d *downloads) video() *video {
 	return d.videos
 }
 
-// replace puts another video in the place of v.
+// replace replaces v with another video.
 func (d *downloads) replace(v *video) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -37,7 +37,7 @@ func (d *downloads) replace(v *video) {
 }
 
 // Downloads returns every request for a result link so far, in the order of their arrival, the refused ones included.
-// Its Body fields and Complete say nothing. What was asked for is in Range and If-Range of the Header.
+// Its Body fields and Complete have no meaning. The requested range is in Range and If-Range of the Header.
 func (s *Server) Downloads() []Request {
 	return s.downloads.ledger.list()
 }
@@ -56,7 +56,7 @@ func (s *Server) serveMedia(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serveFile answers with a file, or the ranges of it that were asked for. Only links to files there are get here.
+// serveFile answers with a file, or the ranges of it that were asked for. Links to other files were refused before.
 func (s *Server) serveFile(w *downloadWriter, r *http.Request) {
 	if s.downloads.whole {
 		r = r.Clone(r.Context())
@@ -74,7 +74,7 @@ func (s *Server) serveFile(w *downloadWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, w.video.open())
 }
 
-// errCut ends the body of a download without a trace.
+// errCut stops [http.ServeContent] after a cut.
 var errCut = errors.New("vidutest: cut")
 
 // downloadWriter is the response to a download, whose body may break off.
@@ -87,7 +87,7 @@ type downloadWriter struct {
 	cut     cut
 }
 
-// WriteHeader implements [http.ResponseWriter]. All that write here call it first.
+// WriteHeader implements [http.ResponseWriter]. Every write calls it first.
 func (w *downloadWriter) WriteHeader(status int) {
 	w.cut = cut{after: noCut}
 	if status < http.StatusMultipleChoices {
@@ -97,7 +97,7 @@ func (w *downloadWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// prepare makes an answer with content what the options and the script want it to be.
+// prepare applies the options and the next script to an answer with content.
 func (w *downloadWriter) prepare() {
 	if w.request.Method == http.MethodGet {
 		w.cut = w.server.scripts.nextCut()
@@ -125,12 +125,12 @@ func (w *downloadWriter) Write(p []byte) (int, error) {
 	return n, errCut
 }
 
-// hangUp cuts the connection. A body that ends with its connection needs no more than an end.
+// hangUp cuts the connection. The handler's return does so for a body without a length.
 func (w *downloadWriter) hangUp() {
 	if w.cut.replace && w.video != nil {
 		w.server.downloads.replace(w.video)
 	}
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // else what was written would go down with the connection
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // or what was written would be lost with the connection
 	if !w.server.downloads.unsized {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 	}

@@ -96,7 +96,7 @@ func TestServer_CutDownload(t *testing.T) {
 		s.CutDownload(2000)
 		assert.Equal(t, http.StatusOK, download(t, s, http.MethodHead, video, http.Header{}).status)
 		got := download(t, s, http.MethodGet, video, http.Header{"If-None-Match": {etag}})
-		assert.Equal(t, http.StatusNotModified, got.status, "it has no body, and leaves the script alone")
+		assert.Equal(t, http.StatusNotModified, got.status, "it has no body, and leaves the script in the queue")
 		assert.Equal(t, http.StatusOK, query(t, s, createTask(t, s, goodBody)).status, "nor does the API use it up")
 
 		got = download(t, s, http.MethodGet, video, http.Header{})
@@ -243,7 +243,7 @@ func TestWithVideoSize_Huge(t *testing.T) {
 // A gigabyte is sent in moments and held nowhere.
 //
 //nolint:paralleltest // it measures what the process allocates
-func TestWithVideoSize_HoldsNothing(t *testing.T) {
+func TestWithVideoSize_Streams(t *testing.T) {
 	const size = 1 << 30
 	s := vidutest.NewServer(vidutest.WithTiming(0, 0), vidutest.WithVideoSize(size))
 	defer s.Close()
@@ -295,7 +295,7 @@ func TestWithoutContentLength(t *testing.T) {
 
 		s.CutDownload(1000)
 		got := download(t, s, http.MethodGet, video, http.Header{})
-		require.NoError(t, got.err, "what was cut looks whole")
+		require.NoError(t, got.err, "a truncated body looks complete")
 		assert.Equal(t, string(whole[:1000]), got.body)
 		got = download(t, s, http.MethodGet, video, http.Header{"Range": {"bytes=1000-"}})
 		assert.Equal(t, string(whole[1000:]), got.body)

@@ -81,14 +81,14 @@ func createRoutes(prefix string, endpoints []endpoint) []route {
 	return routes
 }
 
-// need says who insists on a field.
+// need is which server requires a field.
 type need int
 
 const (
-	unwanted  need = iota // nobody: it is refused
-	optional              // nobody
-	byGateway             // the gateway's published contract alone
-	byAll                 // the official API as well
+	unwanted need = iota // the endpoint has no such field: it is refused
+	optional
+	byGateway // required by the gateway's published contract alone
+	byAll     // required by the official API as well
 )
 
 func (e *endpoint) needOf(field string) need {

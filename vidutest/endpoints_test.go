@@ -202,7 +202,7 @@ func TestWithEndpoint(t *testing.T) {
 
 	assertRefused(t, send("upscale-new", `[]`), http.StatusBadRequest, "BadRequest", "not one JSON object")
 	assertRefused(t, send("upscale-new", `{"prompt":"forbidden"}`), http.StatusBadRequest, "TaskPromptPolicyViolation", "moderation")
-	assertRefused(t, send("lip-sync", `{}`), http.StatusNotFound, "NotFound", "there is nothing at")
+	assertRefused(t, send("lip-sync", `{}`), http.StatusNotFound, "NotFound", "no endpoint at")
 	assert.Equal(t, 4, s.Charged())
 }
 

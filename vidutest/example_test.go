@@ -368,7 +368,7 @@ func ExampleServer_ReplaceVideo() {
 
 	_, err := downloadFrom(server, link, 0)
 	fmt.Println(err)
-	n, err := downloadFrom(server, link, 1000) // the rest of another video: If-Range would have told
+	n, err := downloadFrom(server, link, 1000) // the rest of another video: If-Range would have detected it
 	fmt.Println(n, err)
 	// Output:
 	// unexpected EOF
@@ -389,7 +389,7 @@ func ExampleServer_NewCallback() {
 		URL:    "https://example.com/hook",
 		Body:   `{"id":"1","state":"success"}`,
 	}
-	for range 2 { // the second is no repetition: it has another nonce
+	for range 2 { // not a duplicate: the nonce differs
 		r, err := server.NewCallback(context.Background(), forged)
 		if err != nil {
 			fmt.Println(err)
@@ -527,7 +527,7 @@ func ExampleWithoutContentLength() {
 	server.CutDownload(1000)
 
 	n, err := downloadFrom(server, videoLink(server), 0)
-	fmt.Println(n, err) // nothing tells that 8096 bytes are missing
+	fmt.Println(n, err) // nothing shows that 8096 bytes are missing
 	// Output: 1000 <nil>
 }
 

@@ -12,29 +12,29 @@ import (
 const (
 	maxPromptChars  = 5000
 	maxPayloadChars = 1 << 20
-	maxSeconds      = 16 // of the longest-winded model; the fake has no table of models
+	maxSeconds      = 16 // the most of any model; the fake has no table of models
 )
 
-// field is one row of the contract. Which endpoints have it, and who insists on it, is in the table of endpoints. The order
-// of the rows is the order in which a request is checked.
+// field is one row of the contract. Which endpoints have it, and which server requires it, is in the table of endpoints.
+// The order of the rows is the order in which a request is checked.
 type field struct {
 	name   string
 	unless string                      // a field that may take its place
 	target func(*createRequest) any    // where the value goes; its type is the field's type
 	items  func(*createRequest) int    // how many there are, for an array
 	span   func(*endpoint) span        // how many there may be
-	check  func(*createRequest) string // what else is wrong with the value, "" when nothing is
+	check  func(*createRequest) string // returns what else is wrong with the value, "" if nothing
 }
 
 var createFields = []field{
 	{name: "model", target: func(r *createRequest) any { return &r.Model }},
 	{
 		name: "images", unless: "subjects", target: func(r *createRequest) any { return &r.Images },
-		items: func(r *createRequest) int { return len(r.Images) }, span: func(e *endpoint) span { return e.images }, check: hasNoEmptyImage,
+		items: func(r *createRequest) int { return len(r.Images) }, span: func(e *endpoint) span { return e.images }, check: checkImages,
 	},
 	{
 		name: "subjects", target: func(r *createRequest) any { return &r.Subjects },
-		items: func(r *createRequest) int { return len(r.Subjects) }, span: upTo(1, 7), check: hasNames,
+		items: func(r *createRequest) int { return len(r.Subjects) }, span: upTo(1, 7), check: checkNames,
 	},
 	{
 		name: "videos", target: func(r *createRequest) any { return &r.Videos },
@@ -44,8 +44,8 @@ var createFields = []field{
 		name: "sounds", target: func(r *createRequest) any { return &r.Sounds },
 		items: func(r *createRequest) int { return len(r.Sounds) }, span: upTo(0, 3),
 	},
-	{name: "prompt", target: func(r *createRequest) any { return &r.Prompt }, check: hasShortPrompt},
-	{name: "duration", target: func(r *createRequest) any { return &r.Duration }, check: hasDuration},
+	{name: "prompt", target: func(r *createRequest) any { return &r.Prompt }, check: checkPrompt},
+	{name: "duration", target: func(r *createRequest) any { return &r.Duration }, check: checkDuration},
 	{name: "seed", target: func(r *createRequest) any { return &r.Seed }},
 	{name: "resolution", target: func(r *createRequest) any { return &r.Resolution }},
 	{name: "movement_amplitude", target: func(r *createRequest) any { return &r.MovementAmplitude }},
@@ -58,9 +58,9 @@ var createFields = []field{
 	{name: "is_rec", target: func(r *createRequest) any { return &r.IsRec }},
 	{name: "style", target: func(r *createRequest) any { return &r.Style }},
 	{name: "aspect_ratio", target: func(r *createRequest) any { return &r.AspectRatio }},
-	{name: "payload", target: func(r *createRequest) any { return &r.Payload }, check: hasShortPayload},
+	{name: "payload", target: func(r *createRequest) any { return &r.Payload }, check: checkPayload},
 	{name: "watermark", target: func(r *createRequest) any { return &r.Watermark }},
-	{name: "wm_position", target: func(r *createRequest) any { return &r.WMPosition }, check: hasPosition},
+	{name: "wm_position", target: func(r *createRequest) any { return &r.WMPosition }, check: checkPosition},
 	{name: "wm_url", target: func(r *createRequest) any { return &r.WMURL }},
 	{name: "meta_data", target: func(r *createRequest) any { return &r.MetaData }},
 	{name: "callback_url", target: func(r *createRequest) any { return &r.CallbackURL }},
@@ -102,7 +102,7 @@ func (d dialect) requires(n need) bool {
 	return n == byAll || n == byGateway && d.strict
 }
 
-// keep puts one value where it belongs, if its type and range are right.
+// keep stores one value in the request, if it is valid.
 func (f *field) keep(value json.RawMessage, req *createRequest) {
 	scratch := *req
 	if json.Unmarshal(value, f.target(&scratch)) == nil && (f.check == nil || f.check(&scratch) == "") {
@@ -110,7 +110,7 @@ func (f *field) keep(value json.RawMessage, req *createRequest) {
 	}
 }
 
-// decode puts one value where it belongs. JSON's null is no value of any type here.
+// decode stores one value in the request. null is invalid for every type.
 func (f *field) decode(value json.RawMessage, e *endpoint, req *createRequest) *answer {
 	target := f.target(req)
 	if string(value) == "null" || json.Unmarshal(value, target) != nil {
@@ -151,14 +151,14 @@ func typeName(target any) string {
 	}
 }
 
-func hasNoEmptyImage(r *createRequest) string {
+func checkImages(r *createRequest) string {
 	if i := slices.Index(r.Images, ""); i >= 0 {
 		return fmt.Sprintf("images[%d] is empty", i)
 	}
 	return ""
 }
 
-func hasNames(r *createRequest) string {
+func checkNames(r *createRequest) string {
 	for i, sub := range r.Subjects {
 		if sub.Name == "" && sub.ID == "" {
 			return fmt.Sprintf("subjects[%d].name is empty", i)
@@ -167,28 +167,28 @@ func hasNames(r *createRequest) string {
 	return ""
 }
 
-func hasShortPrompt(r *createRequest) string {
+func checkPrompt(r *createRequest) string {
 	if n := utf8.RuneCountInString(r.Prompt); n > maxPromptChars {
 		return fmt.Sprintf("prompt has %d characters, at most %d are allowed", n, maxPromptChars)
 	}
 	return ""
 }
 
-func hasDuration(r *createRequest) string {
+func checkDuration(r *createRequest) string {
 	if r.Duration < 0 || r.Duration > maxSeconds {
 		return fmt.Sprintf("duration is %d, 0 to %d are allowed", r.Duration, maxSeconds)
 	}
 	return ""
 }
 
-func hasShortPayload(r *createRequest) string {
+func checkPayload(r *createRequest) string {
 	if n := utf8.RuneCountInString(r.Payload); n > maxPayloadChars {
 		return fmt.Sprintf("payload has %d characters, at most %d are allowed", n, maxPayloadChars)
 	}
 	return ""
 }
 
-func hasPosition(r *createRequest) string {
+func checkPosition(r *createRequest) string {
 	if r.WMPosition < 1 || r.WMPosition >= len(wmPositions) {
 		return fmt.Sprintf("wm_position is %d, 1 to %d are allowed", r.WMPosition, len(wmPositions)-1)
 	}

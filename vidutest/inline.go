@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// What an inline image, video or sound can turn out to be. Each is written behind verdictMark at the end of a data URI that
-// went through a clipper; the first three are also what the fields for them want.
+// Verdicts on an inline image, video or sound. A clipper writes one behind verdictMark at the end of each data URI; the
+// first three are also the kinds that fields require.
 const (
 	kindImage   = "image"
 	kindVideo   = "video"
 	kindAudio   = "audio"
 	noType      = "no media type"
-	noBase64    = "no valid base64"
-	noMedia     = "no image, video or sound that is known"
-	wrongType   = "another kind of media than its type says"
-	verdictMark = "#" // no digit of base64, so the last one in a string is the clipper's
+	noBase64    = "invalid base64"
+	noMedia     = "unknown file format"
+	wrongType   = "content of another type"
+	verdictMark = "#" // not a base64 digit, so the last one in a string is the clipper's
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 	magicDigits = magicBytes / 3 * 4
 )
 
-// inline checks an item of an array as it streams by. It holds no more of it than its beginning.
+// inline checks an item of an array as it streams by. It keeps only the beginning.
 type inline struct {
 	begin []byte
 	rest  digits // what is behind begin
@@ -59,7 +59,7 @@ func (u *inline) verdict() string {
 	return verdictMark + judge(mediaType, decodeBegin(data))
 }
 
-// judge compares a media type with the content that comes under it.
+// judge returns the verdict on content of a media type.
 func judge(mediaType string, content []byte) string {
 	kind := sniff(content)
 	switch {
@@ -78,7 +78,7 @@ func decodeBegin(data []byte) []byte {
 	return content
 }
 
-// digits follows a base64 text.
+// digits checks a base64 text as it streams by.
 type digits struct {
 	count int // of digits
 	pads  int // of "=" at the end
@@ -120,7 +120,7 @@ func (d *digits) valid() bool {
 	return !d.wrong && d.pads <= 2 && (d.count+d.pads)%4 == 0
 }
 
-// magic is what a media file has at its beginning.
+// magic is the file signature of a media format.
 type magic struct {
 	kind   string
 	offset int
@@ -146,7 +146,7 @@ var magics = []magic{
 	{kindAudio, 0, "\xff\xe2"},
 }
 
-// sniff returns the kind of a file by its first bytes, "" when it is not known.
+// sniff returns the kind of media that content begins as, "" if it is unknown.
 func sniff(content []byte) string {
 	for _, m := range magics {
 		if len(content) > m.offset && bytes.HasPrefix(content[m.offset:], []byte(m.bytes)) {

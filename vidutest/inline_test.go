@@ -80,29 +80,29 @@ func TestCreate_RefusesInlineMedia(t *testing.T) {
 		"nothing":          {"data:", "no media type"},
 		"no type":          {"data:;base64," + pngDigits, "no media type"},
 		"only a parameter": {"data:;charset=utf-8;base64," + pngDigits, "no media type"},
-		"no base64":        {"data:image/png," + pngDigits, "no valid base64"},
-		"no comma":         {"data:image/png;base64" + pngDigits, "no valid base64"},
-		"no padding":       {"data:image/png;base64,iVBORw0KGgo", "no valid base64"},
-		"three pads":       {"data:image/png;base64,iVBORw0KG===", "no valid base64"},
-		"padding inside":   {"data:image/png;base64,iVBORw0KGg==AAAA", "no valid base64"},
-		"padding far away": {long[:256-2] + "==" + long[256:], "no valid base64"},
-		"URL alphabet":     {long + "-_", "no valid base64"},
-		"newline":          {long + "AAA\n", "no valid base64"},
-		"tab":              {"data:image/png;base64,\tVBORw0KGgo=", "no valid base64"},
-		"accent":           {long + "AAé", "no valid base64"},
-		"digit far away":   {"data:image/png;base64,iVBORw0KGgo_" + long[256:], "no valid base64"},
-		"short mark":       {"data:image/png;base64," + pngDigits + "#image", "no valid base64"},
-		"mark":             {long + "#image", "no valid base64"},
-		"one digit more":   {long + "A", "no valid base64"},
-		"empty":            {"data:image/png;base64,", "no image, video or sound that is known"},
-		"gif":              {dataURI("image/gif", "GIF89a"), "no image, video or sound that is known"},
-		"text":             {dataURI("image/png", "hello"), "no image, video or sound that is known"},
-		"half a magic":     {dataURI("image/png", png[:4]), "no image, video or sound that is known"},
-		"wave":             {dataURI("image/webp", "RIFF\x00\x00\x00\x00WAVEfmt "), "no image, video or sound that is known"},
-		"other type":       {dataURI("application/octet-stream", png), "another kind of media than its type says"},
-		"a video's type":   {dataURI("video/mp4", png), "another kind of media than its type says"},
+		"no base64":        {"data:image/png," + pngDigits, "invalid base64"},
+		"no comma":         {"data:image/png;base64" + pngDigits, "invalid base64"},
+		"no padding":       {"data:image/png;base64,iVBORw0KGgo", "invalid base64"},
+		"three pads":       {"data:image/png;base64,iVBORw0KG===", "invalid base64"},
+		"padding inside":   {"data:image/png;base64,iVBORw0KGg==AAAA", "invalid base64"},
+		"padding far away": {long[:256-2] + "==" + long[256:], "invalid base64"},
+		"URL alphabet":     {long + "-_", "invalid base64"},
+		"newline":          {long + "AAA\n", "invalid base64"},
+		"tab":              {"data:image/png;base64,\tVBORw0KGgo=", "invalid base64"},
+		"accent":           {long + "AAé", "invalid base64"},
+		"digit far away":   {"data:image/png;base64,iVBORw0KGgo_" + long[256:], "invalid base64"},
+		"short mark":       {"data:image/png;base64," + pngDigits + "#image", "invalid base64"},
+		"mark":             {long + "#image", "invalid base64"},
+		"one digit more":   {long + "A", "invalid base64"},
+		"empty":            {"data:image/png;base64,", "unknown file format"},
+		"gif":              {dataURI("image/gif", "GIF89a"), "unknown file format"},
+		"text":             {dataURI("image/png", "hello"), "unknown file format"},
+		"half a magic":     {dataURI("image/png", png[:4]), "unknown file format"},
+		"wave":             {dataURI("image/webp", "RIFF\x00\x00\x00\x00WAVEfmt "), "unknown file format"},
+		"other type":       {dataURI("application/octet-stream", png), "content of another type"},
+		"a video's type":   {dataURI("video/mp4", png), "content of another type"},
 		"a video":          {dataURI("video/mp4", "\x00\x00\x00\x20ftypisom"), "video"},
-		"long header":      {"data:image/png;name=" + strings.Repeat("x", 300) + ";base64," + pngDigits, "no valid base64"},
+		"long header":      {"data:image/png;name=" + strings.Repeat("x", 300) + ";base64," + pngDigits, "invalid base64"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +138,7 @@ func TestCreate_RefusesInlineMedia_Elsewhere(t *testing.T) {
 }
 
 // The verdict on an item does not depend on how its bytes arrive.
-func TestClip_JudgesInPieces(t *testing.T) {
+func TestClip_VerdictInPieces(t *testing.T) {
 	t.Parallel()
 	text := list(t, "data:image/png;base64,iVBORw0KGgoA"+strings.Repeat("A", 5000))
 	want := text[:2+4<<10] + `#image"]`

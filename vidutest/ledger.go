@@ -28,25 +28,24 @@ type Request struct {
 	// Body is what was read of the body: nil when there was nothing, or more than 1 MiB of it.
 	Body []byte
 
-	// BodySize is how many bytes of the body were read. A request that its header gives away (a wrong key, path,
-	// method or Content-Type, a length over 20 MiB) is refused before that, so its BodySize is 0.
+	// BodySize is how many bytes of the body were read. It is 0 for a request refused by its header (a wrong key, path,
+	// method or Content-Type, a length over 20 MiB).
 	BodySize int64
 
-	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It tells whether two
-	// large bodies are the same, or one is what the test meant to send.
+	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It shows whether two
+	// large bodies are the same.
 	BodySHA256 [sha256.Size]byte
 
-	// Complete says that the body was read to its end. It is true of a request without a body.
+	// Complete reports whether the body was read to its end. It is true for a request without a body.
 	Complete bool
 
-	// Status is the HTTP status that was answered: 0 as long as there is no answer, and for good when the connection
-	// was cut before one. An answer that was cut in its middle has its status.
+	// Status is the HTTP status that was answered: 0 until there is an answer, and for good if the connection was cut
+	// before one. An answer that was cut in its middle has its status.
 	Status int
 }
 
 // Charged returns how many creates were accepted and charged: one for each task, whether or not its creator ever read
-// the answer. A task that fails is given back by the API but counts here, for the question of tests is whether one
-// video was ordered twice.
+// the answer. A failed task is refunded by the API but counts here: tests ask whether one video was ordered twice.
 func (s *Server) Charged() int {
 	return s.tasks.count()
 }
@@ -78,7 +77,7 @@ func (l *ledger) open(r *http.Request, endpoint string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n := len(l.requests); n > 0 && maps.EqualFunc(l.requests[n-1].Header, header, slices.Equal[[]string]) {
-		header = l.requests[n-1].Header // the ledger is made of little else, and a client sends the same over and over
+		header = l.requests[n-1].Header // most of the ledger's memory, and the same in most requests
 	}
 	l.requests = append(l.requests, Request{
 		Method:   r.Method,
@@ -136,7 +135,7 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// note takes note of what was read.
+// note hashes and keeps what was read.
 func (t *tee) note(p []byte) {
 	if len(p) == 0 {
 		return
@@ -161,12 +160,12 @@ func (t *tee) sum() (sum [sha256.Size]byte) {
 	return sum
 }
 
-// complete tells whether the body was read to its end.
+// complete reports whether the body was read to its end.
 func (t *tee) complete() bool {
 	return errors.Is(t.err, io.EOF)
 }
 
-// broken tells whether the client stopped sending in the middle, so that there is nobody to answer.
+// broken reports whether the client stopped sending in the middle of the body.
 func (t *tee) broken() bool {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](t.err)
 	return t.err != nil && !t.complete() && !tooLarge

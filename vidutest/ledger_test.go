@@ -94,7 +94,7 @@ func TestServer_Requests_KeepsBodiesUpToOneMiB(t *testing.T) {
 // A create and its task leave behind little more than a kilobyte, so a server takes 100 000 of them.
 //
 //nolint:paralleltest // it measures what the process holds
-func TestServer_HoldsLittle(t *testing.T) {
+func TestServer_MemoryPerTask(t *testing.T) {
 	const creates = 12_000 // so that what else the process allocates is little beside them
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
@@ -109,11 +109,11 @@ func TestServer_HoldsLittle(t *testing.T) {
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1500), "bytes held a create")
+	assert.Less(t, (after.HeapAlloc-before.HeapAlloc)/creates, uint64(1500), "bytes held per create")
 	assert.Len(t, s.Requests(), creates+1)
 }
 
-// A client that goes away in the middle of its upload has created nothing, and was told nothing.
+// A client that goes away in the middle of its upload creates nothing and gets no answer.
 func TestServer_Requests_CutUpload(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer()

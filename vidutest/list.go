@@ -21,7 +21,7 @@ type listReply struct {
 	Tasks         []listItem `json:"tasks"`
 }
 
-// listItem is a task in a list, which says less than the reply to a query: above all, it has no payload.
+// listItem is a task in a list. It has fewer fields than the reply to a query: above all, no payload.
 type listItem struct {
 	ID          string     `json:"id"`
 	KeyID       string     `json:"key_id"`
@@ -38,7 +38,7 @@ type listItem struct {
 	Credits     int        `json:"credits"`
 }
 
-// filter is what a list is to hold. An empty slice lets everything through.
+// filter selects the tasks of a list. An empty slice matches everything.
 type filter struct {
 	from, to    time.Time // zero when there is no bound
 	ids         []string
@@ -115,7 +115,7 @@ func newFilter(rawQuery string) (*filter, *answer) {
 	return f, nil
 }
 
-// setTime sets a time that the query has, and says what is wrong with it.
+// setTime parses a time of the query, if present, and returns what is wrong with it.
 func setTime(target *time.Time, q url.Values, name string) (wrong string) {
 	text := q.Get(name)
 	if text == "" {
@@ -123,13 +123,13 @@ func setTime(target *time.Time, q url.Values, name string) (wrong string) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return name + " must be a time as in RFC 3339"
+		return name + " must be an RFC 3339 time"
 	}
 	*target = t
 	return ""
 }
 
-// setNumber sets a number that the query has, and says what is wrong with it.
+// setNumber parses a number of the query, if present, and returns what is wrong with it.
 func setNumber(target *int, q url.Values, name string) (wrong string) {
 	text := q.Get(name)
 	if text == "" {
@@ -143,8 +143,8 @@ func setNumber(target *int, q url.Values, name string) (wrong string) {
 	return ""
 }
 
-// page returns the newest tasks that a filter lets through, and the token of the page behind them, "" when there is
-// none. A token is an index: tasks are only ever added behind it, so it stays right while they are.
+// page returns the newest tasks that match a filter, and the token of the next page, "" if there is none. A token is an
+// index: tasks are only added behind it, so it stays valid.
 func (ts *tasks) page(f *filter) (page []*task, next string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -155,7 +155,7 @@ func (ts *tasks) page(f *filter) (page []*task, next string) {
 	}
 	for i, t := range slices.Backward(ts.all[:below]) {
 		switch {
-		case !f.passes(t) || time.Since(t.createdAt) < ts.listDelay:
+		case !f.matches(t) || time.Since(t.createdAt) < ts.listDelay:
 		case skip > 0:
 			skip--
 		case len(page) == f.size:
@@ -167,8 +167,8 @@ func (ts *tasks) page(f *filter) (page []*task, next string) {
 	return page, ""
 }
 
-// passes tells whether a filter lets a task through.
-func (f *filter) passes(t *task) bool {
+// matches reports whether a filter selects a task.
+func (f *filter) matches(t *task) bool {
 	state, _ := t.state()
 	return !t.createdAt.Before(f.from) &&
 		(f.to.IsZero() || !t.createdAt.After(f.to)) &&

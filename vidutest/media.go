@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// mediaPrefix is where result links lead. They are no part of the API: they need no key and must not be sent one.
+// mediaPrefix begins the path of result links. They are not part of the API: they need no key and must not be sent one.
 const mediaPrefix = "/media/"
 
-// How long result links open, unless WithLinkLifetime says otherwise.
+// How long result links are valid, unless WithLinkLifetime sets it.
 const (
 	videoLife = 24 * time.Hour
 	coverLife = time.Hour
@@ -26,7 +26,7 @@ var (
 	coverJPEG []byte
 )
 
-// embeddedVideo is the truth about videoMP4, whatever the request asked for.
+// embeddedVideo describes videoMP4, whatever the request asked for.
 var embeddedVideo = videoInfo{Duration: 2, FPS: 24, Resolution: resolution{Width: 320, Height: 180}}
 
 // The files of a creation: the last element of its links. The fake paints no watermark.

@@ -52,7 +52,7 @@ func TestMedia_Downloads(t *testing.T) {
 			assert.Equal(t, want.contentType, got.header.Get("Content-Type"))
 			assert.Equal(t, string(content), got.body)
 		}
-		assert.Len(t, s.Requests(), 2, "downloads are no requests to the API")
+		assert.Len(t, s.Requests(), 2, "downloads are not requests to the API")
 	})
 }
 
@@ -76,7 +76,7 @@ func TestMedia_Links(t *testing.T) {
 	assert.Equal(t, http.StatusOK, download(t, s, http.MethodGet, second, http.Header{}).status)
 }
 
-func TestMedia_RefusesLinksThatWereChanged(t *testing.T) {
+func TestMedia_RefusesChangedLinks(t *testing.T) {
 	t.Parallel()
 	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
 		t.Helper()

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// rules say what becomes of prompts with certain words.
+// rules map words in prompts to error codes.
 type rules []rule
 
 type rule struct{ word, code string }

@@ -68,7 +68,7 @@ func TestWithTaskLimit(t *testing.T) {
 		pass(30*time.Second - 1)
 		assertRefused(t, create(), http.StatusTooManyRequests, "QuotaExceeded", "")
 		pass(1)
-		assert.Equal(t, "AuditFailed", queryOfficial(t, s, third)["err_code"], "a refused create leaves the script alone")
+		assert.Equal(t, "AuditFailed", queryOfficial(t, s, third)["err_code"], "a refused create leaves the script in the queue")
 		createOfficial(t, s)
 		createOfficial(t, s)
 		assertRefused(t, create(), http.StatusTooManyRequests, "QuotaExceeded", "")
@@ -76,7 +76,7 @@ func TestWithTaskLimit(t *testing.T) {
 }
 
 // However many creates come at once, no more than the limit are accepted.
-func TestWithTaskLimit_AtOnce(t *testing.T) {
+func TestWithTaskLimit_Concurrent(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTaskLimit(5), vidutest.WithTiming(time.Hour, 0))
 	defer s.Close()

@@ -71,8 +71,8 @@ func inOfficialBubble(t *testing.T, test func(t *testing.T, s *vidutest.Server),
 	})
 }
 
-// What the official API has and gateways lack is not there, by any prefix.
-func TestGateway_LacksTheRest(t *testing.T) {
+// A gateway has none of the other endpoints of the official API, under any prefix.
+func TestGateway_HasNoOfficialEndpoints(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
@@ -130,7 +130,7 @@ func TestCancel_Refuses(t *testing.T) {
 	long := `{"id":"` + id + `","x":"` + strings.Repeat("x", 64<<10) + `"}`
 	assertRefused(t, ask(t, s, http.MethodPost, path, long), http.StatusBadRequest, "BadRequest", "not one JSON object")
 	requests := s.Requests()
-	assert.True(t, requests[len(requests)-1].Complete, "the whole request arrives, and then the answer is read")
+	assert.True(t, requests[len(requests)-1].Complete, "the whole request arrives before the answer")
 	assert.Equal(t, http.StatusOK, cancelTask(t, s, id).status)
 }
 
@@ -299,11 +299,11 @@ func TestCredits(t *testing.T) {
 		createOfficial(t, s)
 		assert.JSONEq(t, credits(999_835, 2, 1), ask())
 		pass(time.Minute)
-		assert.JSONEq(t, credits(999_890, 0, 0), ask(), "the failed one is given back")
+		assert.JSONEq(t, credits(999_890, 0, 0), ask(), "the failed one is refunded")
 	})
 }
 
-// What the credits say of the tasks is what the tasks say of themselves, and no more run than the limit allows.
+// The credits agree with the states of the tasks, and no more run than the limit allows.
 func TestCredits_AgreesWithTheTasks(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

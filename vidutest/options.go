@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// APIKey is the key that a [Server] accepts unless [WithAPIKey] names another. It opens nothing but a fake.
+// APIKey is the key that a [Server] accepts unless [WithAPIKey] names another. It is valid for fakes only.
 const APIKey = "vidutest-key"
 
-// How long a task queues and works unless WithTiming says otherwise.
+// How long a task queues and works unless WithTiming sets it.
 const (
 	defaultQueue = time.Second
 	defaultWork  = 2 * time.Second
@@ -18,8 +18,8 @@ const (
 type Option func(*Server)
 
 // InMemory makes a server without a listener: [Server.Client] and [Server.Transport] run its handler in a goroutine of
-// their own, and [Server.URL] is a name that exists nowhere. It is the server for a testing/synctest bubble, whose
-// clock would stand still while a goroutine waits on a real socket. Call NewServer inside the bubble.
+// their own, and [Server.URL] is a host name that does not resolve. It is the server for a testing/synctest bubble,
+// whose clock would stand still while a goroutine waits on a real socket. Call NewServer inside the bubble.
 //
 // The default is a listener on the loopback address.
 func InMemory() Option {
@@ -46,8 +46,8 @@ func WithOfficialAPI() Option {
 	return func(s *Server) { s.dialect = official() }
 }
 
-// WithTiming sets how long every task queues and then works. Both may be zero, which ends a task at once; less than
-// zero is taken as zero. The defaults are 1 s and 2 s.
+// WithTiming sets how long every task queues and then works. Both may be zero, which ends a task at once; negative
+// values count as zero. The defaults are 1 s and 2 s.
 func WithTiming(queue, work time.Duration) Option {
 	return func(s *Server) {
 		s.tasks.queue = max(queue, 0)
@@ -55,15 +55,15 @@ func WithTiming(queue, work time.Duration) Option {
 	}
 }
 
-// WithListDelay has every task appear in the list of tasks only d after its creation, as it does where the list is made
-// of a copy that lags behind. A query finds the task at once. The default is 0.
+// WithListDelay has every task appear in the list of tasks only d after its creation, as a list does that is read from
+// a lagging replica. A query finds the task at once. The default is 0.
 func WithListDelay(d time.Duration) Option {
 	return func(s *Server) { s.tasks.listDelay = d }
 }
 
 // WithCallbacks has the server send callbacks through client: for a task with a callback_url one when the work begins
-// and one when the task has ended, each signed with the API key. The second is repeated, the same in every byte, a
-// second after each answer that is not 2xx, until three were sent. A state that is over at once is not told.
+// and one when the task has ended, each signed with the API key. The second is repeated byte for byte, one second after
+// each answer that is not 2xx, up to three attempts. A state that is over at once has no callback.
 //
 // By default, and with a nil client, the server sends none, and tests make them with [Server.NewCallback]. In a
 // testing/synctest bubble client must not use sockets either.
@@ -73,35 +73,35 @@ func WithCallbacks(client *http.Client) Option {
 
 // WithTaskLimit has a create refused with 429 QuotaExceeded while n tasks have not ended; a task that is accepted
 // starts in its time and waits for no other. The tasks of [Server.LateCommit] count from the moment when they are
-// accepted. The endpoint for credits says n. The default, and any n below 1, is no limit, for which that endpoint says
-// 5, the documented number, or as many as are running when that is more.
+// accepted. GET credits reports n. The default, and any n below 1, is no limit; GET credits then reports 5, the
+// documented number, or the number of running tasks if that is more.
 func WithTaskLimit(n int) Option {
 	return func(s *Server) { s.tasks.limit = max(n, 0) }
 }
 
 // WithRefusedWord has a create refused with 400 and code as its reason, such as "TaskPromptPolicyViolation", when its
-// prompt contains word, in the same letters. It may be given for several words, of which the first that is found
-// counts; so may [WithFailingWord]. The default is that no prompt is refused.
+// prompt contains word, case-sensitively. It may be given for several words, of which the first match counts; so may
+// [WithFailingWord]. The default is that no prompt is refused.
 func WithRefusedWord(word, code string) Option {
 	return func(s *Server) { s.refusing = append(s.refusing, rule{word, code}) }
 }
 
 // WithFailingWord has a task fail with code as its err_code, such as "CreationPolicyViolation", when its prompt
-// contains word, in the same letters. A script of [Server.FailTask] comes before that. The default is that every task
+// contains word, case-sensitively. A script of [Server.FailTask] takes precedence. The default is that every task
 // succeeds.
 func WithFailingWord(word, code string) Option {
 	return func(s *Server) { s.tasks.failing = append(s.tasks.failing, rule{word, code}) }
 }
 
-// WithLinkLifetime sets how long every result link opens; a new query gives new links. An expired one is refused with
-// 403 as storage does, with a body of XML. With d of 0 or less, links have expired before they are read. The default is
-// what the real ones have: 24 h for videos and 1 h for covers.
+// WithLinkLifetime sets how long every result link is valid; a new query gives new links. An expired one is refused
+// with 403 as storage does, with a body of XML. With d of 0 or less, links have expired before they are read. The
+// default is that of real links: 24 h for videos and 1 h for covers.
 func WithLinkLifetime(d time.Duration) Option {
 	return func(s *Server) { s.downloads.videoLife, s.downloads.coverLife = d, d }
 }
 
 // WithVideoSize makes every video an MP4 of exactly so many bytes: the embedded clip and behind it a "free" box, which
-// players pass over. Its bytes are made as they are sent. The default, and the least, is the clip alone: 9096 bytes.
+// players skip. Its bytes are generated as they are sent. The default, and the least, is the clip alone: 9096 bytes.
 // Since no box has fewer than 8 bytes, 9097 to 9103 give 9104.
 func WithVideoSize(bytes int64) Option {
 	return func(s *Server) { s.downloads.videos = newVideo(bytes, 0) }
@@ -112,18 +112,18 @@ func WithoutRanges() Option {
 	return func(s *Server) { s.downloads.whole = true }
 }
 
-// WithoutContentLength has downloads end with their connection, and no header say how long they are: one that was cut
-// looks whole. By default a Content-Length says it.
+// WithoutContentLength omits the length of downloads, which then end with their connection: a truncated one looks
+// complete. By default they have a Content-Length.
 func WithoutContentLength() Option {
 	return func(s *Server) { s.downloads.unsized = true }
 }
 
-// dialect is what the two servers that speak this API do differently.
+// dialect is what differs between a gateway and the official API.
 type dialect struct {
 	prefix  string // what every path begins with
 	scheme  string // the word before the key
-	strict  bool   // wants every field of the published contract, and a Content-Type on a GET
-	uploads bool   // knows the references to uploads, and refuses any other
+	strict  bool   // requires every field of the published contract, and a Content-Type on a GET
+	uploads bool   // accepts only references to finished uploads
 	routes  []route
 }
 

@@ -23,7 +23,7 @@ type responseWriter struct {
 	exchange *exchange
 	header   http.Header
 	sent     *http.Request  // the client's own
-	response *http.Response // nil as long as the handler has named no status
+	response *http.Response // nil until the handler has set a status
 	held     []byte         // of the body
 	out      bool           // the client has the response
 	left     int64          // bytes of the body still promised, -1 when the length is unknown
@@ -90,7 +90,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // Flush implements [http.Flusher].
 func (w *responseWriter) Flush() {
 	w.WriteHeader(http.StatusOK)
-	_ = w.release() // a client that has gone needs no answer
+	_ = w.release() // the client may have gone
 }
 
 // release gives the response to the client, with what is held of its body.
@@ -100,7 +100,7 @@ func (w *responseWriter) release() error {
 	}
 	w.out = true
 	header := w.response.Header
-	header.Del("Transfer-Encoding") // as net/http, which takes "identity" for an order
+	header.Del("Transfer-Encoding") // as net/http, for which "identity" is an instruction
 	if _, ok := header["Content-Type"]; !ok && len(w.held) > 0 {
 		header.Set("Content-Type", http.DetectContentType(w.held))
 	}
@@ -110,14 +110,15 @@ func (w *responseWriter) release() error {
 	return err
 }
 
-// finish ends the response of a handler that returned. A body that is shorter than promised shows to the client.
+// finish ends the response of a handler that returned. The client gets an error for a body that is shorter than
+// promised.
 func (w *responseWriter) finish() {
 	w.WriteHeader(http.StatusOK)
 	if !w.out && w.left < 0 && w.response.Header.Get("Transfer-Encoding") == "" {
 		w.response.ContentLength = int64(len(w.held))
 		w.response.Header.Set("Content-Length", strconv.Itoa(len(w.held)))
 	}
-	_ = w.release() // a client that has gone needs no answer
+	_ = w.release() // the client may have gone
 	if w.left > 0 {
 		w.exchange.stream.end(io.ErrUnexpectedEOF)
 		return
@@ -125,7 +126,7 @@ func (w *responseWriter) finish() {
 	w.exchange.stream.end(io.EOF)
 }
 
-// responseBody is the client's side of a response. With its end, read or declared, the exchange is over.
+// responseBody is the client's side of a response. Once it is read to its end or closed, the exchange is over.
 type responseBody struct {
 	stream *stream
 	cancel context.CancelCauseFunc

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// scripted marks the handler of a script among those that a mux has of its own, which redirect and refuse.
+// scripted distinguishes the handler of a script from a mux's own, which redirect and refuse.
 type scripted struct{ http.HandlerFunc }
 
 // below returns a pattern with the API's prefix in front of its path. Uploads have none.
@@ -21,7 +21,7 @@ func (d dialect) below(pattern string) string {
 	return before + d.prefix + path
 }
 
-// answerBy has a script's handler answer a request, once all of it has arrived.
+// answerBy answers a request with a script's handler, once all of it has arrived.
 func (s *Server) answerBy(h http.Handler, w http.ResponseWriter, r *http.Request, entry int, body *tee) {
 	arrive := sync.OnceFunc(func() {
 		drain(body)
@@ -74,10 +74,10 @@ func (w *scriptedWriter) Flush() {
 	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // a client that has gone needs no answer
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // the client may have gone
 }
 
-// isInterim tells the statuses that come before the answer.
+// isInterim reports whether a status precedes the final one.
 func isInterim(status int) bool {
 	return status < http.StatusOK && status != http.StatusSwitchingProtocols
 }

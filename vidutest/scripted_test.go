@@ -41,7 +41,7 @@ func TestServer_AnswerNext_AsNetHTTP(t *testing.T) {
 		},
 		"a body in a hurry": func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "{")
-			http.NewResponseController(w).Flush() //nolint:errcheck // a client that has gone needs no answer
+			http.NewResponseController(w).Flush() //nolint:errcheck // the client may have gone
 			io.WriteString(w, "}")
 		},
 		"headers": func(w http.ResponseWriter, _ *http.Request) {
@@ -219,7 +219,7 @@ func TestServer_AnswerNext_Queues(t *testing.T) {
 }
 
 // However many requests come at once, each script answers one of its kind.
-func TestServer_AnswerNext_AtOnce(t *testing.T) {
+func TestServer_AnswerNext_Concurrent(t *testing.T) {
 	t.Parallel()
 	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
 		t.Helper()
@@ -248,7 +248,7 @@ func TestServer_AnswerNext_AtOnce(t *testing.T) {
 	})
 }
 
-// A client that stops sending in the middle gets no answer, as with every other script.
+// A client that stops sending in the middle of the body gets no answer, as with every other script.
 func TestServer_AnswerNext_RequestBreaksOff(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, s *vidutest.Server) {
@@ -300,8 +300,8 @@ func TestServer_AnswerNext_AfterClose(t *testing.T) {
 	assert.ErrorIs(t, err, io.EOF)
 }
 
-// A status that is none is a mistake in the test, which must not pass for an answer.
-func TestServer_AnswerNext_NoStatus(t *testing.T) {
+// An invalid status panics, as a mistake in the test, and sends no answer.
+func TestServer_AnswerNext_InvalidStatus(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()

@@ -13,13 +13,13 @@ import (
 // end and otherwise has no effect: no task is created and nothing is charged.
 //
 // status is 200 to 599; with any other FailNext panics. "" for the body stands for the official error envelope of that
-// status. A body that is JSON is sent as application/json, and any other with the Content-Type that it looks like.
+// status. A body that is JSON is sent as application/json, any other with a sniffed Content-Type.
 //
-// [Server.AnswerNext] is for all else that an answer can be: one with headers of its own such as Retry-After, one
-// without a body, or one to the next create while other requests are under way.
+// [Server.AnswerNext] covers the rest: headers such as Retry-After, no body at all, or the next create while other
+// requests are in flight.
 func (s *Server) FailNext(status int, body string) {
 	if status < 200 || status > 599 {
-		panic("vidutest: FailNext: the status is " + strconv.Itoa(status) + ", not 200 to 599") //nolint:forbidigo // a mistake in the test
+		panic("vidutest: FailNext: the status must be 200 to 599, not " + strconv.Itoa(status)) //nolint:forbidigo // a mistake in the test
 	}
 	reply := failure(status, body)
 	s.AnswerNext("", func(w http.ResponseWriter, _ *http.Request) { reply.write(w, false) })
@@ -29,25 +29,25 @@ func (s *Server) FailNext(status int, body string) {
 // [Server.FailNext]: the answer may have any status, any header and any body, or none.
 //
 // pattern is one of [http.ServeMux], for the path below the API's prefix: "POST /reference2video" is the next create,
-// "GET /tasks/{id}/creations" the next query, and then r.PathValue("id") in h is the task. Uploads have no prefix:
-// "PUT /upload/{id}". "" is any request. Those that do not match are answered as ever and leave the script alone.
-// AnswerNext panics when the pattern is malformed or h is nil.
+// "GET /tasks/{id}/creations" the next query, and then r.PathValue("id") in h is the task. Uploads have no prefix, as
+// in "PUT /upload/{id}". "" is any request. Requests that do not match are answered as usual and leave the script in
+// the queue. AnswerNext panics when the pattern is malformed or h is nil.
 //
 // The request has no effect: its key is not checked, no task is created and nothing is charged. It is read to its end
-// before the answer goes out, whether or not h reads it, so that a client can tell that all of it arrived. h runs in
-// the request's own goroutine, and may cut the connection as every handler may: panic(http.ErrAbortHandler). What h
-// waits for must end with the request's context, which is over when the client goes away or the server is closed.
+// before the answer goes out, whether or not h reads it, so that the client has sent all of it. h runs in the request's
+// own goroutine, and may cut the connection as every handler may: panic(http.ErrAbortHandler). h must not outlive the
+// request's context, which ends when the client goes away or the server is closed.
 func (s *Server) AnswerNext(pattern string, h http.HandlerFunc) {
 	if h == nil {
 		panic("vidutest: AnswerNext: the handler is nil") //nolint:forbidigo // a mistake in the test
 	}
 	if pattern == "" {
-		s.scripts.add(fault{happensTo: anyRequest, instead: h})
+		s.scripts.add(fault{appliesTo: anyRequest, instead: h})
 		return
 	}
 	mux := http.NewServeMux()
 	mux.Handle(s.dialect.below(pattern), scripted{h})
-	s.scripts.add(fault{happensTo: func(r *http.Request) bool {
+	s.scripts.add(fault{appliesTo: func(r *http.Request) bool {
 		found, _ := mux.Handler(r)
 		_, matched := found.(scripted)
 		return matched
@@ -55,31 +55,32 @@ func (s *Server) AnswerNext(pattern string, h http.HandlerFunc) {
 }
 
 // DropReplyAfterCommit has the next create accepted and charged, and then the connection cut in place of an answer.
-// Other requests leave the script alone. A create that is refused is answered all the same, and uses the script up.
+// Other requests leave the script in the queue. A create that is refused is answered all the same, and uses the script
+// up.
 func (s *Server) DropReplyAfterCommit() {
-	s.scripts.add(fault{happensTo: s.isCreate, dropReply: true})
+	s.scripts.add(fault{appliesTo: s.isCreate, dropReply: true})
 }
 
-// LateCommit has the next create cut off at once in place of an answer, and accepted and charged d later: until then no
-// query, no list and no [Server.Charged] knows of the task, though for [WithTaskLimit] it counts already. This is what
-// a look-up after a lost answer can miss. Other requests leave the script alone. A create that is refused is answered
-// all the same, and uses the script up.
+// LateCommit has the next create cut off at once in place of an answer, and accepted and charged d later: until then
+// queries, lists and [Server.Charged] do not include the task, though [WithTaskLimit] counts it. A look-up after a lost
+// answer can miss such a task. Other requests leave the script in the queue. A create that is refused is answered all
+// the same, and uses the script up.
 func (s *Server) LateCommit(d time.Duration) {
-	s.scripts.add(fault{happensTo: s.isCreate, dropReply: true, late: max(d, 0)})
+	s.scripts.add(fault{appliesTo: s.isCreate, dropReply: true, late: max(d, 0)})
 }
 
 // DropMidBody has the connection cut in the middle of the next answer: its header promises the whole body, and half of
-// it is sent. A create is accepted and charged. A PUT to an upload link and a HEAD leave the script alone, for the
-// answer has no body to cut. [Server.CutDownload] is for downloads.
+// it is sent. A create is accepted and charged. A PUT to an upload link and a HEAD leave the script in the queue: their
+// answers have no body to cut. [Server.CutDownload] is for downloads.
 func (s *Server) DropMidBody() {
-	s.scripts.add(fault{happensTo: s.hasAnswerBody, cutBody: true})
+	s.scripts.add(fault{appliesTo: s.hasAnswerBody, cutBody: true})
 }
 
 // Delay has the next request answered d later. It is acted on at once: a create is accepted and charged even if its
 // client gives up before the answer. The wait ends early, without an answer, when the client goes away or the server is
 // closed.
 func (s *Server) Delay(d time.Duration) {
-	s.scripts.add(fault{happensTo: anyRequest, delay: d})
+	s.scripts.add(fault{appliesTo: anyRequest, delay: d})
 }
 
 // FailTask has the next task that is accepted end as failed with code as its err_code, at the time when it would have
@@ -92,7 +93,7 @@ func (s *Server) FailTask(code string) {
 }
 
 // CutDownload has the connection of the next download cut after so many bytes of its body; less than 0 counts as 0. A
-// shorter body is sent whole, and uses the script up. With [WithoutContentLength] the cut body looks like a whole one.
+// shorter body is sent whole, and uses the script up. With [WithoutContentLength] the truncated body looks complete.
 //
 // The scripts of downloads have a queue of their own, of which each GET of a result link that is answered with content
 // takes one.
@@ -101,15 +102,15 @@ func (s *Server) CutDownload(after int64) {
 }
 
 // ReplaceVideo cuts the next download as [Server.CutDownload] does, and puts another video in the place of every task's
-// at that moment: of the same size, with another ETag, and of noise where the first has pictures. A client that goes on
-// where it was cut off, instead of at the beginning, ends up with pieces of both.
+// at that moment: of the same size, with another ETag, and with noise in place of the pictures. A client that resumes
+// instead of starting over ends up with pieces of both.
 func (s *Server) ReplaceVideo(after int64) {
 	s.scripts.addCut(cut{after: max(after, 0), replace: true})
 }
 
 // fault is what happens to one request. The zero fault is none, and is never in the queue.
 type fault struct {
-	happensTo func(*http.Request) bool
+	appliesTo func(*http.Request) bool
 	instead   http.Handler  // answers in place of the server
 	dropReply bool          // once a create is accepted
 	late      time.Duration // after which an accepted create makes its task
@@ -127,7 +128,7 @@ type cut struct {
 
 const noCut = -1
 
-// scripts queues what the caller wants to go wrong.
+// scripts holds the queued faults.
 type scripts struct {
 	mu     sync.Mutex
 	faults []fault
@@ -146,11 +147,11 @@ func (q *scripts) addCut(c cut) {
 	q.cuts = append(q.cuts, c)
 }
 
-// next takes the oldest fault that can happen to a request.
+// next takes the oldest fault that applies to a request.
 func (q *scripts) next(r *http.Request) fault {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.IndexFunc(q.faults, func(f fault) bool { return f.happensTo(r) })
+	i := slices.IndexFunc(q.faults, func(f fault) bool { return f.appliesTo(r) })
 	if i < 0 {
 		return fault{}
 	}
@@ -171,7 +172,7 @@ func (q *scripts) nextCut() cut {
 	return c
 }
 
-// reasons are the words of the official envelope for the statuses that have one of their own.
+// reasons are those of the official envelope for the statuses that have their own.
 var reasons = map[int]string{
 	http.StatusUnauthorized:    "Unauthorized",
 	http.StatusPaymentRequired: "CreditInsufficient",
@@ -182,7 +183,7 @@ var reasons = map[int]string{
 	499:                        "Canceled", // the client closed the request
 }
 
-// failure is the answer of FailNext.
+// failure returns the answer of FailNext.
 func failure(status int, body string) answer {
 	if body == "" {
 		return refuse(status, reason(status), "scripted failure")

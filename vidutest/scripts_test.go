@@ -75,7 +75,7 @@ func TestServer_DropReplyAfterCommit(t *testing.T) {
 		s := newServer()
 		id := createTask(t, s, goodBody)
 		s.DropReplyAfterCommit()
-		assert.Equal(t, http.StatusOK, query(t, s, id).status, "a query is no create")
+		assert.Equal(t, http.StatusOK, query(t, s, id).status, "a query is not a create")
 
 		got := create(t, s, goodBody)
 		require.ErrorIs(t, got.err, io.EOF)
@@ -157,8 +157,8 @@ func TestServer_LateCommit_BeforeACreate(t *testing.T) {
 	})
 }
 
-// Whichever call comes first after a late commit, it finds the task.
-func TestServer_LateCommit_ShowsEverywhere(t *testing.T) {
+// Every kind of call finds the task of a late commit.
+func TestServer_LateCommit_FoundByEveryCall(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		path string // of what is asked for first, "" for nothing
@@ -211,7 +211,7 @@ func TestServer_DropMidBody(t *testing.T) {
 }
 
 // An answer without a body cannot be cut, and leaves the script to the next.
-func TestServer_DropMidBody_PassesOverEmptyAnswers(t *testing.T) {
+func TestServer_DropMidBody_SkipsEmptyAnswers(t *testing.T) {
 	t.Parallel()
 	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
 		t.Helper()
@@ -265,7 +265,7 @@ func TestServer_Delay_ClientGivesUp(t *testing.T) {
 	})
 }
 
-// An answer that nobody waits for is not given later on.
+// An answer is not sent once its client is gone.
 func TestServer_Delay_EndsWithItsClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -314,7 +314,7 @@ func TestServer_ScriptsAreAQueue(t *testing.T) {
 
 		assert.Equal(t, http.StatusOK, download(t, s, http.MethodGet, video, http.Header{}).status)
 		assert.Equal(t, http.StatusServiceUnavailable, create(t, s, goodBody).status)
-		assert.Equal(t, http.StatusTooManyRequests, query(t, s, id).status, "the oldest that can happen to a query")
+		assert.Equal(t, http.StatusTooManyRequests, query(t, s, id).status, "the oldest that applies to a query")
 		require.ErrorIs(t, create(t, s, goodBody).err, io.EOF)
 		require.ErrorIs(t, query(t, s, id).err, io.ErrUnexpectedEOF)
 		assert.NoError(t, query(t, s, id).err)

@@ -13,10 +13,10 @@ import (
 // the in-memory transport can reach nobody.
 const memoryURL = "https://vidutest.invalid"
 
-// readHeaderTimeout ends a connection that never says what it wants.
+// readHeaderTimeout closes a connection that sends no request.
 const readHeaderTimeout = 10 * time.Second
 
-// maxIdleConns keeps a crowd of concurrent callers from dialing anew for every request.
+// maxIdleConns lets many concurrent callers reuse their connections.
 const maxIdleConns = 64
 
 // Server is a fake of the API. Make it with [NewServer]. It is safe for concurrent use.
@@ -30,7 +30,7 @@ type Server struct {
 	inMemory bool
 	madeAt   time.Time
 
-	callbacks *http.Client // sends them; nil when nobody does
+	callbacks *http.Client // sends them; nil for none
 	refusing  rules
 	downloads downloads
 
@@ -40,7 +40,7 @@ type Server struct {
 	uploads uploads
 	signer  signer
 
-	listening *http.Server // does nothing in memory
+	listening *http.Server // unused in memory
 	client    *http.Client
 	transport *memoryTransport
 
@@ -52,8 +52,8 @@ type Server struct {
 	running sync.WaitGroup // goroutines and connections that Close waits for
 }
 
-// NewServer starts a server. The caller closes it when done. An option that is nil changes nothing. As
-// httptest.NewServer does, NewServer panics when there is no loopback address to listen on.
+// NewServer starts a server. The caller closes it when done. Nil options are ignored. Like httptest.NewServer,
+// NewServer panics if it cannot listen on a loopback address.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		dialect:   gateway(),
@@ -91,7 +91,7 @@ func (s *Server) listen() {
 		panic("vidutest: " + err.Error()) //nolint:forbidigo // as httptest: a test cannot go on, and NewServer has no error
 	}
 	s.URL = "http://" + listener.Addr().String()
-	s.start(func() { _ = s.listening.Serve(listener) }) // it only ever returns because of Close
+	s.start(func() { _ = s.listening.Serve(listener) }) // it returns only after Close
 }
 
 // start runs f in a goroutine that Close waits for. Once the server is closed it runs nothing and reports false.
@@ -105,8 +105,8 @@ func (s *Server) start(f func()) bool {
 	return true
 }
 
-// trackConn lets Close wait for the goroutine of every connection. The one that Serve hands over while Close runs is in
-// nobody's list yet, so it is closed here.
+// trackConn lets Close wait for the goroutine of every connection. [http.Server.Close] misses one that is accepted
+// while it runs, so that is closed here.
 func (s *Server) trackConn(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -127,19 +127,19 @@ func (s *Server) Close() {
 	s.closed = true
 	s.mu.Unlock()
 	s.stop()
-	_ = s.listening.Close() // what is left to fail here is being thrown away
+	_ = s.listening.Close() // the listener is discarded
 	s.client.CloseIdleConnections()
 	s.running.Wait()
 }
 
 // Client returns the HTTP client that reaches the server: over the loopback address, or in memory with [InMemory]. It
-// is the same one at every call and is of no use after [Server.Close].
+// is the same one at every call and cannot be used after [Server.Close].
 func (s *Server) Client() *http.Client {
 	return s.client
 }
 
-// Transport returns a round tripper that runs the handler without any socket, whether or not the server listens. It
-// answers for the host of [Server.URL] alone; for any other host it fails as a name that does not resolve.
+// Transport returns a round tripper that runs the handler without any socket, whether or not the server listens. For
+// any host but that of [Server.URL] it fails as if the name did not resolve.
 func (s *Server) Transport() http.RoundTripper {
 	return s.transport
 }

@@ -72,7 +72,7 @@ func TestServer_ContentTypeParameter(t *testing.T) {
 	assert.Equal(t, http.StatusOK, do(s, req).status)
 }
 
-func TestNewServer_PassesOverNil(t *testing.T) {
+func TestNewServer_IgnoresNil(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(nil, vidutest.InMemory(), nil)
 	defer s.Close()
@@ -151,7 +151,7 @@ func TestServer_Close(t *testing.T) {
 }
 
 // Close returns while a request waits for its answer and another connection stands idle, and leaves no goroutine.
-func TestServer_Close_CutsWhatIsUnderWay(t *testing.T) {
+func TestServer_Close_CutsRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	onBothTransports(t, func(t *testing.T, newServer func(...vidutest.Option) *vidutest.Server) {
 		t.Helper()

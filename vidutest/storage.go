@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Storage is where result links and upload links lead. It knows nothing of the API's keys and envelopes.
+// Storage is where result links and upload links lead. It uses neither the API's keys nor its envelopes.
 
-// refuseLink returns the refusal of a request that its link does not open, nil when it does.
+// refuseLink returns the refusal of a request whose link is not valid, nil if it is.
 func (s *Server) refuseLink(r *http.Request) *answer {
 	switch {
 	case r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "":
-		// Real storage refuses a second way to sign in, too; here it shows a key that went where it must not go.
+		// Real storage refuses a second credential, too; here it reveals a leaked key.
 		return new(refuseStorage(http.StatusBadRequest, "InvalidArgument"))
 	case !s.signer.signed(r.URL.EscapedPath(), r.URL.RawQuery):
 		return new(refuseStorage(http.StatusForbidden, "SignatureDoesNotMatch"))
@@ -28,7 +28,7 @@ func (s *Server) refuseLink(r *http.Request) *answer {
 	return nil
 }
 
-// refuseStorage is storage's answer that says no.
+// refuseStorage returns an error response as storage sends it, in XML.
 func refuseStorage(status int, code string) answer {
 	const form = `<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error><Code>%s</Code><Message>%s</Message></Error>"
 	return answer{
@@ -61,15 +61,15 @@ func newSigner() signer {
 	return signer{key: key}
 }
 
-// query returns a raw query that opens path for a while. Real links are as awkward as this one: they hold an escape that
-// is itself escaped ("%253A") and raw semicolons, so whoever parses and rebuilds the query breaks the signature.
+// query returns a signed raw query for path. Like those of real links it has an escape that is itself escaped ("%253A")
+// and raw semicolons, so parsing and rebuilding it breaks the signature.
 func (sg signer) query(path string, lifetime time.Duration) string {
 	expires := time.Now().Add(lifetime).UTC().Format(time.RFC3339Nano)
 	unsigned := expiresMark + url.QueryEscape(url.QueryEscape(expires)) + nonceMark + randomHex(8)
 	return unsigned + signatureMark + sg.sign(path, unsigned)
 }
 
-// signed tells whether rawQuery is, byte for byte, a query that was issued for path.
+// signed reports whether rawQuery is, byte for byte, a query that was issued for path.
 func (sg signer) signed(path, rawQuery string) bool {
 	unsigned, signature, _ := strings.Cut(rawQuery, signatureMark)
 	return hmac.Equal([]byte(signature), []byte(sg.sign(path, unsigned)))
@@ -81,7 +81,7 @@ func (sg signer) sign(path, unsigned string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// expired tells whether the time of a signed query is over.
+// expired reports whether a signed query has expired.
 func expired(rawQuery string) bool {
 	escaped, _, _ := strings.Cut(strings.TrimPrefix(rawQuery, expiresMark), nonceMark)
 	once, _ := url.QueryUnescape(escaped) // what is signed is well-formed

@@ -49,22 +49,22 @@ type tasks struct {
 	failures []string // the err_codes of the next tasks, "" for success
 }
 
-// newTasks starts the counter of ids anywhere, so that two servers that make a task in the same millisecond hardly ever
-// give it the same id.
+// newTasks starts the counter of ids at random, so that tasks of two servers in the same millisecond hardly ever have
+// the same id.
 func newTasks() tasks {
 	return tasks{
 		queue: defaultQueue,
 		work:  defaultWork,
 		byID:  make(map[string]*task),
-		next:  rand.Uint32(), //nolint:gosec // an id is no secret
+		next:  rand.Uint32(), //nolint:gosec // an id is not secret
 	}
 }
 
-// add makes the task of an accepted request, by so much later than now. It returns nil when there are too many.
+// add makes the task of an accepted request, late from now. It returns nil when there are too many.
 func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task {
 	req.Images, req.Subjects, req.Videos, req.Sounds = req.links(), nil, nil, nil
 	if req.Seed == 0 {
-		req.Seed = 1 + int(rand.Int32N(1<<31-1)) //nolint:gosec // a seed is no secret
+		req.Seed = 1 + int(rand.Int32N(1<<31-1)) //nolint:gosec // a seed is not secret
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -92,7 +92,7 @@ func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task 
 	return t
 }
 
-// settle enters the late tasks whose time has come. The caller holds the lock, here and below.
+// settle enters the late tasks that are due. The caller holds the lock, here and below.
 func (ts *tasks) settle() {
 	now := time.Now()
 	for len(ts.late) > 0 && !ts.late[0].createdAt.After(now) {
@@ -151,7 +151,7 @@ func (ts *tasks) count() int {
 	return len(ts.all)
 }
 
-// cancel cancels a task that queues. It returns the state of any other, which stays as it is.
+// cancel cancels a task that queues. It returns the state of any other, which it does not change.
 func (ts *tasks) cancel(t *task) (refused string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -211,7 +211,7 @@ func (s *Server) query(c *call) answer {
 	return success(s.newQueryReply(t, ""))
 }
 
-// newQueryReply tells of a task in a state, by default its present one.
+// newQueryReply returns the reply to a query of a task in a state, by default its present one.
 func (s *Server) newQueryReply(t *task, state string) queryReply {
 	present, progress := t.state()
 	switch state {
@@ -239,8 +239,8 @@ func noTask() answer {
 	return refuse(http.StatusNotFound, "TaskNotFound", "there is no such task")
 }
 
-// state tells how far a task is by now, with its progress in percent. A task is created for the first tenth of the time
-// it queues.
+// state returns the present state of a task, and its progress in percent. A task is created for the first tenth of the
+// time it queues.
 func (t *task) state() (state string, progress int) {
 	age := time.Since(t.createdAt)
 	switch worked := age - t.queue; {
@@ -278,7 +278,7 @@ func (t *task) errCode(state string) string {
 	return t.failure
 }
 
-// charge returns what a task costs in a state. One that fails is given back.
+// charge returns what a task costs in a state. A failed one is refunded.
 func (t *task) charge(state string) int {
 	if state == stateFailed {
 		return 0

@@ -36,7 +36,7 @@ func (t *memoryTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// dial starts an exchange. It fails as a connection would fail, for a client may go by the type of the error.
+// dial starts an exchange. Its errors have the types of a real connection's.
 func (t *memoryTransport) dial(req *http.Request) (*exchange, error) {
 	if err := context.Cause(req.Context()); err != nil {
 		return nil, err
@@ -56,8 +56,8 @@ func (t *memoryTransport) dial(req *http.Request) (*exchange, error) {
 	return x, nil
 }
 
-// exchange is one request and its response. Its context is the connection: it is over when the client's context is, when
-// the client is done with the response, or when either side gives up. Its cause is what the client gets to see.
+// exchange is one request and its response. Its context is the connection: it is over when the client's context is,
+// when the client is done with the response, or when either side gives up. Its cause is the client's error.
 type exchange struct {
 	server   *Server
 	ctx      context.Context
@@ -132,21 +132,21 @@ func (x *exchange) handle() (aborted bool) {
 		case http.ErrAbortHandler:
 			aborted = true
 		default:
-			panic(p) //nolint:forbidigo // a bug; it must not pass for a cut
+			panic(p) //nolint:forbidigo // a bug must not look like a cut
 		}
 	}()
 	x.server.ServeHTTP(x.writer, x.request)
 	return false
 }
 
-// hangUp makes both sides notice that the exchange is over.
+// hangUp fails both sides when the exchange is over.
 func (x *exchange) hangUp() {
 	x.stream.abort(context.Cause(x.ctx))
 	_ = x.body.Close()
 }
 
 // requestBody is the handler's side of the client's body. As on a real connection, a body that fails or is not as long
-// as promised fails the client's round trip, and the handler sees the request break off.
+// as promised fails the client's round trip, and the handler sees a truncated request.
 type requestBody struct {
 	src    io.ReadCloser
 	length int64 // -1 when unknown
@@ -161,7 +161,7 @@ func newRequestBody(req *http.Request, fail context.CancelCauseFunc) *requestBod
 	case b.src == nil || b.src == http.NoBody:
 		b.src, b.length = http.NoBody, 0
 	case b.length == 0:
-		b.length = -1 // a client's zero beside a body means that it does not know
+		b.length = -1 // a client's 0 with a body means unknown
 	}
 	b.close = sync.OnceValue(b.src.Close)
 	return b

@@ -92,7 +92,7 @@ func canceled(ctx context.Context) context.Context {
 	return ctx
 }
 
-func TestTransport_FailsAsADialWould(t *testing.T) {
+func TestTransport_UnknownHost(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory())
 	defer s.Close()
@@ -147,7 +147,7 @@ func TestTransport_ContextEnds(t *testing.T) {
 	})
 }
 
-func TestTransport_ContextIsOverAlready(t *testing.T) {
+func TestTransport_ContextAlreadyDone(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, s *vidutest.Server) {
 		t.Helper()
@@ -158,7 +158,7 @@ func TestTransport_ContextIsOverAlready(t *testing.T) {
 	})
 }
 
-func TestTransport_ContextEndsBehindTheHeader(t *testing.T) {
+func TestTransport_ContextEndsAfterHeader(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, s *vidutest.Server) {
 		t.Helper()

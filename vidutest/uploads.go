@@ -14,18 +14,18 @@ import (
 const (
 	// toolsPrefix is what the paths of the API's uploads begin with, whatever its prefix is.
 	toolsPrefix = "/tools/"
-	// uploadPrefix is where upload links lead.
+	// uploadPrefix begins the path of upload links.
 	uploadPrefix = "/upload/"
-	// uploadScheme is how every reference to an upload begins, and uploadReference how one of this server does.
+	// uploadScheme begins every reference to an upload, uploadReference those of this server.
 	uploadScheme    = "ssupload:"
 	uploadReference = uploadScheme + "?id="
-	// uploadLifetime is how long an upload link opens.
+	// uploadLifetime is how long an upload link is valid.
 	uploadLifetime = time.Hour
 	// uploadLimit is the size, in bytes, that every upload must stay below.
 	uploadLimit = 10 << 20
 )
 
-// upload is an image that is given to the server ahead of a create. Its content is not kept.
+// upload is an image that is sent to the server ahead of a create. Its content is not kept.
 type upload struct {
 	kind     string // of the content, "" when it is not known
 	etag     string // "" as long as there is no content
@@ -66,7 +66,7 @@ func (s *Server) startUpload(c *call) answer {
 	})
 }
 
-// putUpload answers a PUT to an upload link. Like all storage it does not mind what it is given.
+// putUpload answers a PUT to an upload link. Like real storage it does not check the content.
 func (s *Server) putUpload(c *call) answer {
 	refused := s.refuseLink(c.Request)
 	switch {
@@ -80,7 +80,7 @@ func (s *Server) putUpload(c *call) answer {
 		return refuseStorage(http.StatusBadRequest, "EntityTooLarge")
 	}
 	content, hash := bufio.NewReader(c.body), sha256.New()
-	begin, _ := content.Peek(magicBytes) // less is fine, and an error comes again
+	begin, _ := content.Peek(magicBytes) // fewer are fine, and Copy returns the error
 	kind := sniff(begin)
 	if _, err := io.Copy(hash, content); err != nil {
 		return refuseStorage(http.StatusBadRequest, "IncompleteBody")
@@ -113,7 +113,7 @@ func (us *uploads) add(id string) {
 	us.byID[id] = &upload{}
 }
 
-// put notes what an upload was given. Only issued links lead here, so there is one.
+// put records the content of an upload. It exists, for its link was issued.
 func (us *uploads) put(id, kind, tag string) {
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -121,7 +121,7 @@ func (us *uploads) put(id, kind, tag string) {
 	u.kind, u.etag = kind, tag
 }
 
-// finish makes a reference of an upload, or returns the refusal. The etag may have lost its quotes.
+// finish marks an upload as finished, or returns the refusal. The etag may lack its quotes.
 func (us *uploads) finish(id, tag string) *answer {
 	us.mu.Lock()
 	defer us.mu.Unlock()
@@ -132,15 +132,15 @@ func (us *uploads) finish(id, tag string) *answer {
 	case u.etag == "":
 		return new(refuse(http.StatusBadRequest, "BadRequest", "nothing was uploaded"))
 	case tag != u.etag && tag != strings.Trim(u.etag, `"`):
-		return new(refuse(http.StatusBadRequest, "BadRequest", "the etag is not that of the upload"))
+		return new(refuse(http.StatusBadRequest, "BadRequest", "the etag does not match the upload"))
 	case u.kind != kindImage:
-		return new(refuse(http.StatusBadRequest, "ImageFormatInvalid", "the upload is no image that is known"))
+		return new(refuse(http.StatusBadRequest, "ImageFormatInvalid", "the upload has an unknown file format"))
 	}
 	u.finished = true
 	return nil
 }
 
-// refuseUnknown returns the refusal of the first reference that the server has not given out, nil when there is none.
+// refuseUnknown returns the refusal of the first reference that is not to a finished image, nil when there is none.
 func (us *uploads) refuseUnknown(items []item) *answer {
 	us.mu.Lock()
 	defer us.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	// or more is twice as long.
 	freeHeader = 8
 	// fillerSize is the length after which the content of the box repeats itself. It divides no buffer's size, so that
-	// bytes in the wrong place show.
+	// misplaced bytes are noticed.
 	fillerSize = 65521
 )
 
@@ -25,11 +25,11 @@ type video struct {
 	generation byte
 	etag       string
 	head       []byte // the clip, and the header of the box behind it
-	filler     []byte // what is in the box, over and over
+	filler     []byte // the content of the box, repeated
 }
 
-// newVideo makes a video of a size: of the clip's where that is less, and of the next that can be had where too little
-// is left for a box. Generation 0 is the clip; every other is noise of its own.
+// newVideo returns a video of at least size bytes, no shorter than the clip and rounded up to a whole box. Generation 0
+// is the clip; every other is noise of its own.
 func newVideo(size int64, generation byte) *video {
 	noise := rand.NewChaCha8([32]byte{generation})
 	head := slices.Clone(videoMP4)
@@ -54,7 +54,7 @@ func appendFreeHeader(head []byte, size uint64) []byte {
 		head = binary.BigEndian.AppendUint32(head, uint32(size))
 		return append(head, "free"...)
 	}
-	head = append(head, "\x00\x00\x00\x01free"...) // a size of 1 says that the real one follows
+	head = append(head, "\x00\x00\x00\x01free"...) // a size of 1 means that the real one follows
 	return binary.BigEndian.AppendUint64(head, size)
 }
 
@@ -62,7 +62,7 @@ func (v *video) open() io.ReadSeeker {
 	return io.NewSectionReader(v, 0, v.size)
 }
 
-// ReadAt implements [io.ReaderAt] for the section that open makes of it, which knows the end.
+// ReadAt implements [io.ReaderAt] but for the end, which open's section has.
 func (v *video) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
 	if off < int64(len(v.head)) {

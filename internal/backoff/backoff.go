@@ -19,7 +19,8 @@ const (
 	ceiling = 8 * time.Second
 )
 
-// FullJitter is the pause before a retry (the first is 1): uniform between zero and a limit that doubles from 0.5 s to 8 s.
+// FullJitter is the pause before a retry (the first is 1): uniform between zero and a limit that doubles from 0.5 s to
+// 8 s.
 func FullJitter(retry int) time.Duration {
 	limit := ceiling
 	if shift := retry - 1; shift < 4 {
@@ -59,8 +60,8 @@ func (b *Budget) Refund() {
 	b.spent = max(b.spent-refund, 0)
 }
 
-// RetryAfter returns the pause that a Retry-After header asks for, in seconds or as an HTTP date. It is 0 for what cannot
-// be parsed and for the past, and not bounded by [MaxRetryAfter].
+// RetryAfter returns the pause that a Retry-After header asks for, in seconds or as an HTTP date. It is 0 for what
+// cannot be parsed and for the past, and not bounded by [MaxRetryAfter].
 func RetryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseInt(header, 10, 64); err == nil {
 		const longest = 10 * 365 * 24 * 60 * 60 // keeps the product far from overflow

@@ -101,7 +101,7 @@ func (d *download) acceptEnd(resp *http.Response) (end int64, err error) {
 	drain(resp)
 	size, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes */"), 10, 64)
 	switch {
-	case err == nil && size == d.written && (d.total < 0 || d.total == size):
+	case err == nil && size == d.written && d.total < 0: // with a known length that much would have been whole before
 		d.total = size
 		return size, nil
 	case d.pastEnd:

@@ -75,6 +75,7 @@ func TestRun_WrongRangeIsRefused(t *testing.T) {
 		"unknown total":   part(fmt.Sprintf("bytes 1000-%d/*", size-1)),
 		"backwards":       part(fmt.Sprintf("bytes 1000-900/%d", size)),
 		"other unit":      part(fmt.Sprintf("lines 1000-%d/%d", size-1, size)),
+		"no unit":         part(fmt.Sprintf("1000-%d/%d", size-1, size)),
 		"nonsense":        part("bytes"),
 		"no range":        testkit.RawHTTP("206 Partial Content", testkit.PlainFile, testkit.ETagHeader),
 		"multipart":       testkit.RawHTTP("206 Partial Content", "--x\r\n\r\n"+testkit.PlainFile, testkit.ETagHeader, "Content-Type: multipart/byteranges; boundary=x"),

@@ -2,6 +2,7 @@ package fetch_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -140,7 +141,9 @@ func TestRun_ClosesBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			open := 0
+			var ctx context.Context
 			serve := transport(func(req *http.Request) (*http.Response, error) {
+				ctx = req.Context()
 				resp, err := inMemory(req, reply, false)
 				if err == nil {
 					open++
@@ -153,6 +156,7 @@ func TestRun_ClosesBodies(t *testing.T) {
 			defer file.Close()
 			_, err = download(t.Context(), t, someLink, file, serve, maxBytes(int64(len(testkit.PlainFile))), renewTo(someLink))
 			assert.Zero(t, open)
+			require.Error(t, ctx.Err(), "it ends with the try")
 			assert.Equal(t, strings.HasPrefix(name, "whole"), err == nil, "%v", err)
 		})
 	}

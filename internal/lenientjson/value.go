@@ -68,8 +68,8 @@ func (v Value) Text() string {
 	return v.Str()
 }
 
-// The readers below set *to and report whether v is a value of that kind; *to stays as it is when v is not. null, "" and
-// an absent value pass, too: ReadNumber and ReadTime leave *to as it is then, ReadInt and ReadTexts set it to zero.
+// The readers below set *to and report whether v is a value of that kind; *to stays as it is when v is not. null, ""
+// and an absent value pass, too: ReadNumber and ReadTime leave *to as it is then, ReadInt and ReadTexts set it to zero.
 
 // ReadTexts reads an array of strings and numbers; "", {} and false count as an empty one. It always sets *to.
 func (v Value) ReadTexts(to *[]string) bool {

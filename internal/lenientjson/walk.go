@@ -3,8 +3,8 @@
 // before the break, but never a string or a number that is not whole. It copies nothing while it walks, and the time it
 // takes grows with the length of the text only.
 //
-// encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in their
-// letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
+// encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in
+// their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
 package lenientjson
 
 import (

@@ -49,16 +49,16 @@ func Sniff(head []byte) string {
 	return contentType
 }
 
-// isMP3Frame reports whether head begins with a frame of MPEG audio, as an MP3 without a tag does: eleven bits of sync, a
-// version and layer III. Source: ISO/IEC 11172-3, 2.4.1.3.
+// isMP3Frame reports whether head begins with a frame of MPEG audio, as an MP3 without a tag does: eleven bits of sync,
+// a version and layer III. Source: ISO/IEC 11172-3, 2.4.1.3.
 func isMP3Frame(head []byte) bool {
 	const version, layer3 = 0x18, 0x02
 	return len(head) >= 4 && head[0] == 0xff && head[1]&0xe0 == 0xe0 && head[1]&version != 0x08 && head[1]&0x06 == layer3 &&
 		head[2]>>4 != 0x0f && head[2]&0x0c != 0x0c // a bit rate and a sampling rate that exist
 }
 
-// ErrUnknown means that the dimensions cannot be read here, which is no fault of the file: it is a video, or an image of
-// a kind that Go's decoders do not support.
+// ErrUnknown means that the dimensions cannot be read here, which is no fault of the file: it is a video, or an image
+// of a kind that Go's decoders do not support.
 var ErrUnknown = errors.New("mediatype: dimensions unknown")
 
 // Dimensions reads the width and height of an image in pixels from its header. Any error but [ErrUnknown] means that
@@ -84,7 +84,8 @@ func Dimensions(contentType string, r io.Reader) (width, height int, err error) 
 	return config.Width, config.Height, nil
 }
 
-// isUnsupported reports whether err is about a valid image that the decoder does not support, such as a JPEG of 12 bits.
+// isUnsupported reports whether err is about a valid image that the decoder does not support, such as a JPEG of 12
+// bits.
 func isUnsupported(err error) bool {
 	_, isJPEG := errors.AsType[jpeg.UnsupportedError](err)
 	_, isPNG := errors.AsType[png.UnsupportedError](err)

@@ -1,7 +1,7 @@
 // Package oneshot makes request bodies of JSON with files in it, of which each sending can be read once and then be
-// sealed. A sealed body hands out nothing more and reports whether its last byte was ever handed out: if not, the server
-// can never have the whole request. Files are streamed as base64 and must stay as they were when they were checked, or
-// the body fails before its last byte.
+// sealed. A sealed body hands out nothing more and reports whether its last byte was ever handed out: if not, the
+// server can never have the whole request. Files are streamed as base64 and must stay as they were when they were
+// checked, or the body fails before its last byte.
 package oneshot
 
 import (
@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// Body is an encoded request: text with gaps, each filled with one source's base64 while it is sent. It holds no data of
-// the sources, and every attempt opens it anew. The zero Body is empty.
+// Body is an encoded request: text with gaps, each filled with one source's base64 while it is sent. It holds no data
+// of the sources, and every attempt opens it anew. The zero Body is empty.
 type Body struct {
 	parts []part
 	size  int64

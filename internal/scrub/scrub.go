@@ -17,8 +17,8 @@ import (
 // webPage matches the start of an HTML page, also behind other text.
 var webPage = regexp.MustCompile(`(?i)<(!doctype|html)`)
 
-// OneLine returns s as one line of printable, valid UTF-8 of at most limit bytes, which must be 3 or more. A longer line
-// ends with "…", and so does one that is cut where a web page begins. Of s only the first 4×limit bytes are read.
+// OneLine returns s as one line of printable, valid UTF-8 of at most limit bytes, which must be 3 or more. A longer
+// line ends with "…", and so does one that is cut where a web page begins. Of s only the first 4×limit bytes are read.
 func OneLine(s string, limit int) string {
 	clean := strings.ToValidUTF8(s[:min(len(s), 4*limit)], "\uFFFD")
 	clean = strings.Join(strings.FieldsFunc(clean, func(r rune) bool {
@@ -42,8 +42,8 @@ func IsMarkup(text []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(text, "\uFEFF \t\r\n"), []byte("<"))
 }
 
-// anyQuery matches the query of a quoted text, of a link or a path, and whatever else looks like a query: net/http quotes
-// a Location that it cannot parse, and a caller's transport may quote anything.
+// anyQuery matches the query of a quoted text, of a link or a path, and whatever else looks like a query: net/http
+// quotes a Location that it cannot parse, and a caller's transport may quote anything.
 var anyQuery = regexp.MustCompile(`("[^"?]*)\?[^"]*|(/[^\s"?]*)\?[^\s"]*|\?[^\s"=]+=[^\s"]*`)
 
 // Queries replaces every query in text, which may hold a signature, with "?…".
@@ -58,8 +58,8 @@ func URL(link string) string {
 	return OneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String(), 120)
 }
 
-// Key returns a function that masks key wherever a text echoes it, in its JSON spellings, too. A key of fewer than 8 bytes
-// is left alone: masking it would make messages unreadable.
+// Key returns a function that masks key wherever a text echoes it, in its JSON spellings, too. A key of fewer than 8
+// bytes is left alone: masking it would make messages unreadable.
 func Key(key string) func(string) string {
 	if len(key) < 8 {
 		return func(s string) string { return s }

@@ -125,8 +125,8 @@ func TestLoad_CreatesCanceledAtRandom(t *testing.T) {
 	assert.Positive(t, refusals.Load())
 }
 
-// A thousand waits return within 100 ms when their context ends. The best of ten runs counts, and three times as much is
-// allowed, for other processes share the machine.
+// A thousand waits return within 100 ms when their context ends. The best of ten runs counts, and three times as much
+// is allowed, for other processes share the machine.
 func TestLoad_ManyWaitsCanceledAtOnce(t *testing.T) { //nolint:paralleltest // it measures time
 	server, _, _ := busy(t, 50*time.Millisecond, processingReply)
 	client := newClient(t, server.URL)

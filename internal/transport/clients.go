@@ -1,6 +1,6 @@
 // Package transport makes the http.Clients of an API client, each with what its requests need: a paid create is never
-// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard] ends
-// an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
+// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard]
+// ends an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
 // sends, [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
 package transport
 
@@ -19,8 +19,8 @@ type Clients struct {
 	Uploads   *http.Client // as Downloads, with the timeout of Creates: the other side may stop reading
 }
 
-// New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it has
-// them.
+// New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it
+// has them.
 func New(callers *http.Client) Clients {
 	if callers == nil {
 		callers = &http.Client{}

@@ -134,8 +134,8 @@ func TestNew_RedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// Some programs replace the default transport, or switch HTTP/2 off for all of it. These tests must not be parallel, for
-// they do the same.
+// Some programs replace the default transport, or switch HTTP/2 off for all of it. These tests must not be parallel,
+// for they do the same.
 func TestNew_AnotherDefaultTransport(t *testing.T) {
 	standard := http.DefaultTransport
 	t.Cleanup(func() { http.DefaultTransport = standard })

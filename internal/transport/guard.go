@@ -54,8 +54,8 @@ func (g *Guard) getConn(string) {
 // Release ends the context.
 func (g *Guard) Release() { g.cancel(nil) }
 
-// Stopped reports whether ctx, or the one that it is derived from, was returned by Watch and ended because the transport
-// retried.
+// Stopped reports whether ctx, or the one that it is derived from, was returned by Watch and ended because the
+// transport retried.
 func Stopped(ctx context.Context) bool {
 	return errors.Is(context.Cause(ctx), ErrRetried)
 }

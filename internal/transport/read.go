@@ -37,8 +37,8 @@ func ReadBounded(r io.Reader, hint, limit int64) ([]byte, error) {
 	}
 }
 
-// Drain reads what is left of the body of an answer, up to a limit: a connection whose answer was read to its end can be
-// used again.
+// Drain reads what is left of the body of an answer, up to a limit: a connection whose answer was read to its end can
+// be used again.
 func Drain(body io.Reader) {
 	// Not io.Copy, which never gives up on empty reads.
 	bufio.NewReader(io.LimitReader(body, maxDrain)).Discard(maxDrain) //nolint:errcheck // only to save a connection

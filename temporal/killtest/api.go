@@ -21,8 +21,8 @@ const (
 	poll    = 5 * time.Millisecond
 )
 
-// api is vidutest's fake with slow creates, so that a kill finds many of them under way: some before their task exists,
-// some after. Of those before, half go on although their client is gone, as a real server might: they are the late ones.
+// api is vidutest's fake with slow creates, so that a kill finds many of them in flight: some before their task exists,
+// some after. Of those before, half go on although their client is gone, as a real server might.
 type api struct {
 	fake  *vidutest.Server
 	front *httptest.Server
@@ -55,7 +55,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
-		return // the client died before its request was whole: nothing is created
+		return // the client died before the end of its request: nothing is created
 	}
 	a.fly(1)
 	defer a.fly(-1)
@@ -82,7 +82,7 @@ func (a *api) fly(n int) {
 	a.flying += n
 }
 
-// note keeps the ledger: which payload was paid for how often.
+// note counts how often each payload was paid for.
 func (a *api) note(body []byte, status int) {
 	var request struct{ Payload string }
 	if status != http.StatusOK || json.Unmarshal(body, &request) != nil {
@@ -126,7 +126,7 @@ func (a *api) awaitCreates(ctx context.Context, n int) error {
 	return nil
 }
 
-// freeAddress is an address on the loopback interface that nobody listens on, "" when there is none.
+// freeAddress returns a free address on the loopback interface, "" when there is none.
 func freeAddress() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
 	if err != nil {

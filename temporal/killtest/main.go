@@ -1,5 +1,5 @@
-// Command killtest shows what a fleet is for: it starts 200 generations, each of them twice, kills the worker process
-// with SIGKILL in the middle of its creates, starts another one, and counts.
+// Command killtest starts 200 generations, each of them twice, kills the worker process with SIGKILL in the middle of
+// its creates, starts another one, and counts.
 //
 //	go run ./killtest -cli PATH    # of the Temporal CLI; the default is $VIDU_TEMPORAL_CLI
 //
@@ -147,7 +147,7 @@ func startWorker(ctx context.Context, temporalAddress, apiURL, dir string) (*exe
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, workerArg, temporalAddress, apiURL, dir) //nolint:gosec // itself
+	cmd := exec.CommandContext(ctx, self, workerArg, temporalAddress, apiURL, dir) //nolint:gosec // this program
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd, cmd.Start()
 }
@@ -187,7 +187,7 @@ func collect(ctx context.Context, runs []client.WorkflowRun, api *api) (*count, 
 			continue
 		}
 		if info, err := os.Stat(out.Location); err != nil || info.Size() != out.Bytes || filepath.Base(out.Location) != run.GetID()+".mp4" {
-			return nil, fmt.Errorf("%s is not whole", out.Location)
+			return nil, fmt.Errorf("%s is incomplete", out.Location)
 		}
 		c.finished++
 		switch {

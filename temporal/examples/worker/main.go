@@ -1,6 +1,6 @@
 // Command worker makes the videos that are asked for in the task queue "vidu". It needs a Temporal server, on
-// localhost:7233 or at TEMPORAL_ADDRESS, and either the account in VIDU_BASE_URL and VIDU_API_KEY or, for trying it out,
-// -fake:
+// localhost:7233 or at TEMPORAL_ADDRESS, and either the account in VIDU_BASE_URL and VIDU_API_KEY or, for trying it
+// out, -fake:
 //
 //	temporal server start-dev
 //	go run ./examples/worker -fake
@@ -25,7 +25,7 @@ func main() {
 	official := flag.Bool("official", false, "VIDU_BASE_URL is the official API, which lists tasks: for OnUnknown Reconcile")
 	fake := flag.Bool("fake", false, "make videos with the fake server of package vidutest, free and within seconds")
 	out := flag.String("out", "videos", "directory for the videos")
-	rate := flag.Float64("rate", 2, "creates a second, of all workers together")
+	rate := flag.Float64("rate", 2, "creates per second, of all workers together")
 	flag.Parse()
 	if err := run(*fake, *official, *out, *rate); err != nil {
 		log.Fatal(err)
@@ -50,7 +50,7 @@ func run(fake, official bool, out string, rate float64) error {
 	submits := worker.New(tc, viduworkflow.SubmitQueue(viduworkflow.TaskQueue), worker.Options{
 		DisableWorkflowWorker:        true,
 		TaskQueueActivitiesPerSecond: rate,
-		WorkerStopTimeout:            3 * time.Minute, // a create that is under way gets its answer
+		WorkerStopTimeout:            3 * time.Minute, // a create in flight gets its answer
 	})
 	viduworkflow.RegisterSubmit(submits, a)
 	if err := submits.Start(); err != nil {
@@ -60,7 +60,7 @@ func run(fake, official bool, out string, rate float64) error {
 	return w.Run(worker.InterruptCh())
 }
 
-// newClient returns a client for the account in the environment, or for a fake that lives in this process.
+// newClient returns a client for the account in the environment, or for a fake in this process.
 func newClient(fake, official bool) (*vidu.Client, func(), error) {
 	if !fake {
 		var opts []vidu.Option

@@ -20,56 +20,56 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// outcome is what a client said about a create.
+// outcome is what a client returned for a create.
 type outcome struct {
 	id    string
 	err   error
-	maybe bool // the error says that a task may exist
+	maybe bool // the error is ErrMaybeCreated
 }
 
-// player is a client under test.
-type player interface {
+// testClient is a client under test.
+type testClient interface {
 	warm(ctx context.Context) // leaves an idle connection where there is a pool
 	create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome
 	close()
 }
 
-// team is a kind of player: every lane has one of its own.
-type team struct {
+// contestant is a kind of client: every lane has its own.
+type contestant struct {
 	name   string
 	secure func(lane int) bool
-	join   func(baseURL string) (player, error)
+	dial   func(baseURL string) (testClient, error)
 }
 
 func everySecond(lane int) bool { return lane%2 == 1 }
 func always(int) bool           { return true }
 func never(int) bool            { return false }
 
-// viduPlayer is the client of this project.
-type viduPlayer struct {
+// viduClient is the client of this project.
+type viduClient struct {
 	client *vidu.Client
 	done   func()
 }
 
-// ownTransport leaves the transport to the client: HTTP/1.1 and a connection of its own for every create.
-func ownTransport(baseURL string) (player, error) {
-	return newViduPlayer(baseURL, func() {})
+// ownTransport leaves the transport to the client: HTTP/1.1 and a new connection for every create.
+func ownTransport(baseURL string) (testClient, error) {
+	return newViduClient(baseURL, func() {})
 }
 
-// pooledTransport lends the client a transport of net/http: kept connections, and HTTP/2 over TLS.
-func pooledTransport(baseURL string) (player, error) {
+// pooledTransport gives the client a transport of net/http: reused connections, and HTTP/2 over TLS.
+func pooledTransport(baseURL string) (testClient, error) {
 	trust, err := identity()
 	if err != nil {
 		return nil, err
 	}
 	transport := &http.Transport{TLSClientConfig: trust.client.Clone(), ForceAttemptHTTP2: true, ExpectContinueTimeout: time.Second}
-	return newViduPlayer(baseURL, transport.CloseIdleConnections, vidu.WithHTTPClient(&http.Client{Transport: transport}))
+	return newViduClient(baseURL, transport.CloseIdleConnections, vidu.WithHTTPClient(&http.Client{Transport: transport}))
 }
 
-// http2Transport lends the client one of golang.org/x/net/http2, over TLS or, where the URL says http, over bare TCP.
+// http2Transport gives the client one of golang.org/x/net/http2, over TLS or, where the URL says http, over bare TCP.
 //
 //nolint:staticcheck // deprecated, but callers have it
-func http2Transport(baseURL string) (player, error) {
+func http2Transport(baseURL string) (testClient, error) {
 	trust, err := identity()
 	if err != nil {
 		return nil, err
@@ -81,18 +81,18 @@ func http2Transport(baseURL string) (player, error) {
 			return new(net.Dialer).DialContext(ctx, network, addr)
 		}
 	}
-	return newViduPlayer(baseURL, transport.CloseIdleConnections, vidu.WithHTTPClient(&http.Client{Transport: transport}))
+	return newViduClient(baseURL, transport.CloseIdleConnections, vidu.WithHTTPClient(&http.Client{Transport: transport}))
 }
 
-// impatientTransport lends the client what circuit breakers do: a RoundTripper that returns when the context ends, while
-// the request that it began goes on.
-func impatientTransport(baseURL string) (player, error) {
+// impatientTransport gives the client a RoundTripper as circuit breakers have: it returns when the context ends, while
+// its request goes on.
+func impatientTransport(baseURL string) (testClient, error) {
 	trust, err := identity()
 	if err != nil {
 		return nil, err
 	}
 	transport := &impatient{inner: &http.Transport{TLSClientConfig: trust.client.Clone()}}
-	return newViduPlayer(baseURL, transport.close, vidu.WithHTTPClient(&http.Client{Transport: transport}))
+	return newViduClient(baseURL, transport.close, vidu.WithHTTPClient(&http.Client{Transport: transport}))
 }
 
 type impatient struct {
@@ -116,7 +116,7 @@ func (t *impatient) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// goOn does the request whether or not somebody still waits for it.
+// goOn does the request, whether or not RoundTrip still waits for it.
 func (t *impatient) goOn(ctx context.Context, req *http.Request, done chan<- result) {
 	resp, err := t.inner.RoundTrip(req.WithContext(context.WithoutCancel(ctx)))
 	select {
@@ -133,18 +133,18 @@ func (t *impatient) close() {
 	t.inner.CloseIdleConnections()
 }
 
-// newViduPlayer shortens the pauses between attempts and changes nothing else.
-func newViduPlayer(baseURL string, done func(), opts ...vidu.Option) (player, error) {
+// newViduClient changes only the pauses between attempts.
+func newViduClient(baseURL string, done func(), opts ...vidu.Option) (testClient, error) {
 	opts = append(opts, vidu.WithBackoff(func(int) time.Duration { return time.Millisecond }))
 	client, err := vidu.NewClient(baseURL, "chaos-key-0123456789", opts...)
-	return &viduPlayer{client: client, done: done}, err
+	return &viduClient{client: client, done: done}, err
 }
 
-func (p *viduPlayer) warm(ctx context.Context) {
+func (p *viduClient) warm(ctx context.Context) {
 	p.client.GetTask(ctx, "warm") //nolint:errcheck // for the connection, not for the task
 }
 
-func (p *viduPlayer) create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome {
+func (p *viduClient) create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome {
 	task, err := p.client.Reference2Video(ctx, req)
 	if err != nil {
 		return outcome{err: err, maybe: errors.Is(err, vidu.ErrMaybeCreated)}
@@ -152,16 +152,16 @@ func (p *viduPlayer) create(ctx context.Context, req *vidu.Reference2VideoReques
 	return outcome{id: task.ID}
 }
 
-func (p *viduPlayer) close() { p.done() }
+func (p *viduClient) close() { p.done() }
 
-// retryingPlayer is go-retryablehttp, used as its README says.
-type retryingPlayer struct {
+// retryingClient is go-retryablehttp, used as in its README.
+type retryingClient struct {
 	client  *retryablehttp.Client
 	baseURL string
 }
 
-// retrying changes three things: the pauses, so that the run ends; the log, which is off; and the trusted certificate.
-func retrying(baseURL string) (player, error) {
+// retrying changes the pauses, the log, which is off, and the trusted certificate.
+func retrying(baseURL string) (testClient, error) {
 	trust, err := identity()
 	if err != nil {
 		return nil, err
@@ -171,14 +171,14 @@ func retrying(baseURL string) (player, error) {
 	if transport, ok := client.HTTPClient.Transport.(*http.Transport); ok {
 		transport.TLSClientConfig = trust.client.Clone()
 	}
-	return &retryingPlayer{client: client, baseURL: baseURL}, nil
+	return &retryingClient{client: client, baseURL: baseURL}, nil
 }
 
-func (p *retryingPlayer) warm(ctx context.Context) {
+func (p *retryingClient) warm(ctx context.Context) {
 	p.send(ctx, http.MethodGet, "/vidu/v2/tasks/warm/creations", nil) //nolint:errcheck // for the connection, not for the task
 }
 
-func (p *retryingPlayer) create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome {
+func (p *retryingClient) create(ctx context.Context, req *vidu.Reference2VideoRequest) outcome {
 	body, err := json.Marshal(req)
 	if err != nil {
 		return outcome{err: err}
@@ -187,7 +187,7 @@ func (p *retryingPlayer) create(ctx context.Context, req *vidu.Reference2VideoRe
 	if err != nil {
 		return outcome{err: err}
 	}
-	var task vidu.Task // which reads every dialect
+	var task vidu.Task // it parses every dialect
 	if err := json.Unmarshal(reply, &task); err != nil {
 		return outcome{err: err}
 	}
@@ -197,7 +197,7 @@ func (p *retryingPlayer) create(ctx context.Context, req *vidu.Reference2VideoRe
 	return outcome{id: task.ID}
 }
 
-func (p *retryingPlayer) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (p *retryingClient) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	req, err := retryablehttp.NewRequestWithContext(ctx, method, p.baseURL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -214,4 +214,4 @@ func (p *retryingPlayer) send(ctx context.Context, method, path string, body []b
 	return io.ReadAll(resp.Body)
 }
 
-func (p *retryingPlayer) close() { p.client.HTTPClient.CloseIdleConnections() }
+func (p *retryingClient) close() { p.client.HTTPClient.CloseIdleConnections() }
