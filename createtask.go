@@ -86,7 +86,7 @@ func (e *encoder) wireForm(field string, v reflect.Value, depth int) any {
 	if !v.IsValid() || e.tooDeep {
 		return nil
 	}
-	if m, ok := v.Interface().(Media); ok {
+	if m, ok := reflect.TypeAssert[Media](v); ok {
 		return e.ref(field, m, &anyKind)
 	}
 	switch kind := v.Kind(); {
@@ -188,20 +188,18 @@ func problemIn(v reflect.Value, depth int) (place string, problem error) {
 	case v.Kind() != reflect.Interface && v.Type() != mediaPointer && marshals(v.Type()):
 		return "", nil
 	}
-	switch v.Kind() {
-	case reflect.String:
-		if !utf8.ValidString(v.String()) {
-			return "", errNotUTF8
-		}
-	case reflect.Interface, reflect.Pointer:
+	switch kind := v.Kind(); {
+	case kind == reflect.String && !utf8.ValidString(v.String()):
+		return "", errNotUTF8
+	case kind == reflect.Interface, kind == reflect.Pointer:
 		return problemIn(v.Elem(), depth-1)
-	case reflect.Slice, reflect.Array:
+	case kind == reflect.Slice, kind == reflect.Array:
 		for i := range v.Len() {
 			if place, problem = problemIn(v.Index(i), depth-1); problem != nil {
 				return itemField("", i) + place, problem
 			}
 		}
-	case reflect.Map:
+	case kind == reflect.Map:
 		for key, value := range v.Seq2() {
 			if _, problem = problemIn(key, depth-1); problem != nil {
 				return "", problem
@@ -210,7 +208,7 @@ func problemIn(v reflect.Value, depth int) (place string, problem error) {
 				return fmt.Sprintf(".%v", key) + place, problem
 			}
 		}
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		return problemInStruct(v, depth)
 	}
 	return "", nil

@@ -23,7 +23,7 @@ func sendFields(t *testing.T, endpoint string, fields map[string]any) (path, bod
 	t.Helper()
 	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 		text, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
+		require.NoError(t, err)
 		assert.EqualValues(t, len(text), r.ContentLength)
 		path, body = r.URL.EscapedPath(), string(text)
 		return testkit.Reply(r, http.StatusOK, createdReply)

@@ -144,12 +144,12 @@ func ExampleStartEnd2VideoRequest_UnmarshalJSON() {
 type outcomeCounter map[vidu.Outcome]int
 
 func (c outcomeCounter) TraceCallStart(ctx context.Context, start vidu.CallStart) context.Context {
-	fmt.Println("begin", start.Operation)
+	fmt.Println("begin", start.Operation) //nolint:forbidigo // for the output of the Example
 	return ctx
 }
 
 func (c outcomeCounter) TraceAttempt(_ context.Context, attempt vidu.Attempt) {
-	fmt.Println("attempt", attempt.Number, attempt.StatusCode)
+	fmt.Println("attempt", attempt.Number, attempt.StatusCode) //nolint:forbidigo // as above
 }
 
 func (c outcomeCounter) TraceCallEnd(_ context.Context, end vidu.CallEnd) { c[end.Outcome]++ }

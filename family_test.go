@@ -195,7 +195,7 @@ func TestCreates_NilClient(t *testing.T) {
 			_, err := call.send(t.Context(), client)
 			require.ErrorContains(t, err, "not made by NewClient", method)
 		}
-		_, err := call.send(nil, unreachable(t)) //nolint:staticcheck // a nil context is the point
+		_, err := call.send(nil, unreachable(t))
 		require.ErrorContains(t, err, "context is nil", method)
 	}
 }
@@ -261,7 +261,7 @@ func TestWithRecovery_FillsAnEmptyPayload(t *testing.T) {
 func payloadOf(t *testing.T, req *http.Request) string {
 	t.Helper()
 	var fields struct{ Payload string }
-	assert.NoError(t, json.NewDecoder(req.Body).Decode(&fields))
+	require.NoError(t, json.NewDecoder(req.Body).Decode(&fields))
 	_, _ = io.Copy(io.Discard, req.Body)
 	return fields.Payload
 }
@@ -424,7 +424,7 @@ func TestValidate_ModelsOfEachEndpoint(t *testing.T) {
 					assert.Equal(t, only("resolution", allowed), problemFields(t, create(model, 0, r).Validate()), r)
 				}
 				for _, r := range []vidu.Resolution{"2K", "4K", "8K"} {
-					assert.NoError(t, create(model, 0, r).Validate(), "new ones are left to the server")
+					require.NoError(t, create(model, 0, r).Validate(), "new ones are left to the server")
 				}
 				fields := wireOf(t, create(model, 0, ""))
 				assert.Equal(t, doc.duration, int(cmp.Or(fields["duration"], any(0.0)).(float64)))
@@ -450,7 +450,7 @@ func TestValidate_SizesOfLongVideos(t *testing.T) {
 	for _, endpoint := range []string{"img2video", "start-end2video"} {
 		create := newRequests[endpoint]
 		for _, r := range []vidu.Resolution{"360p", "720p", "1080p"} {
-			assert.NoError(t, create(vidu.Model20, 4, r).Validate(), r)
+			require.NoError(t, create(vidu.Model20, 4, r).Validate(), r)
 			assert.Equal(t, only("resolution", r == "720p"), problemFields(t, create(vidu.Model20, 8, r).Validate()), r)
 		}
 		assert.Equal(t, "360p", wireOf(t, create(vidu.Model20, 4, ""))["resolution"])

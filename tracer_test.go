@@ -138,7 +138,7 @@ func TestWithTracer_Outcomes(t *testing.T) {
 					continue
 				}
 				assert.Equal(t, fmt.Sprint("req-", i+1), a.RequestID)
-				assert.Equal(t, a.StatusCode != 200, a.Err != nil, "%v", a.Err)
+				assert.Equal(t, a.StatusCode != http.StatusOK, a.Err != nil, "%v", a.Err)
 			}
 		})
 	}

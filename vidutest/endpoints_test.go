@@ -26,9 +26,9 @@ var goodBodies = map[string]string{
 	"start-end2video": `{"model":"viduq2-pro","images":["https://a.example/1","https://a.example/2"],` + saidInFull + `}`,
 }
 
-func createAt(t *testing.T, s *vidutest.Server, prefix, endpoint, body string) reply {
+func createAt(t *testing.T, s *vidutest.Server, endpoint, body string) reply {
 	t.Helper()
-	return do(s, newRequest(t, http.MethodPost, s.URL+prefix+"/"+endpoint, strings.NewReader(body)))
+	return do(s, newRequest(t, http.MethodPost, s.URL+"/vidu/v2/"+endpoint, strings.NewReader(body)))
 }
 
 // edit returns body with some fields replaced, added or, by nil, removed.
@@ -50,7 +50,7 @@ func TestCreate_EveryEndpoint(t *testing.T) {
 			s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(0, 0))
 			defer s.Close()
 
-			got := createAt(t, s, "/vidu/v2", endpoint, goodBodies[endpoint])
+			got := createAt(t, s, endpoint, goodBodies[endpoint])
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			fields := decode(t, got.body)
 			assert.Equal(t, taskType, fields["type"])
@@ -84,7 +84,7 @@ func TestCreate_EndpointsHaveTheirOwnFields(t *testing.T) {
 				t.Parallel()
 				s := vidutest.NewServer(vidutest.InMemory())
 				defer s.Close()
-				got := createAt(t, s, "/vidu/v2", endpoint, edit(t, goodBodies[endpoint], map[string]any{name: value}))
+				got := createAt(t, s, endpoint, edit(t, goodBodies[endpoint], map[string]any{name: value}))
 				if slices.Contains(has, name) {
 					assert.Equal(t, http.StatusOK, got.status, got.body)
 					return
@@ -112,7 +112,7 @@ func TestCreate_EndpointsRequireTheirOwnFields(t *testing.T) {
 			defer official.Close()
 			for name := range decode(t, goodBodies[endpoint]) {
 				body := edit(t, goodBodies[endpoint], map[string]any{name: nil})
-				assertRefused(t, createAt(t, gateway, "/vidu/v2", endpoint, body), http.StatusBadRequest, "FieldLacking", name)
+				assertRefused(t, createAt(t, gateway, endpoint, body), http.StatusBadRequest, "FieldLacking", name)
 
 				req := newRequest(t, http.MethodPost, official.URL+"/ent/v2/"+endpoint, strings.NewReader(body))
 				req.Header.Set("Authorization", "Token "+vidutest.APIKey)
@@ -139,7 +139,7 @@ func TestCreate_EndpointsCountImages(t *testing.T) {
 				t.Parallel()
 				s := vidutest.NewServer(vidutest.InMemory())
 				defer s.Close()
-				got := createAt(t, s, "/vidu/v2", endpoint, edit(t, goodBodies[endpoint], map[string]any{"images": json.RawMessage(items(t, n))}))
+				got := createAt(t, s, endpoint, edit(t, goodBodies[endpoint], map[string]any{"images": json.RawMessage(items(t, n))}))
 				if test.least <= n && n <= test.most {
 					assert.Equal(t, http.StatusOK, got.status, got.body)
 					return
@@ -169,7 +169,7 @@ func TestCreate_RepeatsWhatItsEndpointHas(t *testing.T) {
 			t.Parallel()
 			s := vidutest.NewServer(vidutest.InMemory())
 			defer s.Close()
-			got := createAt(t, s, "/vidu/v2", test.endpoint, edit(t, goodBodies[test.endpoint], test.set))
+			got := createAt(t, s, test.endpoint, edit(t, goodBodies[test.endpoint], test.set))
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			assert.Equal(t, test.want, decode(t, got.body)[test.reply])
 		})
@@ -220,7 +220,7 @@ func TestWithEndpoint_Scripts(t *testing.T) {
 			if body == "" {
 				body = "{}"
 			}
-			require.Error(t, createAt(t, s, "/vidu/v2", endpoint, body).err)
+			require.Error(t, createAt(t, s, endpoint, body).err)
 			assert.Equal(t, 1, s.Charged())
 		})
 	}
@@ -230,7 +230,7 @@ func TestWithEndpoint_KeepsTheRulesOfOthers(t *testing.T) {
 	t.Parallel()
 	s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithEndpoint("img2video"))
 	defer s.Close()
-	assertRefused(t, createAt(t, s, "/vidu/v2", "img2video", `{}`), http.StatusBadRequest, "FieldLacking", "model")
+	assertRefused(t, createAt(t, s, "img2video", `{}`), http.StatusBadRequest, "FieldLacking", "model")
 }
 
 func TestWithEndpoint_WrongName(t *testing.T) {

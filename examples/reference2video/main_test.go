@@ -46,7 +46,7 @@ func TestMakesAVideoWithoutAKey(t *testing.T) { //nolint:paralleltest // the env
 
 // TestEndpoints makes a video in each of the four ways, and each flag that goes into a request arrives.
 func TestEndpoints(t *testing.T) { //nolint:paralleltest // as above
-	for name, tt := range map[string]struct {
+	for name, tt := range map[string]struct { //nolint:paralleltest // as above
 		args []string
 		sent string
 	}{
@@ -82,7 +82,7 @@ func TestEndpoints(t *testing.T) { //nolint:paralleltest // as above
 
 // TestEndpoints_Defaults lets each endpoint choose its model and the number of its images.
 func TestEndpoints_Defaults(t *testing.T) { //nolint:paralleltest // as above
-	for name := range endpoints {
+	for name := range endpoints { //nolint:paralleltest // as above
 		t.Run(name, func(t *testing.T) {
 			code, said := against(t, t.Context(), nil, "-endpoint", name, "-out", "v.mp4")
 			assert.Equal(t, exitDone, code, said)

@@ -491,7 +491,7 @@ func TestPacer_MemoryIsBounded(t *testing.T) {
 		p := steady()
 		for i := range 5000 {
 			id := strconv.Itoa(i)
-			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0, Endpoint: uint8(i % 3)}, false) //nolint:gosec // 0 to 2
+			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0, Endpoint: uint8(i % 3)}, false)
 			s, _ := p.Begin(id)
 			testkit.Pass(time.Second)
 			p.answer(&s, seen(schedule.Succeeded))
