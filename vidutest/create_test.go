@@ -139,6 +139,7 @@ func TestCreate_RefusesFields(t *testing.T) {
 		"watermark":           {"watermark", `""`, invalid, "watermark"},
 		"wm_position by name": {"wm_position", `"top_left"`, invalid, "wm_position"},
 		"wm_position":         {"wm_position", `5`, invalid, "wm_position"},
+		"wm_position 0":       {"wm_position", `0`, invalid, "wm_position"},
 		"wm_url":              {"wm_url", `[]`, invalid, "wm_url"},
 		"meta_data":           {"meta_data", `{"Label":"1"}`, invalid, "meta_data"},
 		"callback_url":        {"callback_url", `false`, invalid, "callback_url"},
