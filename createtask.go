@@ -177,7 +177,7 @@ func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Imp
 var errNotUTF8 = errors.New("is not valid UTF-8")
 
 // problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings that are
-// not UTF-8, which it repairs, and media in structs that cannot be used.
+// not UTF-8, which it repairs, and media in structs that cannot be used. A struct may embed itself, which ends with the depth.
 func problemIn(v reflect.Value, depth int) (place string, problem error) {
 	switch {
 	case !v.IsValid() || depth == 0:
@@ -185,7 +185,7 @@ func problemIn(v reflect.Value, depth int) (place string, problem error) {
 	case v.Type() == mediaType && v.CanInterface():
 		_, _, problem = v.Interface().(Media).check(&anyKind)
 		return "", problem
-	case v.Kind() != reflect.Interface && v.Type() != mediaPointer && marshals(v.Type()):
+	case v.Type() != mediaPointer && marshals(v.Type()):
 		return "", nil
 	}
 	switch kind := v.Kind(); {
