@@ -69,9 +69,9 @@ func WithHTTPClient(client *http.Client) Option {
 // a header. Creates keep their safe transport beneath it. Links of results and uploads, which are presigned, do not
 // pass through it. Given several times, the first is outermost. The default is none.
 //
-// [NewClient] calls wrap once. The RoundTripper that it is given picks the transport of each request by its context, and
-// the one that it returns must pass that on; a request that has lost it goes the way of creates, with a connection of
-// its own. Nil functions and nil results are refused. The wrapper must not send a request again by itself.
+// [NewClient] calls wrap once. The RoundTripper that it is given picks the transport of each request by its context,
+// and the one that it returns must pass that on; a request that has lost it goes the way of creates, with a connection
+// of its own. Nil functions and nil results are refused. The wrapper must not send a request again by itself.
 func WithTransportWrapper(wrap func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if wrap == nil {
