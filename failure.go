@@ -63,7 +63,7 @@ func (op operation) refusal(a *attempt) *APIError {
 
 // complete adds what every APIError has and masks the key in what the server wrote.
 func (op operation) complete(a *attempt, failure *APIError) *APIError {
-	failure.op = op.name
+	failure.op, failure.unread = op.name, a.unread
 	failure.Message = op.mask(failure.Message)
 	failure.Code = ErrorCode(op.mask(string(failure.Code)))
 	failure.Body = op.excerpt(a)
