@@ -15,12 +15,14 @@ func TestTransport_SendsTraceContext(t *testing.T) {
 	t.Parallel()
 	server, r := newServer(t), newRecorder(t)
 	var sent []string
-	below := roundTrip(func(req *http.Request) (*http.Response, error) {
-		sent = append(sent, req.Header.Get("Traceparent"))
-		assert.NotEmpty(t, req.Header.Get("Authorization"))
-		return server.Transport().RoundTrip(req)
-	})
-	client := newClient(t, server, r.tracer, vidu.WithHTTPClient(&http.Client{Transport: viduotel.Transport(below)}))
+	below := func(base http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			sent = append(sent, req.Header.Get("Traceparent"))
+			assert.NotEmpty(t, req.Header.Get("Authorization"))
+			return base.RoundTrip(req)
+		})
+	}
+	client := newClient(t, server, r.tracer, vidu.WithTransportWrapper(viduotel.Transport), vidu.WithTransportWrapper(below))
 	server.FailNext(http.StatusTooManyRequests, "")
 
 	_, err := client.Reference2Video(t.Context(), request())
@@ -32,7 +34,7 @@ func TestTransport_SendsTraceContext(t *testing.T) {
 	assert.Equal(t, []string{want, want}, sent)
 }
 
-func TestTransport_LeavesRequestAlone(t *testing.T) {
+func TestTransport_LeavesRequestUnchanged(t *testing.T) {
 	t.Parallel()
 	r := newRecorder(t)
 	ctx := r.tracer.TraceCallStart(t.Context(), vidu.CallStart{Operation: "get task"})
