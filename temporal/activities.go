@@ -48,8 +48,8 @@ type Submitted struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// Submit creates the task of a Reference2VideoRequest. It and [Activities.Create] are the calls that cost money. Give them MaximumAttempts 1: Temporal's default would pay
-// again after every failure.
+// Submit creates the task of a [vidu.Reference2VideoRequest]. It and [Activities.Create] are the calls that cost money.
+// Give them MaximumAttempts 1: Temporal's default would pay again after every failure.
 //
 // It sends no heartbeat, on purpose: a worker that is merely frozen would be taken for dead while its request is still
 // to be sent. It gives up a tenth of its StartToClose timeout before the end, also when it was frozen before it could

@@ -12,11 +12,13 @@
 //
 //	run, err := viduworkflow.Start(ctx, tc, "order-4711", viduworkflow.Input{Request: vidu.Reference2VideoRequest{…}})
 //
+// An [Input] has one of the four requests of package vidu, or a [Generic] one for any other endpoint.
+//
 // This package dials nothing and starts no server; README.md has both programs in full.
 //
 // # What is safe
 //
-// The API has no idempotency, so the create, [Activities.Submit], runs at most once: Temporal does not retry it, and
+// The API has no idempotency, so the create, [Activities.Submit] or [Activities.Create], runs at most once: Temporal does not retry it, and
 // the verdict of package vidu decides what may be repeated. A create that was refused ends the workflow. One that
 // provably created nothing is sent again after a pause, for up to a day. If the outcome is unknown, because the answer
 // was lost or the worker died, [OnUnknown] decides: report it ([Fail], the default), look for the task ([Reconcile]),
@@ -50,5 +52,7 @@
 //
 // A workflow may run for days, and outlive the version of this package that started it. Every release replays the
 // histories that earlier ones recorded (testdata); what changes the order of a workflow's steps goes behind
-// workflow.GetVersion.
+// workflow.GetVersion. Workers of before the first release with [Activities.Create] cannot run it: update all workers,
+// those of the creates first, before anything starts a generation of a kind other than Input.Request. One that runs into
+// an old worker all the same creates nothing, and ends with [Invalid] or, without need, [MaybeCreated].
 package viduworkflow

@@ -51,8 +51,8 @@ func RegisterSubmit(w worker.ActivityRegistry, a *Activities) {
 // that comes back is the first one's, whatever its input was. That holds for as long as the namespace keeps finished
 // workflows.
 //
-// It refuses, before anything is started, an invalid request and media inside the request, which must not be in a
-// history. Use URLs, or [vidu.Client.UploadImage] first.
+// It refuses, before anything is started, an invalid request and media inside the request, in whichever of its fields,
+// which must not be in a history. Use URLs, or [vidu.Client.UploadImage] first.
 func Start(ctx context.Context, c client.Client, id string, in Input) (client.WorkflowRun, error) {
 	if err := in.checkRequest(ctx, id); err != nil {
 		return nil, fmt.Errorf("viduworkflow: start %s: %w", id, err)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/vidu-go/vidu"
@@ -40,7 +41,7 @@ type CreateInput struct {
 	Generic        *Generic                    `json:"generic,omitempty"`
 }
 
-// errNoRequest is the error of an input without a request, which is also what a worker sees that is older than the request.
+// errNoRequest is the error of an input without a request. A worker that is older than the request sees none, either.
 var errNoRequest = errors.New("exactly one of Request, Text2Video, Img2Video, StartEnd2Video and Generic must be set")
 
 // checkOne returns an error unless exactly one request is set.
@@ -210,17 +211,9 @@ func hasInline(value any) bool {
 	case string:
 		return dataURI.MatchString(value)
 	case []any:
-		for _, item := range value {
-			if hasInline(item) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(value, hasInline)
 	case map[string]any:
-		for _, member := range value {
-			if hasInline(member) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(slices.Collect(maps.Values(value)), hasInline)
 	}
 	return false
 }

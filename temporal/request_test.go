@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/vidu-go/vidu"
 	viduworkflow "github.com/vidu-go/vidu/temporal"
@@ -251,7 +252,25 @@ func TestReconcile_PromptOfTheServer(t *testing.T) {
 	}
 }
 
-// The caller's request is not changed by a workflow that calls Generate as a function.
+// A parent workflow may call Generate as a function: its request is not changed.
+func TestGenerate_LeavesInputUnchanged(t *testing.T) {
+	t.Parallel()
+	for name, kind := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, vidutest.WithEndpoint(endpoint))
+			in, want := kind.input(hero()), kind.input(hero())
+			kind.setCallback(&in, callback)
+			kind.setCallback(&want, callback)
+			w.ExecuteWorkflow(func(ctx workflow.Context) (*viduworkflow.Output, error) { return viduworkflow.Generate(ctx, in) })
+			require.NoError(t, w.GetWorkflowError())
+			assert.Equal(t, want, in)
+			assert.Contains(t, string(w.server.Requests()[0].Body), `"payload":"`+jobID+`"`)
+		})
+	}
+}
+
+// A history names only the request that is set, and keeps it as it is.
 func TestInput_JSON(t *testing.T) {
 	t.Parallel()
 	for name, kind := range kinds() {
@@ -299,7 +318,7 @@ func TestCreate_UnknownRequest(t *testing.T) {
 	suite := &testsuite.WorkflowTestSuite{}
 	env := suite.NewTestActivityEnvironment()
 	env.RegisterActivity(w.a.Create)
-	_, err := env.ExecuteActivity(w.a.Create, map[string]any{"image2video": map[string]any{"model": "viduq9"}})
+	_, err := env.ExecuteActivity(w.a.Create, &viduworkflow.CreateInput{})
 	failure := viduworkflow.ErrorOf(err)
 	require.NotNil(t, failure, "%v", err)
 	assert.Equal(t, viduworkflow.Invalid, failure.Kind)
