@@ -1,6 +1,7 @@
 package viduotel_test
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"go.opentelemetry.io/otel"
@@ -8,7 +9,11 @@ import (
 	"go.uber.org/goleak"
 )
 
+// handled is the last error that was given to the global handler.
+var handled atomic.Value
+
 func TestMain(m *testing.M) {
-	otel.SetTextMapPropagator(propagation.TraceContext{}) // global, so it is set before the tests
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { handled.Store(err) }))
+	otel.SetTextMapPropagator(propagation.TraceContext{}) // global, so both are set before the tests
 	goleak.VerifyTestMain(m)
 }

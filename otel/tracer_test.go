@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -429,6 +431,29 @@ func TestTracer_UnknownContext(t *testing.T) {
 	r.tracer.TraceCallEnd(t.Context(), vidu.CallEnd{Outcome: vidu.OutcomeOK})
 	assert.Empty(t, r.spans.GetSpans())
 	assert.Empty(t, r.measured(t))
+}
+
+// brokenMeters is a provider whose counters come with an error.
+type brokenMeters struct{ noop.MeterProvider }
+
+func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
+
+type brokenMeter struct{ noop.Meter }
+
+var errNoCounter = errors.New("no counter")
+
+func (brokenMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return noop.Int64Counter{}, errNoCounter
+}
+
+// Metrics that cannot be had are reported to the global handler of errors, and cost no call.
+func TestNewTracer_BrokenMeters(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, newServer(t), viduotel.NewTracer(viduotel.WithMeterProvider(brokenMeters{})))
+	_, err := client.Reference2Video(t.Context(), request())
+	require.NoError(t, err)
+	reported, _ := handled.Load().(error)
+	assert.ErrorIs(t, reported, errNoCounter)
 }
 
 // Without options a tracer uses the global providers, which record nothing until they are set.

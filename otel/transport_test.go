@@ -9,6 +9,7 @@ import (
 
 	"github.com/vidu-go/vidu"
 	viduotel "github.com/vidu-go/vidu/otel"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 func TestTransport_SendsTraceContext(t *testing.T) {
@@ -49,6 +50,20 @@ func TestTransport_LeavesRequestUnchanged(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Empty(t, req.Header)
 	assert.NotEmpty(t, sent.Header.Get("Traceparent"))
+}
+
+func TestTransport_Default(t *testing.T) {
+	t.Parallel()
+	server := vidutest.NewServer()
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+	require.NoError(t, err)
+	client := &http.Client{Transport: viduotel.Transport(nil)}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Len(t, server.Requests(), 1)
 }
 
 // closer counts calls of CloseIdleConnections.

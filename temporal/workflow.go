@@ -55,7 +55,8 @@ const (
 
 	// Reconcile looks for the task by its payload and takes it over. It sends the request again only when two looks, with
 	// Input.Settle between them, saw no such task. It pays twice if the server shows a task later than that. It needs a
-	// server that lists tasks, as the official API does; elsewhere it is Fail.
+	// server that lists tasks, as the official API does; elsewhere it is Fail. So it is for a request without a prompt, or
+	// with IsRec, while the account has another new task without a payload: that task could be the one.
 	Reconcile OnUnknown = "reconcile"
 
 	// Resubmit sends the request again. It accepts a second charge: each of [Output].Doubts may have cost as much as
