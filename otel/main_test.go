@@ -10,10 +10,10 @@ import (
 )
 
 // handled is the last error that was given to the global handler.
-var handled atomic.Value
+var handled atomic.Pointer[error]
 
 func TestMain(m *testing.M) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { handled.Store(err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { handled.Store(&err) }))
 	otel.SetTextMapPropagator(propagation.TraceContext{}) // global, so both are set before the tests
 	goleak.VerifyTestMain(m)
 }

@@ -452,8 +452,9 @@ func TestNewTracer_BrokenMeters(t *testing.T) {
 	client := newClient(t, newServer(t), viduotel.NewTracer(viduotel.WithMeterProvider(brokenMeters{})))
 	_, err := client.Reference2Video(t.Context(), request())
 	require.NoError(t, err)
-	reported, _ := handled.Load().(error)
-	assert.ErrorIs(t, reported, errNoCounter)
+	reported := handled.Load()
+	require.NotNil(t, reported)
+	assert.ErrorIs(t, *reported, errNoCounter)
 }
 
 // Without options a tracer uses the global providers, which record nothing until they are set.
