@@ -139,7 +139,7 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 // checkBase catches the usual mistakes about what belongs in the base URL, which would otherwise show as a 404 or 401.
 func (cfg *config) checkBase(base *url.URL) error {
 	host := strings.ToLower(base.Hostname())
-	if isOfficialHost(host) && !cfg.official && !(cfg.pathSet && cfg.schemeSet) {
+	if isOfficialHost(host) && !cfg.official && (!cfg.pathSet || !cfg.schemeSet) {
 		return fmt.Errorf("%s is the official API; add WithOfficialAPI", host)
 	}
 	path, apiPath := strings.Trim(base.Path, "/"), strings.Trim(cfg.apiPath, "/")

@@ -96,6 +96,60 @@ func TestNewClient_BaseURLIsRefused(t *testing.T) {
 	}
 }
 
+// What is usually meant by a base URL that would answer 401 or 404 to everything.
+func TestNewClient_WrongSetup(t *testing.T) {
+	t.Parallel()
+	official, bare := vidu.WithOfficialAPI(), vidu.WithAPIPath("")
+	byHand := []vidu.Option{vidu.WithAPIPath("/ent/v2"), vidu.WithAuthScheme("Token")}
+	for name, tt := range map[string]struct {
+		base string
+		opts []vidu.Option
+		want string // "": allowed
+	}{
+		"official host":                {vidu.OfficialBaseURL, nil, "api.vidu.com is the official API; add WithOfficialAPI"},
+		"official host, China":         {vidu.OfficialBaseURLChina, nil, "api.vidu.cn is the official API; add WithOfficialAPI"},
+		"official host, in capitals":   {"https://API.Vidu.com:443/", nil, "add WithOfficialAPI"},
+		"official host, the path only": {vidu.OfficialBaseURL, byHand[:1], "add WithOfficialAPI"},
+		"official host, the word only": {vidu.OfficialBaseURL, byHand[1:], "add WithOfficialAPI"},
+		"official host, with it":       {vidu.OfficialBaseURL, []vidu.Option{official}, ""},
+		"official host, China, too":    {vidu.OfficialBaseURLChina, []vidu.Option{official}, ""},
+		"official host, by hand":       {vidu.OfficialBaseURL, byHand, ""},
+		"a host like it":               {"https://api.vidu.com.example.com", nil, ""},
+		"a subdomain":                  {"https://eu.api.vidu.com", nil, ""},
+
+		"API path":                {"https://h/vidu/v2", nil, "ends in \"vidu/v2\", which is added to it"},
+		"API path, slash":         {"https://h/vidu/v2/", nil, "vidu/v2"},
+		"API path behind a path":  {"https://h/router/vidu/v2", nil, "vidu/v2"},
+		"official path":           {vidu.OfficialBaseURL + "/ent/v2", []vidu.Option{official}, "ent/v2"},
+		"path of one's own":       {"https://h/a/b", []vidu.Option{vidu.WithAPIPath("/a/b/")}, "ends in \"a/b\""},
+		"reference2video":         {"https://h/vidu/v2/reference2video", nil, "vidu/v2/reference2video"},
+		"text2video":              {"https://h/vidu/v2/text2video/", nil, "vidu/v2/text2video"},
+		"img2video":               {"https://h/x/vidu/v2/img2video", nil, "vidu/v2/img2video"},
+		"start-end2video":         {"https://h/vidu/v2/start-end2video", nil, "vidu/v2/start-end2video"},
+		"tasks":                   {"https://h/vidu/v2/tasks", nil, "vidu/v2/tasks"},
+		"empty API path":          {"https://h/vidu/v2", []vidu.Option{bare}, ""},
+		"a slash for an API path": {"https://h/vidu/v2", []vidu.Option{vidu.WithAPIPath("/")}, ""},
+		"another path":            {"https://h/ent/v2", nil, ""},
+		"part of a name":          {"https://h/mividu/v2", nil, ""},
+		"API path in the middle":  {"https://h/vidu/v2/proxy", nil, ""},
+		"another version":         {"https://h/vidu/v22", nil, ""},
+		"an endpoint without it":  {"https://h/reference2video", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, err := vidu.NewClient(tt.base, testkit.Key, tt.opts...)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "vidu: base URL: ")
+			require.ErrorContains(t, err, tt.want)
+			assert.Nil(t, client)
+			testkit.AssertHarmless(t, err)
+		})
+	}
+}
+
 func TestNewClient_PlainHTTP(t *testing.T) {
 	t.Parallel()
 	_, err := vidu.NewClient("http://gateway.example.com", testkit.Key)

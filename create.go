@@ -33,8 +33,16 @@ type createCall struct {
 	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
-	prompt   string
-	callback bool // one was asked for
+	prompt   string // of its task; "": not known, since the server may write it
+	callback bool   // one was asked for
+}
+
+// promptOf returns the prompt that the task of a request will have, "" where the server writes it.
+func promptOf(prompt string, isRec *bool) string {
+	if isRec != nil && *isRec {
+		return ""
+	}
+	return prompt
 }
 
 func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err error) {
@@ -95,6 +103,7 @@ type encoder struct {
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
 
 	payload string // for a request that has none; "": none
+	tooDeep bool   // a field of [Client.CreateTask] is
 }
 
 // newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
@@ -163,7 +172,7 @@ func (e *encoder) appendExtra(field string, object []byte, extra map[string]any,
 	}
 	text, err := json.Marshal(extra)
 	if err != nil {
-		e.add(field, "cannot be encoded: %v", err)
+		e.addUnencodable(field, err)
 		return object
 	}
 	if len(object) == len("{}") {
@@ -210,6 +219,11 @@ func (e *encoder) addMedium(s *oneshot.Source) string {
 }
 
 func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// addUnencodable reports the error of encoding/json, which may quote one of this package.
+func (e *encoder) addUnencodable(field string, err error) {
+	e.add(field, "cannot be encoded: %s", strings.ReplaceAll(err.Error(), "vidu: ", ""))
+}
 
 // addSize names the biggest inline media, since those are what can be left out.
 func (e *encoder) addSize(b *oneshot.Body) {

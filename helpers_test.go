@@ -574,7 +574,7 @@ func boundedContext(t *testing.T) context.Context {
 }
 
 // tooMany queries end a wait: one without pauses would go on for ever without any virtual time.
-const tooMany = 100_000
+const tooMany = 20_000
 
 // promptContext does the same for a wait in real time that is over at once.
 func promptContext(t *testing.T) context.Context {

@@ -89,7 +89,7 @@ func (c *Client) Img2Video(ctx context.Context, req *Img2VideoRequest) (*Task, e
 		return nil, err
 	}
 	return c.create(ctx, createCall{
-		path: "/img2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
+		path: "/img2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: promptOf(req.Prompt, req.IsRec),
 		callback: req.CallbackURL != "",
 	})
 }

@@ -433,7 +433,7 @@ func TestWithRecovery_FindsAfterAConflict(t *testing.T) {
 func creates(fake *vidutest.Server) int {
 	n := 0
 	for _, req := range fake.Requests() {
-		if req.Method == http.MethodPost && strings.HasSuffix(req.Path, "/reference2video") {
+		if req.Endpoint != "" {
 			n++
 		}
 	}

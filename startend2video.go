@@ -84,7 +84,7 @@ func (c *Client) StartEnd2Video(ctx context.Context, req *StartEnd2VideoRequest)
 		return nil, err
 	}
 	return c.create(ctx, createCall{
-		path: "/start-end2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
+		path: "/start-end2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: promptOf(req.Prompt, req.IsRec),
 		callback: req.CallbackURL != "",
 	})
 }

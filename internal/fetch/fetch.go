@@ -122,6 +122,7 @@ type download struct {
 	// Of the answer that the bytes written began with:
 	total     int64  // -1: unknown
 	validator string // a strong ETag or a Last-Modified; "": the file cannot be told from another one, so not resumed
+	anyETag   string // of the 200, weak or strong
 	checksum  wholefile.Checksum
 	mp4       wholefile.MP4   // of a video
 	still     wholefile.Still // of an image

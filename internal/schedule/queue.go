@@ -190,7 +190,7 @@ func (q *Queue) settle(i int, now time.Duration, was turnState) {
 	case was == asking:
 		q.push(i)
 	default:
-		q.wake(i, now)
+		q.pushWoken(i, now)
 	}
 }
 
@@ -199,7 +199,7 @@ func (q *Queue) Alone(i int, now time.Duration) (genuine bool) {
 	t := &q.turns[i]
 	if t.state.inFlight() {
 		genuine = t.Again(now)
-		q.hurry(i)
+		q.pushUrgent(i)
 	}
 	return genuine
 }
@@ -210,22 +210,22 @@ func (q *Queue) Wake(i int, now time.Duration, genuine bool) bool {
 	genuine = t.Wake(now, genuine)
 	if t.place != outside {
 		q.remove(int(t.place))
-		q.wake(i, now)
+		q.pushWoken(i, now)
 	}
 	return genuine
 }
 
-// wake queues a task that was woken.
-func (q *Queue) wake(i int, now time.Duration) {
+// pushWoken queues a task that was woken.
+func (q *Queue) pushWoken(i int, now time.Duration) {
 	if q.turns[i].due <= now {
-		q.hurry(i)
+		q.pushUrgent(i)
 	} else {
 		q.push(i)
 	}
 }
 
-// hurry queues a task before those that are due.
-func (q *Queue) hurry(i int) { q.urgent = append(q.urgent, int32(i)) } //nolint:gosec // nobody waits for 2³¹ tasks
+// pushUrgent queues a task before those that are due.
+func (q *Queue) pushUrgent(i int) { q.urgent = append(q.urgent, int32(i)) } //nolint:gosec // nobody waits for 2³¹ tasks
 
 // End is [Turn.End] for task i, which is queried no more.
 func (q *Queue) End(i int) {

@@ -91,6 +91,49 @@ func TestQueue_EarliestFirst(t *testing.T) {
 	assertIdle(t, q, 4*sec, schedule.Never)
 }
 
+// The same among many, of which some are taken out and some come back.
+func TestQueue_EarliestFirstAmongMany(t *testing.T) {
+	t.Parallel()
+	for round := range 100 {
+		rng := rand.New(rand.NewPCG(2, uint64(round)))
+		n := 1 + rng.IntN(60)
+		q := schedule.NewQueue(n, unlimited, 0)
+		var want []time.Duration // of the tasks that are left
+		due := rng.Perm(n)
+		for i := range n {
+			due[i]++
+			q.Start(i, time.Duration(due[i])*sec)
+		}
+		for i := range n {
+			switch rng.IntN(4) {
+			case 0:
+				q.End(i)
+			case 1: // is due later, after all others
+				q.Wake(i, 0, false)
+				require.Equal(t, []int{i}, nextTasks(t, q, 0))
+				q.Done(0, 1, schedule.Answered)
+				later := time.Duration(n+due[i]) * sec
+				q.Rest(i, 0, later, 0, false)
+				want = append(want, later)
+			default:
+				want = append(want, time.Duration(due[i])*sec)
+			}
+		}
+		slices.Sort(want)
+		var got []time.Duration
+		for now := time.Duration(0); len(got) < len(want); {
+			tasks, wait := q.Next(now)
+			if now += wait; tasks != nil {
+				got = append(got, now)
+				q.Done(now, 1, schedule.Answered)
+				q.End(tasks[0])
+			}
+		}
+		require.Equal(t, want, got, "round %d", round)
+		assertIdle(t, q, time.Hour, schedule.Never)
+	}
+}
+
 // A task that was answered is due after its pause; one whose query is in flight is not due at all.
 func TestQueue_Rest(t *testing.T) {
 	t.Parallel()
