@@ -88,7 +88,7 @@ func TestReply_Endless(t *testing.T) { //nolint:paralleltest // it measures what
 				var err error
 				allocated := testkit.Allocations(func() { err = tt.call(r) })
 				tt.check(t, err)
-				require.ErrorContains(t, err, "too large", what)
+				require.ErrorContains(t, err, "larger than the limit", what)
 				t.Logf("%s: read %.4f × the limit, allocated %.2f × the limit", what, float64(r.read.Load())/float64(tt.limit), float64(allocated)/float64(tt.limit))
 				assert.LessOrEqual(t, r.read.Load(), tt.limit+64<<10)
 				assert.LessOrEqual(t, allocated, 3*tt.limit+4<<20) // and the error
@@ -183,7 +183,7 @@ func TestListTasks_BigImagesAreDropped(t *testing.T) { //nolint:paralleltest // 
 	r, w := rawReplies(t, "200 OK", page(700<<10))
 	_, err = r.ListTasks(t.Context(), nil)
 	assertNotCreated(t, err)
-	require.ErrorContains(t, err, "too large")
+	require.ErrorContains(t, err, "larger than the limit")
 	assert.Equal(t, int64(1), w.Requests.Load())
 }
 
@@ -539,10 +539,12 @@ func TestDownloadAllocations(t *testing.T) { //nolint:paralleltest // it counts 
 	})
 	_, floor := averageSize(t, size, func() (int64, error) { return fetchByHand(t.Context(), httpClient, link, path) })
 	t.Logf("64 MiB: %d bytes allocated, %d the first time; floor %d", ours, first, floor)
-	assert.LessOrEqual(t, first, int64(256<<10), "one buffer")
+	limit := int64(256 << 10)
 	if testkit.UnderRace() { // when sync.Pool drops a quarter of what it is given
+		limit += 32 << 10
 		ours -= 208 << 10
 	}
+	assert.LessOrEqual(t, first, limit, "one buffer")
 	assert.LessOrEqual(t, ours, floor*2/5)
 }
 

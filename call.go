@@ -87,9 +87,14 @@ func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, too
 	}
 	requestID := traceIDOf(a.header, c.redact)
 	rq.trace.attempt(Attempt{Number: n, StatusCode: a.status, Duration: took, RequestID: requestID, Err: a.err})
-	c.record(ctx, slog.LevelDebug, "vidu: request",
+	attrs := []slog.Attr{
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
-		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", requestID))
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", requestID),
+	}
+	if a.unread {
+		attrs = append(attrs, slog.String("note", bodyUnread))
+	}
+	c.record(ctx, slog.LevelDebug, "vidu: request", attrs...)
 }
 
 // A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload,
@@ -118,6 +123,7 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	resp, err := c.clientFor(rq).Do(req)
 	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
 		a.incomplete = sent.Seal()
+		a.unread = a.incomplete && err == nil && sent.Untouched()
 	}
 	a.ended = ctx.Err() != nil
 	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
@@ -169,6 +175,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
+		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
+			a.body = nil
+		}
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
 		if rq.paid {
 			a.taskID = namedTask(a.body)
@@ -180,7 +189,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	case encoded:
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, errReplyTooBig))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
 	}

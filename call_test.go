@@ -167,7 +167,7 @@ func TestReply_Unusable(t *testing.T) {
 			resp, err := testkit.Reply(r, 200, strings.Repeat("x", 32<<20+1))
 			resp.ContentLength = -1
 			return resp, err
-		}, "too large"},
+		}, "larger than the limit"},
 		"200, empty": {empty(200), "HTTP 200"},
 		"201, empty": {empty(201), "HTTP 201"},
 		"202, empty": {empty(202), "HTTP 202"},

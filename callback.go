@@ -267,9 +267,7 @@ func (c *Client) CallbackHandler(secret string, fn func(context.Context, *Task) 
 	}
 	h := &callbackHandler{client: c, cfg: cfg, fn: fn, nonces: cfg.nonces, tasks: cfg.nonces}
 	if cfg.unverified {
-		single := *c
-		single.maxAttempts = 1 // retries would multiply the queries that strangers cause
-		h.client, h.unverifiedSem = &single, make(chan struct{}, maxUnverified)
+		h.client, h.unverifiedSem = c.withoutRetries(), make(chan struct{}, maxUnverified)
 	}
 	if cfg.nonces == nil {
 		h.nonces, h.tasks = claims.New(), claims.New()
@@ -354,7 +352,7 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 		err = errNoTask
 	}
 	if err != nil {
-		reason := strings.TrimPrefix(err.Error(), errBadReply.Error()+": ") // a callback is no reply
+		reason := strings.TrimPrefix(err.Error(), errBadReply.Error()+": ") // a callback is not a reply
 		return "", &callbackError{http.StatusBadRequest, errors.New("the body: " + reason)}
 	}
 	return task.ID, nil
@@ -416,11 +414,7 @@ func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requeryBudget)
 	defer cancel()
-	task, err := h.client.GetTask(ctx, id)
-	if err == nil && task.State == StateSuccess && !hasVideo(task) {
-		err = fmt.Errorf("task %s succeeded, but has no link to a video yet", id)
-	}
-	return task, err
+	return h.client.query(ctx, id)
 }
 
 // report calls the user's function. A panic value may hold anything, so only its type and the stack are logged.

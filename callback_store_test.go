@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
@@ -239,6 +240,23 @@ func TestCallback_NonceStoreFails(t *testing.T) {
 			assert.Contains(t, rc.log.String(), "redis is down")
 			assert.NotContains(t, rc.log.String(), testkit.Key)
 		})
+	}
+}
+
+// A nonce is remembered for as long as its Date can be fresh, which is twice the tolerance, and no longer than 20
+// years.
+func TestCallback_NonceLifetime(t *testing.T) {
+	t.Parallel()
+	for tolerance, want := range map[time.Duration]time.Duration{
+		time.Second: time.Minute + 2*time.Second,
+		time.Hour:   time.Minute + 2*time.Hour,
+		1<<63 - 1:   time.Minute + 20*365*24*time.Hour,
+	} {
+		store := newSharedStore()
+		rc := receive(t, callbackSecret, vidu.WithNonceStore(store), vidu.WithTolerance(tolerance))
+		require.Equal(t, http.StatusOK, rc.deliver(t, callback("1", callbackBody)))
+		nonce := sha256.Sum256([]byte("1"))
+		assert.Equal(t, want, store.ttls["vidu:nonce:"+hex.EncodeToString(nonce[:16])])
 	}
 }
 

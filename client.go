@@ -70,6 +70,10 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	if err := checkKey(apiKey); err != nil {
 		return nil, fmt.Errorf("vidu: API key: %w", err)
 	}
+	clients, err := transport.New(cfg.httpClient, cfg.wraps...)
+	if err != nil {
+		return nil, fmt.Errorf("vidu: %w", err)
+	}
 	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
 	c := &Client{
 		root:          joinBase(base, ""),
@@ -87,9 +91,14 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		budget:        new(backoff.Budget),
 		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
-		http:          transport.New(cfg.httpClient),
+		http:          clients,
 		official:      cfg.official,
 		recovery:      cfg.recovery,
+	}
+	if replaced := clients.Replaced; replaced != nil {
+		c.record(context.Background(), slog.LevelWarn, "vidu: http.DefaultTransport was replaced; everything is sent through it, and "+
+			"creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
+			slog.String("transport", fmt.Sprintf("%T", replaced)))
 	}
 	return c, nil
 }
@@ -200,6 +209,13 @@ func (c *Client) ready(ctx context.Context) error {
 		return errors.New("vidu: the context is nil")
 	}
 	return nil
+}
+
+// withoutRetries returns a client whose calls are sent once, for callers that repeat them at their own rate.
+func (c *Client) withoutRetries() *Client {
+	single := *c
+	single.maxAttempts = 1
+	return &single
 }
 
 // record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -27,8 +28,8 @@ import (
 // The struct of a request is its contract: its tags are the names on the wire. Where a field has another form there,
 // which is so for media and the duration, a wire struct embeds the request without its methods and shadows that field.
 
-// creation is a create that is ready to be sent.
-type creation struct {
+// createCall is a create that is ready to be sent.
+type createCall struct {
 	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
@@ -44,7 +45,7 @@ func promptOf(prompt string, isRec *bool) string {
 	return prompt
 }
 
-func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error) {
+func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err error) {
 	if err := c.ready(ctx); err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (c *Client) create(ctx context.Context, cr creation) (task *Task, err error
 		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(a *attempt) (err error) {
-		if task, err = decodeCreated(a.body); err == nil {
+		if task, err = decodeCreated(a.reply()); err == nil {
 			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
 		}
 		return err
@@ -94,8 +95,8 @@ func decodeCreated(reply []byte) (*Task, error) {
 	return task, err
 }
 
-// encoder turns one request into its wire form and collects what is wrong with it. The requests call it, rather than it
-// them through an interface, so that callers' requests can stay on the stack.
+// encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:
+// an interface would move the callers' requests to the heap.
 type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
@@ -296,6 +297,9 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
 // [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
+	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
+		return nil, errors.New("vidu: the request is not valid UTF-8")
+	}
 	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
 	}

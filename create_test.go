@@ -224,6 +224,7 @@ func TestRequest_UnmarshalFails(t *testing.T) {
 		"field of a subject, other case":  {`{"subjects":[{"Name":"a"}]}`, `"Name" must be spelled "name"`},
 		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
 		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
+		"not UTF-8":                       {"{\"payload\":\"a\xffb\"}", "not valid UTF-8"},
 		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -455,4 +456,16 @@ func TestReference2Video_InvalidIsNotSent(t *testing.T) {
 			assert.Equal(t, err, tt.req.Validate())
 		})
 	}
+}
+
+// A subject that is marshalled by itself has no place for files, whatever else it has.
+func TestSubject_MarshalJSONOfFiles(t *testing.T) {
+	t.Parallel()
+	for name, extra := range map[string]map[string]any{"without extra fields": nil, "with extra fields": {"gender": "f"}} {
+		_, err := json.Marshal(vidu.Subject{Name: "hero", Images: []vidu.Media{vidu.File("hero.png")}, Extra: extra})
+		require.ErrorContains(t, err, "only with their request", name)
+	}
+	text, err := json.Marshal(vidu.Subject{Name: "hero", Images: []vidu.Media{vidu.URL(imageLink)}, Extra: map[string]any{"gender": "f"}})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"name":"hero","images":["https://example.com/hero.png"],"gender":"f"}`, string(text))
 }

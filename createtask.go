@@ -34,7 +34,7 @@ func (c *Client) CreateTask(ctx context.Context, endpoint string, fields map[str
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/" + endpoint, body: body, payload: textOf(fields["payload"]), prompt: textOf(fields["prompt"]),
 		callback: textOf(fields["callback_url"]) != "",
 	})

@@ -22,7 +22,7 @@ var (
 	errBadReply    = errors.New("the reply cannot be used")
 	errNoTask      = fmt.Errorf("%w: it names no task", errBadReply)
 	errTwoIDs      = fmt.Errorf("%w: it names two tasks", errBadReply)
-	errReplyTooBig = fmt.Errorf("%w: it is too large", errBadReply)
+	errReplyTooBig = fmt.Errorf("%w: it is larger than the limit", errBadReply)
 )
 
 // Bounds of what becomes Go values, which can be many times larger than their text.
@@ -326,7 +326,7 @@ func checkReply(reply []byte) error {
 		return e.apiError(http.StatusOK)
 	}
 	if !lenientjson.Value(lenientjson.TrimLeft(reply)).IsObject() {
-		return fmt.Errorf("%w: it is no JSON object", errBadReply)
+		return fmt.Errorf("%w: it is not a JSON object", errBadReply)
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestDocsListTheWholePolicy(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("docs/never-pays-twice.md")
 	require.NoError(t, err)
-	words := map[vidu.Verdict]string{vidu.Fail: "refused", vidu.Retry: "again", vidu.Ambiguous: "**ambiguous**"}
+	words := map[vidu.Verdict]string{vidu.Fail: "refused", vidu.Retry: "retried", vidu.Ambiguous: "**unknown**"}
 	var table strings.Builder
 	for _, rule := range vidu.CreateRules() {
 		table.WriteString("| " + rule.Name + " | " + words[rule.Verdict] + " |\n")

@@ -5,38 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
-	"time"
 
 	"github.com/vidu-go/vidu/internal/fetch"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
 )
 
-const (
-	defaultMaxDownload = 2 << 30
-	tempAge            = 24 * time.Hour // after it, a temporary file belongs to a process that died
-	maxSwept           = 1000           // directory entries looked at for such files
-)
+const defaultMaxDownload = 2 << 30
 
 // DownloadOption changes what [Client.Download] and [Client.DownloadFile] fetch, and how.
 type DownloadOption func(*downloadConfig)
 
 type downloadConfig struct {
-	kind      downloadKind
-	progress  func(done, total int64)
-	maxBytes  int64
-	overwrite bool
-
-	hardLink func(from, to string) error // os.Link; tests have others
-	sync     func(*os.File) error        // (*os.File).Sync
+	kind     downloadKind
+	progress func(done, total int64)
+	maxBytes int64
+	target   fetch.Target // of DownloadFile
 }
 
 // downloadKind is one of the files that a task results in.
@@ -78,13 +67,13 @@ func WithMaxBytes(n int64) DownloadOption {
 // WithOverwrite lets [Client.DownloadFile] replace an existing file, whole and at once. The default is to keep it and
 // return [fs.ErrExist].
 func WithOverwrite() DownloadOption {
-	return func(d *downloadConfig) { d.overwrite = true }
+	return func(d *downloadConfig) { d.target.Overwrite = true }
 }
 
 func downloadOptions(opts []DownloadOption) *downloadConfig {
 	d := &downloadConfig{
 		kind:     downloadKind{"video", func(c Creation) string { return c.URL }, true},
-		maxBytes: defaultMaxDownload, hardLink: os.Link, sync: (*os.File).Sync,
+		maxBytes: defaultMaxDownload,
 	}
 	for _, opt := range opts {
 		if opt != nil {
@@ -134,19 +123,20 @@ func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts
 		return 0, err
 	}
 	d := downloadOptions(opts)
-	temp, err := createTemp(path, d.overwrite)
+	d.target.Path = path
+	temp, err := d.target.Create()
 	if err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	defer func() { // also when the caller's progress function panics
-		temp.Close()           //nolint:errcheck // commit looks at it
+		temp.Close()           //nolint:errcheck // Commit looks at it
 		os.Remove(temp.Name()) //nolint:errcheck // after a success there may be nothing to remove
 	}()
 	n, err := c.download(ctx, task, d, &fetch.Job{File: temp})
 	if err != nil {
 		return 0, err
 	}
-	if err := d.commit(temp, path); err != nil {
+	if err := d.target.Commit(temp); err != nil {
 		return 0, fmt.Errorf("vidu: download: %w", err)
 	}
 	return n, nil
@@ -246,91 +236,4 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 		}
 	}
 	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", scrub.OneLine(task.ID, 128), kind.name)
-}
-
-// createTemp opens the temporary file. What could keep the finished file from its place fails here, before the
-// download.
-func createTemp(path string, overwrite bool) (*os.File, error) {
-	if path == "" {
-		return nil, errors.New("the path is empty")
-	}
-	if err := checkTarget(path, overwrite); err != nil {
-		return nil, err
-	}
-	sweepTemps(filepath.Dir(path))
-	return os.CreateTemp(filepath.Dir(path), ".vidu-*.part") // random, O_EXCL, 0600
-}
-
-func checkTarget(path string, overwrite bool) error {
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case !overwrite:
-		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	case !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0:
-		return fmt.Errorf("%s is not a regular file", path)
-	}
-	return nil
-}
-
-var tempName = regexp.MustCompile(`^\.vidu-\d+\.part$`)
-
-// sweepTemps removes what processes that were killed left behind. A download that lives writes to its file every few
-// minutes; one whose machine slept is the exception that DownloadFile names. A huge directory is not read to its end,
-// for that would cost more than the file.
-func sweepTemps(dir string) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return // creating the file will say why
-	}
-	defer d.Close()                   //nolint:errcheck // only read
-	entries, _ := d.ReadDir(maxSwept) // what could be read is enough
-	for _, entry := range entries {
-		if !tempName.MatchString(entry.Name()) {
-			continue
-		}
-		info, err := entry.Info()
-		if err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > tempAge {
-			os.Remove(filepath.Join(dir, entry.Name())) //nolint:errcheck // another process may have been faster
-		}
-	}
-}
-
-// commit makes the temporary file durable and gives it its name.
-func (d *downloadConfig) commit(temp *os.File, path string) error {
-	if err := errors.Join(d.sync(temp), temp.Close()); err != nil {
-		return err
-	}
-	if err := d.move(temp.Name(), path); err != nil {
-		return err
-	}
-	// The file is there; syncing the directory only lets its name survive a power cut, and not every system can.
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		d.sync(dir) //nolint:errcheck // see above
-		dir.Close() //nolint:errcheck // only read
-	}
-	return nil
-}
-
-// move renames. Without overwrite the file is linked, which, unlike a rename, fails when the name was taken meanwhile.
-// Where there are no hard links, an empty file of ours takes the name first; a process that is killed then leaves that.
-func (d *downloadConfig) move(temp, path string) error {
-	if d.overwrite {
-		return os.Rename(temp, path)
-	}
-	err := d.hardLink(temp, path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	place, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(place.Close(), os.Rename(temp, path)); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
 }

@@ -67,12 +67,12 @@ var CodeOfStatus = codeOfStatus
 
 // WithLink replaces os.Link.
 func WithLink(link func(from, to string) error) DownloadOption {
-	return func(d *downloadConfig) { d.hardLink = link }
+	return func(d *downloadConfig) { d.target.Link = link }
 }
 
 // WithSync replaces the Sync of files and directories.
 func WithSync(sync func(*os.File) error) DownloadOption {
-	return func(d *downloadConfig) { d.sync = sync }
+	return func(d *downloadConfig) { d.target.Sync = sync }
 }
 
 // Wake is what a verified callback does.

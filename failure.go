@@ -51,9 +51,6 @@ func (op operation) wrap(err error) error {
 
 // refusal returns the error of a response outside 2xx.
 func (op operation) refusal(a *attempt) *APIError {
-	if op.link { // the storage's words may quote the presigned link, in any spelling
-		a.body = nil
-	}
 	e := parseEnvelope(a.body)
 	failure := e.apiError(a.status)
 	failure.RetryAfter = backoff.RetryAfter(a.header.Get("Retry-After"), time.Now())
@@ -66,7 +63,7 @@ func (op operation) refusal(a *attempt) *APIError {
 
 // complete adds what every APIError has and masks the key in what the server wrote.
 func (op operation) complete(a *attempt, failure *APIError) *APIError {
-	failure.op = op.name
+	failure.op, failure.unread = op.name, a.unread
 	failure.Message = op.mask(failure.Message)
 	failure.Code = ErrorCode(op.mask(string(failure.Code)))
 	failure.Body = op.excerpt(a)

@@ -88,7 +88,7 @@ func (c *Client) Img2Video(ctx context.Context, req *Img2VideoRequest) (*Task, e
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/img2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: promptOf(req.Prompt, req.IsRec),
 		callback: req.CallbackURL != "",
 	})
@@ -148,7 +148,7 @@ func (req *Img2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 // prepare checks the request and encodes it.
 func (req *Img2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 	if req == nil {
-		return nil, errNilRequest()
+		return nil, nilRequest()
 	}
 	req.check(&e.problems)
 	return e.finish(req.encode(e))

@@ -29,7 +29,7 @@ type ListTasksRequest struct {
 	Models      []Model      // tasks for one of these models
 	Resolutions []Resolution // videos of one of these sizes
 	Page        int          // counted from 0; ignored with a PageToken, which is the way through all pages
-	PageSize    int          // tasks a page: 0 is the server's default, 10; more than 100 is refused by the server
+	PageSize    int          // tasks per page: 0 is the server's default, 10; more than 100 is refused by the server
 	PageToken   string       // the NextPageToken of the page before
 }
 
@@ -50,7 +50,7 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 	var page *TaskPage
 	err := c.call(ctx, &request{operation: "list tasks", method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
 		func(a *attempt) (err error) {
-			reply := a.body
+			reply := a.reply()
 			page, err = decodePage(reply)
 			return err
 		})
@@ -95,7 +95,6 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 }
 
 func decodePage(reply []byte) (*TaskPage, error) {
-	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // Base URLs of the official API, for [NewClient] together with [WithOfficialAPI].
@@ -23,6 +24,7 @@ type Option func(*config) error
 // config is what options set. The key is not in it.
 type config struct {
 	httpClient   *http.Client // nil: our own
+	wraps        []transport.Wrap
 	apiPath      string
 	authScheme   string
 	userAgent    string
@@ -42,14 +44,40 @@ type config struct {
 // that were idle are never used for a create, HTTP/2 only for reads, and there are timeouts on every step.
 //
 // A client without a Transport still gets ours; one with a Transport and no Timeout has no limit of time but the
-// context. A Transport that sends requests again by itself can make a create cost twice: it is stopped at its second
-// connection if that comes in time. One that adds credentials sends them to the hosts of results and uploads, too.
+// context. What else happens depends on the Transport:
+//
+//   - For an [*net/http.Transport], with a private CA, a client certificate or a proxy for example, creates use a clone
+//     of it that speaks HTTP/1.1 and opens a connection for each. The clone is made by [NewClient], and it lacks what
+//     RegisterProtocol has added. One that does the TLS handshake itself (DialTLS, DialTLSContext) or whose Protocols
+//     leave out HTTP/1 keeps its protocol. A nil one is refused.
+//   - Any other RoundTripper is used as it is, with [net/http.Request.Close] set on creates. If it is there to trace,
+//     measure or log, use [WithTransportWrapper] instead. If it sends requests again by itself it can make a create cost
+//     twice: it is stopped at its second connection if that comes in time.
+//
+// A transport that adds credentials sends them to the hosts of results and uploads, too.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) error {
 		if client == nil {
 			return errors.New("WithHTTPClient: the client is nil")
 		}
 		c.httpClient = client
+		return nil
+	}
+}
+
+// WithTransportWrapper puts wrap around the transport of all calls of the API, to trace, measure or log them, or to add
+// a header. Creates keep their safe transport beneath it. Links of results and uploads, which are presigned, do not
+// pass through it. Given several times, the first is outermost. The default is none.
+//
+// [NewClient] calls wrap once. The RoundTripper that it is given picks the transport of each request by its context, and
+// the one that it returns must pass that on; a request that has lost it goes the way of creates, with a connection of
+// its own. Nil functions and nil results are refused. The wrapper must not send a request again by itself.
+func WithTransportWrapper(wrap func(http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) error {
+		if wrap == nil {
+			return errors.New("WithTransportWrapper: the function is nil")
+		}
+		c.wraps = append(c.wraps, wrap)
 		return nil
 	}
 }
@@ -163,7 +191,21 @@ func isPrintableASCII(s string) bool {
 	return true
 }
 
-// isToken is true for what RFC 9110 calls a token, and for "".
+// isToken reports whether s is what RFC 9110 calls a token, or "".
 func isToken(s string) bool {
 	return isPrintableASCII(s) && !strings.ContainsAny(s, " \"(),/:;<=>?@[\\]{}")
+}
+
+// WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
+// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
+// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
+// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
+func WithRecovery(budget time.Duration) Option {
+	return func(c *config) error {
+		if budget < 0 {
+			return fmt.Errorf("WithRecovery: the budget %v is negative", budget)
+		}
+		c.recovery = budget
+		return nil
+	}
 }

@@ -24,20 +24,6 @@ const (
 // NewMarker returns a text that no other request has, for [Reference2VideoRequest.Payload]. Store it before the call.
 func NewMarker() string { return "vidu-" + rand.Text() }
 
-// WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
-// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
-// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
-// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
-func WithRecovery(budget time.Duration) Option {
-	return func(c *config) error {
-		if budget < 0 {
-			return fmt.Errorf("WithRecovery: the budget %v is negative", budget)
-		}
-		c.recovery = budget
-		return nil
-	}
-}
-
 // FindTask looks for the task with this payload among those created after since; the zero time is the server's default
 // window, 7 days. It is what to do after a [*MaybeCreatedError], with its Payload and From.
 //
@@ -165,10 +151,10 @@ func byAge(a, b *Task) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 }
 
-// lookUp looks for the task of a create whose outcome is unknown. It returns nil when the doubt remains; several tasks
-// are no answer either, but the doubt then names them.
-func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt string) *Task {
-	if c.recovery == 0 || doubt.Payload == "" || ctx.Err() != nil {
+// lookUp looks for the task of a create whose outcome is unknown. It returns nil when the outcome stays unknown;
+// several tasks leave it unknown as well, but maybe then names them.
+func (c *Client) lookUp(ctx context.Context, maybe *MaybeCreatedError, prompt string) *Task {
+	if c.recovery == 0 || maybe.Payload == "" || ctx.Err() != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
@@ -177,9 +163,9 @@ func (c *Client) lookUp(ctx context.Context, doubt *MaybeCreatedError, prompt st
 		return !c.pacer.Remembers(t.ID) && (t.Payload != "" || prompt == "" || t.Prompt == prompt || t.Prompt == "")
 	}
 	for pause := firstLook; ; pause *= 2 {
-		task, err := newSearch(doubt.Payload, doubt.From, mayBe).run(ctx, c)
+		task, err := newSearch(maybe.Payload, maybe.From, mayBe).run(ctx, c)
 		if _, several := errors.AsType[*DuplicateTasksError](err); several {
-			doubt.Err = errors.Join(doubt.Err, err)
+			maybe.Err = errors.Join(maybe.Err, err)
 			return nil
 		}
 		if err == nil {

@@ -21,7 +21,7 @@ type Reference2VideoRequest struct {
 	Model Model `json:"model"`
 
 	// Images are the references of a request without Subjects: 1–7, with Videos 1–4 (vidu1.5: 1–3). Formats png, jpeg,
-	// webp; at least 128×128 pixels; sides between 1:4 and 4:1; at most 50 MB each.
+	// webp; at least 128×128 pixels; a ratio of less than 4:1; at most 50 MB each.
 	Images []Media `json:"images,omitempty"`
 
 	// Videos are further references, for viduq2-pro only: one of at most 8 s or two of at most 5 s. Formats mp4, avi, mov;
@@ -121,7 +121,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/reference2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
 		callback: req.CallbackURL != "",
 	})
@@ -177,7 +177,7 @@ var reference2VideoWires wires[wireReference2Video]
 // prepare checks the request and encodes it.
 func (req *Reference2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 	if req == nil {
-		return nil, errNilRequest()
+		return nil, nilRequest()
 	}
 	req.check(&e.problems)
 	return e.finish(req.encode(e))
@@ -208,8 +208,11 @@ func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 func (s Subject) MarshalJSON() ([]byte, error) {
 	e := encoder{}
 	text, err := json.Marshal(plainSubject(s))
+	if err != nil {
+		return nil, err
+	}
 	text = e.appendExtra("extra", text, s.Extra, reflect.TypeFor[Subject]())
-	return text, cmp.Or(err, e.err())
+	return text, e.err()
 }
 
 // UnmarshalJSON reads the wire form, with the same rules as that of [Reference2VideoRequest].
@@ -258,7 +261,10 @@ func (e *encoder) subject(field string, s *Subject, kind *mediaKind) ([]byte, er
 		Images:       e.refs(field+".images", s.Images, kind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
 	})
-	return e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]()), err
+	if err != nil {
+		return nil, err
+	}
+	return e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]()), nil
 }
 
 func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }

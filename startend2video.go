@@ -83,7 +83,7 @@ func (c *Client) StartEnd2Video(ctx context.Context, req *StartEnd2VideoRequest)
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/start-end2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: promptOf(req.Prompt, req.IsRec),
 		callback: req.CallbackURL != "",
 	})
@@ -143,7 +143,7 @@ func (req *StartEnd2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 // prepare checks the request and encodes it.
 func (req *StartEnd2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 	if req == nil {
-		return nil, errNilRequest()
+		return nil, nilRequest()
 	}
 	req.check(&e.problems)
 	return e.finish(req.encode(e))

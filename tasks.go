@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -24,7 +23,7 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{operation: "get task", taskID: id, method: http.MethodGet, path: "/tasks/" + id + "/creations", limit: maxReply},
 		func(a *attempt) (err error) {
-			if task, err = decodeTask(a.body); err == nil {
+			if task, err = decodeTask(a.reply()); err == nil {
 				task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
 			}
 			return err
@@ -61,7 +60,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	body := oneshot.New([]byte(`{"id":"`+id+`"}`), nil, nil)
 	err := c.call(ctx, &request{operation: "cancel task", taskID: id, method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(a *attempt) error {
-			reply := a.body
+			reply := a.reply()
 			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {
 				return nil
 			}
@@ -95,7 +94,7 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 	var credits *Credits
 	err := c.call(ctx, &request{operation: "get credits", method: http.MethodGet, path: "/credits", limit: maxReply},
 		func(a *attempt) (err error) {
-			reply := a.body
+			reply := a.reply()
 			credits, err = decodeCredits(reply)
 			return err
 		})
@@ -107,7 +106,6 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 
 // decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
 func decodeCredits(reply []byte) (*Credits, error) {
-	reply = bytes.TrimPrefix(reply, []byte(lenientjson.ByteOrderMark))
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
@@ -143,7 +141,7 @@ func remainsOf(v lenientjson.Value) lenientjson.Value {
 	return v.Member("remaining_credits") // as one page of the documentation prints it
 }
 
-// creditRemain is false where the balance cannot be read. What is missing is zero, as in any protobuf.
+// readCreditRemain returns false where the balance cannot be read. What is missing is zero, as in any protobuf.
 func readCreditRemain(v lenientjson.Value) (CreditRemain, bool) {
 	var balance float64 // fractions are cut off
 	ok := v.IsObject() && v.Member("credit_remain").ReadNumber(&balance)

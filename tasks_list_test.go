@@ -98,7 +98,7 @@ func TestListTasks_CannotBeRead(t *testing.T) {
 		"web page":       {"<!DOCTYPE html><html><body>Sign in</body></html>", "it is a web page"},
 		"empty":          {"", "unexpected end of JSON input"},
 		"cut":            {`{"tasks":[{"id":"2"}`, "unexpected end of JSON input"},
-		"array":          {`[{"id":"2"}]`, "it is no JSON object"},
+		"array":          {`[{"id":"2"}]`, "it is not a JSON object"},
 		"another object": {`{"hello":"world"}`, "it is not a task list"},
 		"not a list":     {`{"tasks":"none"}`, "it is not a task list"},
 		"an error":       {`{"success":false,"message":"busy"}`, "HTTP 200: busy"},
@@ -305,7 +305,7 @@ func TestCancelTask(t *testing.T) {
 func TestCancelTask_Replies(t *testing.T) {
 	t.Parallel()
 	for body, ok := range map[string]bool{
-		"": true, " \n": true, "null": true, "{}": true, `{"id":"1","state":"failed"}`: true, `{"code":0,"message":"success"}`: true,
+		"": true, "\uFEFF{}": true, " \n": true, "null": true, "{}": true, `{"id":"1","state":"failed"}`: true, `{"code":0,"message":"success"}`: true,
 		"<html>Sign in</html>": false, `{"success":false,"message":"no"}`: false, `{"reason":"BadRequest"}`: false, "[]": false, `"x"`: false,
 	} {
 		client, rec := recordedClient(t, testkit.AlwaysStatus(200, body))

@@ -79,7 +79,7 @@ func (c *Client) Text2Video(ctx context.Context, req *Text2VideoRequest) (*Task,
 	if err != nil {
 		return nil, err
 	}
-	return c.create(ctx, creation{
+	return c.create(ctx, createCall{
 		path: "/text2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
 		callback: req.CallbackURL != "",
 	})
@@ -138,7 +138,7 @@ func (req *Text2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 // prepare checks the request and encodes it.
 func (req *Text2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 	if req == nil {
-		return nil, errNilRequest()
+		return nil, nilRequest()
 	}
 	req.check(&e.problems)
 	return e.finish(req.encode(e))

@@ -230,7 +230,7 @@ type Creation struct {
 // VideoInfo describes the file behind a [Creation].
 type VideoInfo struct {
 	Duration float64 `json:"duration,omitempty"` // seconds
-	FPS      int     `json:"fps,omitempty"`      // frames a second
+	FPS      int     `json:"fps,omitempty"`      // frames per second
 	Width    int     `json:"width,omitempty"`    // pixels
 	Height   int     `json:"height,omitempty"`   // pixels
 }

@@ -64,7 +64,7 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 		body: oneshot.New([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
 	}
 	err = c.call(ctx, rq, func(a *attempt) error {
-		reply := a.body
+		reply := a.reply()
 		if err := checkReply(reply); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 	}
 	var ref Media
 	err = c.call(ctx, rq, func(a *attempt) error {
-		reply := a.body
+		reply := a.reply()
 		if err := checkReply(reply); err != nil {
 			return err
 		}

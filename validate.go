@@ -26,8 +26,8 @@ func (p problems) err() error {
 	return &ValidationError{Problems: p}
 }
 
-// errNilRequest returns the error of a nil request.
-func errNilRequest() error {
+// nilRequest returns the error of a nil request.
+func nilRequest() error {
 	return &ValidationError{Problems: []FieldProblem{{Field: "req", Reason: "is nil"}}}
 }
 
@@ -160,7 +160,7 @@ func (p *problems) checkResolution(model Model, spec *modelSpec, duration int, r
 	}
 }
 
-// known is false for values that are newer than this package.
+// known reports whether the value is one that this package checks; newer ones pass.
 func (r Resolution) known() bool {
 	return r == Resolution360p || r == Resolution540p || r == Resolution720p || r == Resolution1080p
 }

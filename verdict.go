@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // verdict is what one failed attempt proves, and so what may be done next.
@@ -41,7 +42,8 @@ var createRules = []rule{
 	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: fail},
 	{name: "no answer, certificate or protocol wrong", incomplete: true, cause: isTLSRefusal, verdict: fail},
 	{name: "no answer, host unknown", incomplete: true, cause: isUnknownHost, verdict: fail},
-	{name: "no answer, proxy wants a password", incomplete: true, cause: isProxyAuth, verdict: fail},
+	{name: "no answer, proxy refuses to connect", incomplete: true, cause: isProxyRefusal, verdict: fail},
+	{name: "no answer, server speaks HTTP/2 only", cause: isHTTP2Only, verdict: fail},
 	{name: "no answer, request incomplete", incomplete: true, verdict: retry},
 	{name: "no answer, request may have arrived", verdict: ambiguous},
 
@@ -76,7 +78,7 @@ var readRules = []rule{
 	{name: "no answer, medium unreadable or changed", cause: isMediaFailure, verdict: fail},
 	{name: "no answer, certificate or protocol wrong", cause: isTLSRefusal, verdict: fail},
 	{name: "no answer, host unknown", cause: isUnknownHost, verdict: fail},
-	{name: "no answer, proxy wants a password", cause: isProxyAuth, verdict: fail},
+	{name: "no answer, proxy refuses to connect", cause: isProxyRefusal, verdict: fail},
 	{name: "no answer", verdict: retry},
 
 	{name: "reply that cannot be used", from: 1, to: 299, cause: isBadReply, verdict: fail},
@@ -154,9 +156,16 @@ func isUnknownHost(a *attempt) bool {
 	return errors.As(a.err, &dns) && dns.IsNotFound
 }
 
-// isProxyAuth reports whether a proxy answered CONNECT with 407, of which net/http reports the status text and nothing
-// else.
-func isProxyAuth(a *attempt) bool {
+// isHTTP2Only reports whether the server began with a frame of HTTP/2: it can have made no sense of an HTTP/1.1
+// request.
+func isHTTP2Only(a *attempt) bool { return errors.Is(a.err, transport.ErrHTTP2Only) }
+
+// isProxyRefusal reports whether a proxy refused CONNECT in a way that it would only repeat. Of one behind a transport
+// that is the caller's, net/http reports the status text and nothing else.
+func isProxyRefusal(a *attempt) bool {
+	if refusal, ok := errors.AsType[*transport.ConnectError](a.err); ok {
+		return refusal.Status < 500
+	}
 	for err := a.err; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
 			return true

@@ -113,7 +113,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 		}
 		err := w.item.fatal(failure, w.elapsed(), w.item.seen)
 		if err == nil && !w.rest(ctx, failure) {
-			err = w.item.cutShort(ctx, failure)
+			err = w.item.cutShort(ctx, c.pacer.Now(), failure)
 		}
 		if err != nil {
 			yield(last, err)
@@ -136,8 +136,8 @@ func (w *singleWait) elapsed() time.Duration { return w.client.pacer.Now() - w.s
 
 // first returns the first answer: the reply to the create if such tasks are known to take longer, or that of a query.
 func (w *singleWait) first(ctx context.Context) (*Task, error) {
-	if first := w.item.begin(w.client.pacer, w.config); first != nil {
-		w.turn.Ask()
+	if first := w.item.begin(w.client, w.config); first != nil {
+		w.turn.Ask() // of which first is the answer
 		return first, nil
 	}
 	return w.ask(ctx)
@@ -167,7 +167,7 @@ func (w *singleWait) rest(ctx context.Context, failure error) bool {
 			return ctx.Err() == nil
 		case genuine := <-w.wakeCh:
 			if w.turn.Wake(w.elapsed(), genuine) {
-				w.item.poll.NoteCallback()
+				w.item.poll.NoteCallback(w.client.pacer.Now())
 			}
 			timer.Reset(w.turn.Due() - w.elapsed())
 		}
@@ -277,12 +277,13 @@ type waitItem struct {
 
 // begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the
 // first poll on.
-func (w *waitItem) begin(p *schedule.Pacer, config *waitConfig) *Task {
+func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 	var reply []byte
-	if w.poll, reply = p.Begin(w.id); config.schedule != nil || reply == nil {
+	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == nil {
 		return nil
 	}
 	first := readTask(reply).task
+	maskTask(first, c.redact)
 	first.ID = w.id // which a task that was recovered has from elsewhere
 	return first
 }
@@ -364,13 +365,14 @@ func retryAfter(failure error) time.Duration {
 }
 
 // cutShort returns the error of a wait whose context ended, with the failure of the last query.
-func (w *waitItem) cutShort(ctx context.Context, failure error) error {
+func (w *waitItem) cutShort(ctx context.Context, now time.Duration, failure error) error {
 	state, why := "not seen yet", ""
 	if w.seen {
-		state = "still " + scrub.OneLine(string(w.state), 40)
+		ago := max(now-w.poll.Answered(), 0).Round(time.Second)
+		state = fmt.Sprintf("last seen %s %v ago", scrub.OneLine(string(w.state), 40), ago)
 	}
 	if failure != nil && !errors.Is(failure, ctx.Err()) {
 		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
 	}
-	return fmt.Errorf("vidu: waiting for task %s, which is %s: %w%s", w.id, state, ctx.Err(), why)
+	return fmt.Errorf("vidu: waiting for task %s, %s: %w%s", w.id, state, ctx.Err(), why)
 }

@@ -72,10 +72,8 @@ type answer struct {
 }
 
 func newMultiWait(c *Client, config *waitConfig) *multiWait {
-	single := *c
-	single.maxAttempts = 1 // the schedule asks again, at its rate
 	return &multiWait{
-		client: &single, config: config, started: c.pacer.Now(),
+		client: c.withoutRetries(), config: config, started: c.pacer.Now(),
 		answers: make(chan answer, schedule.MaxInFlight), wakeCh: make(chan struct{}, 1), woken: map[int]bool{},
 	}
 }
@@ -143,9 +141,11 @@ func (m *multiWait) begin(order []int, yield func(*Task, error) bool) bool {
 			}
 			continue
 		}
-		due := time.Duration(order[i] - len(m.items)) // in the past
-		if first := item.begin(m.client.pacer, m.config); first != nil {
-			m.note(item, first, nil)
+		due := time.Duration(order[i]) - time.Second // in the past, in the order of the ids
+		if first := item.begin(m.client, m.config); first != nil {
+			if item.note(first, nil) {
+				m.config.progress(first)
+			}
 			due += m.elapsed() + item.pause(m.config, m.client.pacer, m.elapsed(), nil)
 		}
 		m.queue.Start(i, due)
@@ -165,7 +165,7 @@ func (m *multiWait) finish(ctx context.Context, yield func(*Task, error) bool) {
 		if m.queue.Failed(i) && m.lastFailure != "" {
 			failure = errors.New(m.lastFailure)
 		}
-		if !m.queue.Ended(i) && !m.end(i, nil, m.items[i].cutShort(ctx, failure), yield) {
+		if !m.queue.Ended(i) && !m.end(i, nil, m.items[i].cutShort(ctx, m.client.pacer.Now(), failure), yield) {
 			return
 		}
 	}
@@ -237,7 +237,7 @@ func (m *multiWait) take(got answer, yield func(*Task, error) bool) bool {
 			return false
 		}
 		if genuine {
-			m.items[i].poll.NoteCallback()
+			m.items[i].poll.NoteCallback(m.client.pacer.Now())
 		}
 	}
 	return true
@@ -262,7 +262,7 @@ func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, err
 	}
 	pause := item.pause(m.config, m.client.pacer, now, got.failure)
 	if m.queue.Rest(i, now, pause, retryAfter(got.failure), got.failure != nil) {
-		item.poll.NoteCallback()
+		item.poll.NoteCallback(m.client.pacer.Now())
 	}
 	return true
 }
@@ -310,7 +310,7 @@ func (m *multiWait) takeWoken() {
 	defer m.mu.Unlock()
 	for i, genuine := range m.woken {
 		if m.queue.Wake(i, m.elapsed(), genuine) {
-			m.items[i].poll.NoteCallback()
+			m.items[i].poll.NoteCallback(m.client.pacer.Now())
 		}
 	}
 	clear(m.woken)

@@ -20,8 +20,7 @@ import (
 	"github.com/vidu-go/vidu/internal/schedule"
 )
 
-// The client and the floor as benchmarks of the testing package, for profiles and benchstat: what the program does with
-// everybody, without its rounds and its report.
+// The client and the floor as benchmarks of the testing package, for profiles and benchstat.
 
 // runEach runs a benchmark for each contestant.
 func runEach(b *testing.B, contestants []bench.Contestant, size int64) {
@@ -62,7 +61,7 @@ func tidy(b *testing.B, c bench.Contestant) {
 	}
 }
 
-// startServer starts a server in a process of its own and makes the http.Client that the contestants share.
+// startServer starts a server in a child process and returns the http.Client that the contestants share.
 func startServer(b *testing.B) (serverURL string, httpClient *http.Client) {
 	b.Helper()
 	serverURL, stop, err := bench.StartServer(b.Context())
@@ -70,7 +69,7 @@ func startServer(b *testing.B) (serverURL string, httpClient *http.Client) {
 	httpClient = bench.Loopback()
 	b.Cleanup(func() {
 		httpClient.CloseIdleConnections()
-		_ = stop() // the context has ended, and with it the process
+		_ = stop() // the context has ended, and the process with it
 	})
 	return serverURL, httpClient
 }
@@ -120,33 +119,33 @@ func BenchmarkCreatesWithPicturesAtOnce(b *testing.B) {
 	}
 }
 
-const filmSize = 256 << 20
+const videoSize = 256 << 20
 
 // BenchmarkDownload fetches 256 MB into a file that is synced, which measures mostly the disk.
 func BenchmarkDownload(b *testing.B) {
 	serverURL, httpClient := startServer(b)
-	contestants, err := bench.Downloads(serverURL, filepath.Join(b.TempDir(), "film.mp4"), filmSize, httpClient)
+	contestants, err := bench.Downloads(serverURL, filepath.Join(b.TempDir(), "video.mp4"), videoSize, httpClient)
 	require.NoError(b, err)
-	runEach(b, contestants, filmSize)
+	runEach(b, contestants, videoSize)
 }
 
 // BenchmarkDownloadToNowhere fetches the same into a writer that drops it.
 func BenchmarkDownloadToNowhere(b *testing.B) {
 	serverURL, httpClient := startServer(b)
-	link := bench.FilmURL(serverURL, filmSize)
+	link := bench.VideoURL(serverURL, videoSize)
 	client, err := vidu.NewClient(serverURL, "sentinel-key-0123456789", vidu.WithHTTPClient(httpClient))
 	require.NoError(b, err)
 	task := &vidu.Task{ID: "1", State: vidu.StateSuccess, Creations: []vidu.Creation{{URL: link}}}
 	whole := func(n int64, err error) error {
-		if n != filmSize {
-			err = errors.Join(err, fmt.Errorf("%d bytes of %d", n, filmSize))
+		if n != videoSize {
+			err = errors.Join(err, fmt.Errorf("%d bytes of %d", n, videoSize))
 		}
 		return err
 	}
 	runEach(b, []bench.Contestant{
 		{Name: bench.Ours, Run: func(ctx context.Context) error { return whole(client.Download(ctx, task, nowhere{})) }},
 		{Name: bench.Floor, Run: func(ctx context.Context) error { return whole(copyByHand(ctx, httpClient, link)) }},
-	}, filmSize)
+	}, videoSize)
 }
 
 // nowhere is io.Discard without its ReadFrom.
@@ -216,7 +215,7 @@ func BenchmarkWaitAll(b *testing.B) {
 	}, 0)
 }
 
-// BenchmarkSchedule is what the schedule adds to a thousand polls of a class that is known well.
+// BenchmarkSchedule measures what the schedule adds to a thousand polls of a learned class.
 func BenchmarkSchedule(b *testing.B) {
 	p := schedule.NewPacer(func() float64 { return 0.5 })
 	begin := func() schedule.PollState {
@@ -226,7 +225,7 @@ func BenchmarkSchedule(b *testing.B) {
 	}
 	for range 300 {
 		state := begin()
-		state.NoteCallback()
+		state.NoteCallback(p.Now())
 		p.Observe(&state, schedule.Sighting{Phase: schedule.Succeeded}, p.Now())
 	}
 	state := begin()

@@ -95,7 +95,7 @@ func ReadWorlds(out string) (learnedG map[string]float64, err error) {
 type Contestant struct {
 	Name  string
 	Run   func(ctx context.Context) error
-	After func() error // checks and tidies up; may be nil
+	After func() error // checks and cleans up; may be nil
 }
 
 // Names of contestants.
@@ -104,9 +104,8 @@ const (
 	Floor = floor
 )
 
-// measured are the contestants of the benchmarks: the client and the floor, of which some works have
-// several.
-var measured = []string{ours, ownWires, floor, sameChecks}
+// measured are the contestants of the benchmarks: the client and the floor, with variants.
+var measured = []string{ours, ownTransports, floor, sameChecks}
 
 func exported(all []contestant, err error) ([]Contestant, error) {
 	var some []Contestant
@@ -118,13 +117,13 @@ func exported(all []contestant, err error) ([]Contestant, error) {
 	return some, err
 }
 
-// Creates and Polls are small calls in memory.
+// Creates are small creates in memory.
 func Creates() ([]Contestant, error) {
 	all, _, err := inMemory(smallCreate)
 	return exported(all, err)
 }
 
-// Polls are queries for one task.
+// Polls are queries for one task, in memory.
 func Polls() ([]Contestant, error) {
 	all, _, err := inMemory(onePoll)
 	return exported(all, err)
@@ -135,7 +134,7 @@ func Verifications(ctx context.Context) ([]Contestant, error) {
 	return exported(verifications(ctx))
 }
 
-// StartServer starts a server in a process of its own.
+// StartServer starts a server in a child process.
 func StartServer(ctx context.Context) (serverURL string, stop func() error, err error) {
 	p, err := startServer(ctx)
 	if err != nil {
@@ -146,7 +145,7 @@ func StartServer(ctx context.Context) (serverURL string, stop func() error, err 
 
 // PictureCreates send pictures of size bytes, which are written into dir, to the server.
 func PictureCreates(serverURL, dir string, size int, httpClient *http.Client) ([]Contestant, error) {
-	o, err := layOut(dir, size)
+	o, err := writePictures(dir, size)
 	if err != nil {
 		return nil, err
 	}
@@ -155,31 +154,31 @@ func PictureCreates(serverURL, dir string, size int, httpClient *http.Client) ([
 
 // Downloads fetch size bytes from the server into the file at path.
 func Downloads(serverURL, path string, size int, httpClient *http.Client) ([]Contestant, error) {
-	all, err := exported(downloads(serverURL, FilmURL(serverURL, size), path, httpClient))
+	all, err := exported(downloads(serverURL, VideoURL(serverURL, size), path, httpClient))
 	for i := range all {
-		all[i].After = func() error { return errors.Join(checkFilm(path, size), os.Remove(path)) }
+		all[i].After = func() error { return errors.Join(checkVideo(path, size), os.Remove(path)) }
 	}
 	return all, err
 }
 
-// FilmURL is the link to a video of size bytes.
-func FilmURL(serverURL string, size int) string { return serverURL + "/film/" + strconv.Itoa(size) }
+// VideoURL returns the link to a video of size bytes.
+func VideoURL(serverURL string, size int) string { return serverURL + "/video/" + strconv.Itoa(size) }
 
 // Peak returns by how many bytes a process grows that sends count creates with pictures at once.
 func Peak(ctx context.Context, name, serverURL, dir string, size, count int) (grown int, err error) {
 	for _, s := range []int{tiny, size} {
-		if _, err := layOut(dir, s); err != nil {
+		if _, err := writePictures(dir, s); err != nil {
 			return 0, err
 		}
 	}
-	err = sendOut(ctx, errand{Job: "peak", Name: name, URL: serverURL, Dir: dir, Size: size, Count: count}, &grown)
+	err = runInChild(ctx, childJob{Job: "peak", Name: name, URL: serverURL, Dir: dir, Size: size, Count: count}, &grown)
 	return grown, err
 }
 
-// PeakNames are the contestants of Peak.
-func PeakNames() []string { return []string{ours, ownWires, floor} }
+// PeakNames returns the contestants of Peak.
+func PeakNames() []string { return []string{ours, ownTransports, floor} }
 
-// CPUTime is what the process has used of it.
+// CPUTime returns the CPU time of the process.
 var CPUTime = cpuTime
 
 // Loopback returns the http.Client that all contestants share.

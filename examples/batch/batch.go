@@ -12,11 +12,11 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// maxDoubts is how many creates of one run may end in doubt before no more are begun: a server that answers every
-// create with an error and charges for it must not cost the whole batch.
-const maxDoubts = 3
+// maxUnknown is how many creates of one run may have an unknown outcome before no more are begun: a server that charges
+// for creates and answers with errors must not cost the whole batch.
+const maxUnknown = 3
 
-// createLimit is how long one create may take, whatever becomes of the run. To cut it short would be to buy a doubt.
+// createLimit is how long one create may take, even after Ctrl-C: cutting it short would leave its outcome unknown.
 const createLimit = 5 * time.Minute
 
 // batch is one run.
@@ -27,20 +27,20 @@ type batch struct {
 	results *results
 	report  *report
 
-	// Of the goroutine of run alone.
+	// Used only by the goroutine of run.
 	queue    []*job // to be created
-	creates  int    // under way
-	waits    int    // under way, the downloads included
+	creates  int    // in flight
+	waits    int    // in flight, the downloads included
 	ended    int    // tasks so far
-	room     int    // no create is begun before this many have ended
+	room     int    // no create is begun until this many have ended
 	created  chan *job
 	finished chan *job
 
-	downloads chan struct{} // holds one for each that is under way
+	downloads chan struct{} // holds one for each in flight
 
-	mu     sync.Mutex
-	doubts int
-	halted error // why no more creates are begun
+	mu      sync.Mutex
+	unknown int   // creates with an unknown outcome
+	halted  error // why no more creates are begun
 }
 
 func newBatch(c *config, client *vidu.Client, waiting []vidu.WaitOption, results *results, report *report) *batch {
@@ -50,8 +50,8 @@ func newBatch(c *config, client *vidu.Client, waiting []vidu.WaitOption, results
 	}
 }
 
-// run goes on until nothing is left that could be done. Each create and each wait has a goroutine, and hands its job
-// back at the end. What earlier runs created is waited for from the start.
+// run returns when all jobs are settled or it was interrupted. Each create and each wait has a goroutine that hands its
+// job back at the end. Waits for tasks of earlier runs begin at once.
 func (b *batch) run(ctx context.Context, jobs []*job) int {
 	for _, j := range jobs {
 		b.recall(ctx, j)
@@ -72,7 +72,7 @@ func (b *batch) run(ctx context.Context, jobs []*job) int {
 		case <-interrupted:
 			interrupted = nil
 			if b.creates > 0 {
-				b.report.note("Stopping when the creates under way are answered. Killed before that, it would leave doubts.")
+				b.report.note("Stopping when the creates in flight are answered. Killed before that, it would leave unknown outcomes.")
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func inPhase(jobs []*job, p phase) []*job {
 	return found
 }
 
-// beginCreates fills what room there is.
+// beginCreates begins as many creates as are allowed.
 func (b *batch) beginCreates(ctx context.Context) {
 	for len(b.queue) > 0 && b.mayCreate(ctx) {
 		j := b.queue[0]
@@ -112,12 +112,12 @@ func (b *batch) mayCreate(ctx context.Context) bool {
 	return ctx.Err() == nil && b.halted == nil && b.results.failure() == nil
 }
 
-// afterCreate goes on with a job from where its create has left it.
+// afterCreate continues a job after its create.
 func (b *batch) afterCreate(ctx context.Context, j *job) {
 	switch j.phase {
 	case toWait:
 		b.beginWait(ctx, j)
-	case toCreate: // the server was full: its turn comes again when a task has ended since it asked
+	case toCreate: // the server was full: retry once a task has ended since
 		b.queue = slices.Insert(b.queue, 0, j)
 		b.room = max(b.room, j.begun+1)
 	case settled:
@@ -132,7 +132,7 @@ func (b *batch) beginWait(ctx context.Context, j *job) {
 	}()
 }
 
-// sumUp says why the run ends and what it made, and returns the exit status.
+// sumUp reports why the run ends and its results, and returns the exit status.
 func (b *batch) sumUp(ctx context.Context) int {
 	failure := b.results.failure()
 	switch {
@@ -143,14 +143,14 @@ func (b *batch) sumUp(ctx context.Context) int {
 	case ctx.Err() != nil:
 		b.report.note("Interrupted. To go on, run the same command again.")
 	case len(b.queue) > 0:
-		b.report.note("No more tasks were created: the server takes no more at present")
+		b.report.note("No more tasks were created: the server accepts no more at present")
 	}
 	code := b.report.finish()
 	if failure == nil {
 		return code
 	}
 	if lines := b.results.unrecorded(); len(lines) > 0 {
-		b.report.note("NOT ON RECORD. Add these lines to results.jsonl, or the next run does not know how its creates ended:\n" +
+		b.report.note("NOT ON RECORD. Add these lines to results.jsonl, or the next run cannot tell how its creates ended:\n" +
 			strings.Join(lines, "\n"))
 	}
 	return exitMayExist
@@ -164,42 +164,42 @@ func (b *batch) halt(err error) {
 	}
 }
 
-// create pays for one task. The marker is on the disk before the call, and the id before anything else is done. Once
-// begun, the call is not cancelled: to cancel is not to un-create, and the answer with the id would be lost.
+// create pays for one task. The payload is on the disk before the call, and the id before anything else is done. Once
+// begun, the call is not cancelled: that would not undo the create, only lose the answer with the id.
 func (b *batch) create(ctx context.Context, j *job) {
-	rec := record{Job: j.key, Name: j.name, State: stateCreating, Marker: vidu.NewMarker()}
+	rec := record{Job: j.key, Name: j.name, State: stateCreating, Payload: vidu.NewMarker()}
 	if !b.results.add(rec) {
 		return // not on record, so not sent
 	}
 	request := *j.request
-	request.Payload = rec.Marker
+	request.Payload = rec.Payload
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
 	defer cancel()
 	task, err := b.client.Reference2Video(ctx, &request)
 	switch {
 	case errors.Is(err, vidu.ErrMaybeCreated):
-		b.doubt(j, rec, err)
+		b.unknownOutcome(j, rec, err)
 	case err != nil:
 		b.refused(j, rec, err)
 	default:
 		j.phase, j.id = toWait, task.ID
 		rec.State, rec.ID = stateCreated, task.ID
 		if !b.results.add(rec) {
-			b.report.note(fmt.Sprintf("%s: task %s was created, and this is not on record", j.name, task.ID))
+			b.report.note(fmt.Sprintf("%s: task %s was created but not recorded", j.name, task.ID))
 		}
 	}
 }
 
-// doubt leaves "creating" as the last word about the job, so that no later run creates it again unasked.
-func (b *batch) doubt(j *job, rec record, err error) {
+// unknownOutcome leaves "creating" as the job's last record, so that no later run creates it again unasked.
+func (b *batch) unknownOutcome(j *job, rec record, err error) {
 	j.phase = settled
-	b.report.ended(j, doubtful, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s: %v", rec.Marker, err))
+	b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s: %v", rec.Payload, err))
 	b.mu.Lock()
-	b.doubts++
-	tooMany := b.doubts >= maxDoubts
+	b.unknown++
+	tooMany := b.unknown >= maxUnknown
 	b.mu.Unlock()
 	if tooMany {
-		b.halt(fmt.Errorf("%d creates ended in doubt", maxDoubts))
+		b.halt(fmt.Errorf("%d creates had an unknown outcome", maxUnknown))
 	}
 }
 
@@ -208,10 +208,10 @@ func (b *batch) refused(j *job, rec record, err error) {
 	rec.State, rec.Error = stateRefused, err.Error()
 	b.results.add(rec)
 	if errors.Is(err, vidu.ErrQuotaExceeded) {
-		return // its turn comes again
+		return // it is retried
 	}
 	if errors.Is(err, vidu.ErrCreditInsufficient) || errors.Is(err, vidu.ErrUnauthorized) || errors.Is(err, vidu.ErrForbidden) {
-		b.halt(err) // the others would fare no better
+		b.halt(err) // the others would fail, too
 	}
 	j.phase = settled
 	b.report.ended(j, notMade, fmt.Sprintf("nothing was created: %v", err))

@@ -17,7 +17,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// TestInterrupted has four creates under way when the run is to end: they are paid, so their ids are not thrown away.
+// TestInterrupted has four creates in flight when the run is interrupted: they are paid, so their ids are recorded.
 func TestInterrupted(t *testing.T) { //nolint:paralleltest // the environment is shared
 	tests := map[string]struct {
 		ctrlC bool
@@ -48,11 +48,11 @@ func TestInterrupted(t *testing.T) { //nolint:paralleltest // the environment is
 			assert.Equal(t, exitMayExist, code, said)
 			assert.Equal(t, 4, l.server.Charged(), "no more are begun")
 			assert.Equal(t, 4, strings.Count(l.results(t), `"state":"created"`), "each answer is on record")
-			assert.Contains(t, said, "Stopping when the creates under way are answered")
-			assert.Contains(t, said, "4 unfinished, 0 in doubt, 2 not begun")
+			assert.Contains(t, said, "Stopping when the creates in flight are answered")
+			assert.Contains(t, said, "4 unfinished, 0 unknown, 2 not begun")
 			assert.Regexp(t, `line 4: task \d+ exists`, said)
 
-			cancel() // so that nothing is held up any more
+			cancel() // nothing is delayed any more
 			code, said = l.run(t, "-tasks", "1")
 			assert.Equal(t, exitDone, code, said)
 			assert.Equal(t, 6, l.server.Charged())
@@ -73,7 +73,7 @@ func TestRefills(t *testing.T) { //nolint:paralleltest // as above
 				select {
 				case <-third:
 				case <-time.After(5 * time.Second):
-					assert.Fail(t, "a slow task holds up the rest")
+					assert.Fail(t, "a slow task delays the rest")
 				}
 			}
 		}
@@ -96,7 +96,7 @@ func TestTasksAtATime(t *testing.T) { //nolint:paralleltest // as above
 	l.nothingForgotten(t)
 }
 
-// TestFull has a server that takes two tasks at a time and says so: the others wait for their turn.
+// TestFull has a server that accepts two tasks at a time: the others wait for their turn.
 func TestFull(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "1\n2\n3\n4\n", vidutest.WithTaskLimit(2), vidutest.WithTiming(0, 1500*time.Millisecond)) // the disk may be slow
 	code, said := l.runOnce(t)
@@ -106,7 +106,7 @@ func TestFull(t *testing.T) { //nolint:paralleltest // as above
 	l.nothingForgotten(t)
 }
 
-// TestFullOfOthers has a server on which nothing of this run makes room.
+// TestFullOfOthers has a server that is full of other tasks.
 func TestFullOfOthers(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "1\n2\n", vidutest.WithTaskLimit(1), vidutest.WithTiming(0, time.Hour))
 	client, err := vidu.NewClientFromEnv()
@@ -115,9 +115,9 @@ func TestFullOfOthers(t *testing.T) { //nolint:paralleltest // as above
 	require.NoError(t, err)
 	code, said := l.runOnce(t)
 	assert.Equal(t, exitFailed, code)
-	assert.Contains(t, said, "the server takes no more at present")
+	assert.Contains(t, said, "the server accepts no more at present")
 	assert.Contains(t, said, "2 not begun")
-	assert.Equal(t, 1, strings.Count(l.results(t), "QuotaExceeded"), "one is told so, and the others do not ask")
+	assert.Equal(t, 1, strings.Count(l.results(t), "QuotaExceeded"), "one is refused, and the others are not sent")
 }
 
 func sample(payload string) *vidu.Reference2VideoRequest {
@@ -126,7 +126,7 @@ func sample(payload string) *vidu.Reference2VideoRequest {
 	}
 }
 
-// TestMayCreate refuses a create during which a task ended: there may be room by now.
+// TestMayCreate refuses a create during which a task ended: the server may accept more by now.
 func TestMayCreate(t *testing.T) {
 	t.Parallel()
 	b := newBatch(&config{creates: 1, tasks: 9}, nil, nil, &results{}, nil)

@@ -17,7 +17,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// disk notes what is done to files and folders, and is full once.
+// disk records the calls for files and folders, and is full once.
 type disk struct {
 	full string // when a record of this state is written
 
@@ -32,7 +32,7 @@ func (d *disk) use(t *testing.T) {
 	t.Cleanup(func() { open = genuine })
 	open = func(path string, flag int) (file, error) {
 		f, err := genuine(path, flag)
-		return &noted{file: f, disk: d, name: filepath.Base(path)}, err
+		return &recordedFile{file: f, disk: d, name: filepath.Base(path)}, err
 	}
 }
 
@@ -42,8 +42,8 @@ func (d *disk) note(what string) {
 	d.log = append(d.log, what)
 }
 
-// noted is an open file.
-type noted struct {
+// recordedFile is an open file.
+type recordedFile struct {
 	file
 	disk *disk
 	name string
@@ -52,18 +52,18 @@ type noted struct {
 var stateOf = regexp.MustCompile(`"state":"(\w+)"`)
 
 // WriteAt leaves half a line when the disk is full.
-func (f *noted) WriteAt(line []byte, at int64) (int, error) {
+func (f *recordedFile) WriteAt(line []byte, at int64) (int, error) {
 	state := stateOf.FindStringSubmatch(string(line))[1]
 	f.disk.note("write " + state)
 	if f.disk.full != state {
 		return f.file.WriteAt(line, at)
 	}
-	f.disk.full = "" // there is room again
+	f.disk.full = "" // there is space again
 	n, _ := f.file.WriteAt(line[:len(line)/2], at)
 	return n, syscall.ENOSPC
 }
 
-func (f *noted) Sync() error {
+func (f *recordedFile) Sync() error {
 	f.disk.note("sync " + f.name)
 	return f.file.Sync()
 }
@@ -97,8 +97,8 @@ func TestOnTheDisk(t *testing.T) { //nolint:paralleltest // the environment is s
 	assert.Empty(t, d.log, "it is there")
 }
 
-// TestFullDisk cannot write one record. The run then creates no more, though there is room again, and says what the next
-// one would not know.
+// TestFullDisk cannot write one record. The run then creates no more, though there is space again, and prints the
+// missing records.
 func TestFullDisk(t *testing.T) { //nolint:paralleltest // as above
 	tests := map[string]struct {
 		charged, videos int // when the record could not be written

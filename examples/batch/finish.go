@@ -22,7 +22,7 @@ func (b *batch) finish(ctx context.Context, j *job) {
 	b.download(ctx, j, task)
 }
 
-// lost tells of a task that failed, or that could not be waited for: the next run will.
+// lost reports a task that failed, or whose wait failed: the next run waits again.
 func (b *batch) lost(j *job, err error) {
 	failure, ended := errors.AsType[*vidu.TaskError](err)
 	if !ended {
@@ -35,7 +35,7 @@ func (b *batch) lost(j *job, err error) {
 	b.report.ended(j, notMade, failure.Error())
 }
 
-// download writes the video to a file named after its task: one that exists is whole, and this very video.
+// download writes the video to a file named after its task. An existing file is complete.
 func (b *batch) download(ctx context.Context, j *job, task *vidu.Task) {
 	rec := b.results.get(j.key)
 	rec.State, rec.ID, rec.File = stateDone, task.ID, task.ID+".mp4"

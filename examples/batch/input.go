@@ -21,20 +21,20 @@ type phase int
 const (
 	toCreate phase = iota
 	toWait
-	settled // nothing more will be done about it in this run
+	settled // done, for this run
 )
 
 // job is one video.
 type job struct {
 	key     string                       // the same in every run
-	name    string                       // for people
-	request *vidu.Reference2VideoRequest // nil when the input no longer has it: it is never created
+	name    string                       // for output
+	request *vidu.Reference2VideoRequest // nil if no longer in the input: it is never created
 	phase   phase
 	id      string // of its task
-	begun   int    // when its create was begun: after so many tasks had ended
+	begun   int    // how many tasks had ended when its create was begun
 }
 
-// readJobs reads the input and reports everything that is wrong with it.
+// readJobs reads the input and returns all its errors.
 func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -73,7 +73,7 @@ func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error
 	return jobs, errors.Join(problems...)
 }
 
-// readRequest makes a request of a line and the defaults.
+// readRequest returns the request of a line and the defaults.
 func readRequest(line []byte, defaults *vidu.Reference2VideoRequest) (*vidu.Reference2VideoRequest, error) {
 	request := *defaults
 	if line[0] != '{' {
@@ -85,7 +85,7 @@ func readRequest(line []byte, defaults *vidu.Reference2VideoRequest) (*vidu.Refe
 		return nil, err
 	}
 	if request.Payload != "" {
-		return nil, errors.New("payload is set by this program, to know its tasks by")
+		return nil, errors.New("payload is set by this program, to find its tasks")
 	}
 	if request.Model == "" {
 		request.Model = defaults.Model

@@ -19,7 +19,7 @@ import (
 
 const killVariable = "BATCH_TEST_KILL_AT"
 
-// TestMain makes of the test's own binary the program, to be killed the second time that it comes to a point.
+// TestMain runs the program in the test's own binary, which kills itself the second time that it reaches a point.
 func TestMain(m *testing.M) {
 	point := os.Getenv(killVariable)
 	if point == "" {
@@ -36,14 +36,14 @@ func TestMain(m *testing.M) {
 				err = self.Kill()
 			}
 			if err == nil {
-				select {} // until the signal is there
+				select {} // until the signal arrives
 			}
 		}
 	}
 	main()
 }
 
-// program is the program as a process of its own, that kills itself at a point.
+// program returns the program as a process that kills itself at a point.
 func (l *lab) program(t *testing.T, point string, more ...string) *exec.Cmd {
 	t.Helper()
 	path, err := os.Executable()
@@ -64,7 +64,7 @@ func (l *lab) kill(t *testing.T, point string, more ...string) {
 }
 
 // TestKilled kills a run of three prompts at the second one, on a gateway, which lists no tasks, and on the official
-// API, which does. The ledger then says what was paid.
+// API, which does. The ledger shows what was paid.
 func TestKilled(t *testing.T) { //nolint:paralleltest // the environment is shared
 	type after struct{ code, charged, videos int }
 	finished := after{exitDone, 3, 3}
@@ -82,7 +82,7 @@ func TestKilled(t *testing.T) { //nolint:paralleltest // the environment is shar
 			"after creating", nil, 1,
 			after{exitMayExist, 2, 2},
 			after{exitMayExist, 2, 2}, // not found, which proves nothing
-			finished,                  // the user said that there was none, and was right
+			finished,                  // the user decided that there was none, and was right
 		},
 		"after the create, before its record": {
 			"before created", nil, 2,
@@ -118,7 +118,7 @@ func TestKilled(t *testing.T) { //nolint:paralleltest // the environment is shar
 	}
 }
 
-// TestKilledAmongMany kills a run that has several creates, waits and downloads under way, wherever each of them is.
+// TestKilledAmongMany kills a run with several creates, waits and downloads in flight.
 func TestKilledAmongMany(t *testing.T) { //nolint:paralleltest // as above
 	for _, point := range []string{ //nolint:paralleltest // as above
 		"before creating", "after creating", "before created", "after created", "before done", "after done",
@@ -127,14 +127,14 @@ func TestKilledAmongMany(t *testing.T) { //nolint:paralleltest // as above
 			l := newLab(t, "1\n2\n3\n4\n5\n6\n7\n8\n")
 			l.kill(t, point, "-creates", "4", "-tasks", "6")
 			_, said := l.run(t)
-			doubts := strings.Count(said, "A TASK MAY EXIST")
-			assert.Equal(t, 8-doubts, l.videos(t), said)
+			unknown := strings.Count(said, "A TASK MAY EXIST")
+			assert.Equal(t, 8-unknown, l.videos(t), said)
 			assert.LessOrEqual(t, l.server.Charged(), 8, "not paid twice: %s", said)
 		})
 	}
 }
 
-// TestKilledAndEdited takes the lines of tasks under way out of the input: the tasks are paid, and so not forgotten.
+// TestKilledAndEdited removes the lines of unfinished tasks from the input: the tasks are paid, and so not forgotten.
 func TestKilledAndEdited(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "one\ntwo\nthree\n")
 	l.kill(t, "after created")
@@ -169,9 +169,9 @@ func TestCtrlCTwice(t *testing.T) { //nolint:paralleltest // as above
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	line, err := bufio.NewReader(stderr).ReadString('\n')
 	require.NoError(t, err)
-	assert.Contains(t, line, "Stopping when the creates under way are answered")
+	assert.Contains(t, line, "Stopping when the creates in flight are answered")
 
-	go func() { // again and again, for the first may come before the program is ready for it
+	go func() { // repeatedly, as the first may come before the program is ready for it
 		for {
 			select {
 			case <-answer:
@@ -186,5 +186,5 @@ func TestCtrlCTwice(t *testing.T) { //nolint:paralleltest // as above
 	var killed *exec.ExitError
 	require.ErrorAs(t, err, &killed)
 	assert.Equal(t, -1, killed.ExitCode(), "killed by the signal")
-	assert.Contains(t, l.results(t), `"state":"creating"`, "a doubt, which the next run tells of")
+	assert.Contains(t, l.results(t), `"state":"creating"`, "an unknown outcome, which the next run reports")
 }

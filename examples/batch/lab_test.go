@@ -63,7 +63,7 @@ func (l *lab) run(t *testing.T, more ...string) (int, string) {
 	return l.runUntil(t.Context(), t, more...)
 }
 
-// runUntil runs the program, with a ctx that ends when somebody presses Ctrl-C.
+// runUntil runs the program, with a ctx that ends on Ctrl-C.
 func (l *lab) runUntil(ctx context.Context, t *testing.T, more ...string) (int, string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -73,7 +73,7 @@ func (l *lab) runUntil(ctx context.Context, t *testing.T, more ...string) (int, 
 	return code, out.String()
 }
 
-// runOnce runs the program with a client that does not try again, and that asks every 100 ms.
+// runOnce runs the program with a client that does not retry, and that polls every 100 ms.
 func (l *lab) runOnce(t *testing.T, more ...string) (int, string) {
 	t.Helper()
 	client, err := vidu.NewClientFromEnv(vidu.WithMaxAttempts(1))
@@ -90,7 +90,7 @@ func (l *lab) runOnce(t *testing.T, more ...string) (int, string) {
 	return b.run(t.Context(), jobs), out.String()
 }
 
-// nothingForgotten holds the ledger against the results: every create that ever reached the server is on record.
+// nothingForgotten compares the ledger with the results: every create that reached the server is on record.
 func (l *lab) nothingForgotten(t *testing.T) {
 	t.Helper()
 	recorded := l.results(t)
@@ -114,7 +114,7 @@ func (l *lab) results(t *testing.T) string {
 	return string(text)
 }
 
-// videos counts the files, each of which has to be whole.
+// videos counts the files, each of which must be complete.
 func (l *lab) videos(t *testing.T) int {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(l.folder, "*.mp4"))

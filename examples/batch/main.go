@@ -5,16 +5,16 @@
 //
 //	go run . prompts.txt
 //
-// A line is a prompt, or a request as JSON; empty lines and those that begin with # are skipped. A line whose result
-// stands in results.jsonl is not made again, whatever flags have changed; for that, take another -out. The same line
-// twice is two videos.
+// A line is a prompt, or a request as JSON; empty lines and those that begin with # are skipped. A line whose result is
+// in results.jsonl is not made again, even with other flags; for that, take another -out. The same line twice is two
+// videos.
 //
-// Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own: no key, no network, no cost.
+// Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server: no key, no network, no cost.
 //
-// Ctrl-C and -timeout end the waiting, and no more creates are begun; those under way are let finish.
+// Ctrl-C and -timeout end the waiting, and no more creates are begun; those in flight are finished.
 //
-// Exit status: 0 every video is there, 1 some were refused, failed or not begun, 2 usage, 3 tasks exist or may exist that
-// were not finished here, or not recorded: do what it says, and run it again.
+// Exit status: 0 all videos were made, 1 some were refused, failed or not begun, 2 usage, 3 tasks exist or may exist
+// that were not finished here, or not recorded: follow the output, and run it again.
 package main
 
 import (
@@ -55,7 +55,7 @@ func main() {
 type config struct {
 	input, out    string
 	image         string
-	request       vidu.Reference2VideoRequest // what a line does not say
+	request       vidu.Reference2VideoRequest // defaults for lines
 	creates       int
 	tasks         int
 	timeout       time.Duration
@@ -71,14 +71,14 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	flags.StringVar(&c.out, "out", "videos", "folder of the videos and of results.jsonl")
 	flags.StringVar(&c.image, "image", sampleImage, "reference image, a URL or a file, for lines that have none")
 	flags.StringVar((*string)(&c.request.Model), "model", string(vidu.ModelQ2Pro), "model, for lines that name none")
-	flags.IntVar(&c.request.Duration, "duration", 0, "seconds, for lines that do not say; 0 is the model's default")
-	flags.StringVar((*string)(&c.request.Resolution), "resolution", "", "for lines that do not say (default: the model's)")
+	flags.IntVar(&c.request.Duration, "duration", 0, "seconds, for lines without; 0 is the model's default")
+	flags.StringVar((*string)(&c.request.Resolution), "resolution", "", "for lines without (default: the model's)")
 	flags.BoolVar(&c.request.OffPeak, "off-peak", false, "have lines that are prompts made cheaper, within 48 hours")
 	flags.IntVar(&c.creates, "creates", 4, "how many creates, and how many downloads, at a time")
-	flags.IntVar(&c.tasks, "tasks", 100, "create no more while so many tasks are under way")
+	flags.IntVar(&c.tasks, "tasks", 100, "create no more while so many tasks are in flight")
 	flags.DurationVar(&c.timeout, "timeout", 0, "when to stop creating and waiting (default: when all is done)")
 	flags.BoolVar(&c.official, "official", false, "speak to the official API instead of a gateway")
-	flags.BoolVar(&c.retryDoubtful, "retry-doubtful", false, "create again where a task may exist and was not found; MAY PAY TWICE")
+	flags.BoolVar(&c.retryDoubtful, "retry-doubtful", false, "create again where a task may exist but was not found; MAY PAY TWICE")
 	flags.BoolVar(&c.retryFailed, "retry-failed", false, "create again where a task of an earlier run failed")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// start reads everything before anything is sent.
+// start reads all input before anything is sent.
 func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (int, error) {
 	jobs, err := readJobs(c.input, &c.request)
 	if err != nil {
@@ -141,7 +141,7 @@ func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (int, erro
 	return newBatch(c, client, waiting, results, newReport(len(jobs), stdout, stderr)).run(ctx, jobs), nil
 }
 
-// connect makes the client that the environment describes, or one for a fake server, and names the server.
+// connect returns a client for the account in the environment, or for a fake server, and the server's name.
 func (c *config) connect(stderr io.Writer) (client *vidu.Client, server string, waiting []vidu.WaitOption, closeFake func(), err error) {
 	if os.Getenv("VIDU_BASE_URL") != "" || os.Getenv("VIDU_API_KEY") != "" {
 		opts := []vidu.Option{vidu.WithRecovery(30 * time.Second)} // where tasks can be listed

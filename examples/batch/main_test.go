@@ -31,7 +31,7 @@ func TestRunsOnceAndAgain(t *testing.T) { //nolint:paralleltest // the environme
 	require.Equal(t, exitDone, code, said)
 	assert.Equal(t, 4, l.server.Charged(), "the same line twice is two videos")
 	assert.Equal(t, 4, l.videos(t))
-	assert.Equal(t, 4, strings.Count(said, ".mp4\n"), "one line a task")
+	assert.Equal(t, 4, strings.Count(said, ".mp4\n"), "one line per task")
 
 	l.write(t, "prompts.txt", "new\ntwo\none\n")
 	code, said = l.run(t)
@@ -62,19 +62,19 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			prompts: "one\ntwo\nthree\n", script: func(s *vidutest.Server) {
 				s.FailNext(400, `{"code":400,"reason":"CreditInsufficient","message":"no"}`)
 			},
-			code: exitFailed, says: "1 refused or failed, 0 unfinished, 0 in doubt, 2 not begun",
+			code: exitFailed, says: "1 refused or failed, 0 unfinished, 0 unknown, 2 not begun",
 		},
-		"a doubt": {
+		"unknown": {
 			prompts: "one\ntwo\n", script: (*vidutest.Server).DropReplyAfterCommit,
 			code: exitMayExist, says: "A TASK MAY EXIST", charged: 2,
 		},
-		"too many doubts": {
+		"many unknown": {
 			prompts: "1\n2\n3\n4\n5\n", script: func(s *vidutest.Server) {
 				for range 5 {
 					s.DropReplyAfterCommit()
 				}
 			},
-			code: exitMayExist, says: "3 in doubt, 2 not begun", charged: 3,
+			code: exitMayExist, says: "3 unknown, 2 not begun", charged: 3,
 		},
 		"bad lines":    {prompts: "fine\n{\"prompt\":\n{\"prompt\":\"x\",\"payload\":\"y\"}\n", code: exitUsage, says: "prompts.txt:3"},
 		"no lines":     {prompts: "# nothing\n", code: exitUsage, says: "no prompts"},

@@ -15,10 +15,10 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// openResults opens the results of earlier runs, or begins a file.
+// openResults opens the results of earlier runs, or creates the file.
 func openResults(path, server string, stderr io.Writer) (_ *results, err error) {
 	r := &results{lock: flock.New(path + ".lock"), last: map[string]record{}, missed: map[string]record{}}
-	locked, err := r.lock.TryLock() // two runs would not know of each other's creates
+	locked, err := r.lock.TryLock() // concurrent runs would create the same jobs
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func openResults(path, server string, stderr io.Writer) (_ *results, err error) 
 		return nil, err
 	}
 	if tail := data[whole:]; len(tail) > 0 {
-		fmt.Fprintf(stderr, "%s: cutting off what a killed run left of a line: %.300q\n", path, tail)
+		fmt.Fprintf(stderr, "%s: cutting off a line that a killed run left incomplete: %.300q\n", path, tail)
 	}
 	r.size = int64(whole)
 	if err := r.repair(data[:whole]); err != nil {
@@ -57,9 +57,9 @@ func openResults(path, server string, stderr io.Writer) (_ *results, err error) 
 	return r, syncFolder(filepath.Dir(path)) // always, since a run may have been killed before it
 }
 
-// read takes in the records and returns how many bytes of data they are. Only the last line can be damaged by a kill or
-// a power failure, for each is synced before the next is written. It may be dropped: if it was a "creating", nothing
-// was sent yet, and if not, the line before it about the same job is the safer one to go by.
+// read parses the records and returns their size in bytes. Only the last line can be damaged by a kill or a power
+// failure, since each is synced before the next is written. It may be dropped: if it was a "creating", nothing was sent
+// yet, and if not, the job's previous line is the safer one.
 func (r *results) read(data []byte) (whole int, err error) {
 	for number := 1; whole < len(data); number++ {
 		line, rest, _ := bytes.Cut(data[whole:], []byte("\n"))
@@ -68,11 +68,11 @@ func (r *results) read(data []byte) (whole int, err error) {
 		switch {
 		case err != nil || rec.State == "" || (rec.Job == "") != (rec.State == stateBatch):
 			if len(bytes.TrimSpace(rest)) > 0 {
-				return 0, fmt.Errorf("line %d cannot be read, and may stand for a paid task: repair it by hand", number)
+				return 0, fmt.Errorf("line %d is invalid, and may be that of a paid task: repair it by hand", number)
 			}
 			return whole, nil
 		case (number == 1) != (rec.State == stateBatch):
-			return 0, fmt.Errorf("line %d: the first line, and no other, names the server", number)
+			return 0, fmt.Errorf("line %d: only the first line must name the server", number)
 		case number == 1:
 			r.server = rec.Server
 		default:
@@ -83,7 +83,7 @@ func (r *results) read(data []byte) (whole int, err error) {
 	return whole, nil
 }
 
-// repair leaves the file with whole lines only.
+// repair leaves the file with complete lines only.
 func (r *results) repair(data []byte) error {
 	err := r.file.Truncate(r.size)
 	if err == nil && len(data) > 0 && data[len(data)-1] != '\n' {
@@ -93,7 +93,7 @@ func (r *results) repair(data []byte) error {
 	return errors.Join(err, r.file.Sync())
 }
 
-// makeFolder makes a folder and those above it, so that a power failure does not take back what is then put there.
+// makeFolder makes a folder and those above it, and syncs them against power failures.
 func makeFolder(path string) error {
 	var above []string
 	for dir := path; ; dir = filepath.Dir(dir) {
@@ -113,7 +113,7 @@ func makeFolder(path string) error {
 	return nil
 }
 
-// syncFolder makes the names in a folder last. Windows cannot, and need not.
+// syncFolder makes the names in a folder durable. Windows cannot, and need not.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// outcome is how a job ended in this run.
+// outcome is the end of a job in this run.
 type outcome int
 
 const (
@@ -17,10 +17,10 @@ const (
 	madeBefore         // by an earlier run
 	notMade            // refused or failed
 	unfinished         // a task exists
-	doubtful           // a task may exist
+	unknown            // a task may exist
 )
 
-// report is one bar for all jobs, where there is a terminal, and a line for each that ended.
+// report prints a line for each job that ended, and on a terminal a progress bar.
 type report struct {
 	mu     sync.Mutex
 	stdout io.Writer
@@ -54,7 +54,7 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// ended tells of a job that is over for this run. What an earlier run made is not told again.
+// ended reports a job that is over for this run. Videos of earlier runs are only counted.
 func (r *report) ended(j *job, how outcome, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,7 +70,7 @@ func (r *report) ended(j *job, how outcome, text string) {
 	_ = r.bar.Add(1)
 }
 
-// note tells what is about no job alone.
+// note reports what concerns the whole run.
 func (r *report) note(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,10 +88,10 @@ func (r *report) finish() int {
 		ended += n
 	}
 	c := r.counts
-	fmt.Fprintf(r.stderr, "%d made, %d made before, %d refused or failed, %d unfinished, %d in doubt, %d not begun\n",
-		c[made], c[madeBefore], c[notMade], c[unfinished], c[doubtful], r.total-ended)
+	fmt.Fprintf(r.stderr, "%d made, %d made before, %d refused or failed, %d unfinished, %d unknown, %d not begun\n",
+		c[made], c[madeBefore], c[notMade], c[unfinished], c[unknown], r.total-ended)
 	switch {
-	case c[unfinished]+c[doubtful] > 0:
+	case c[unfinished]+c[unknown] > 0:
 		return exitMayExist
 	case c[notMade] > 0 || ended < r.total:
 		return exitFailed

@@ -14,30 +14,30 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// What a record says. Each but the first line is about one job, and the last one about a job holds.
+// States of a record. Each line but the first is about one job, and the last one about a job counts.
 const (
 	stateBatch    = "batch"    // the first line: the server that the tasks belong to
-	stateCreating = "creating" // a task may exist from here on, with this marker as its payload
+	stateCreating = "creating" // a task may exist from here on, with this payload
 	stateCreated  = "created"  // the task exists
-	stateRefused  = "refused"  // nothing was created; the next run tries again
+	stateRefused  = "refused"  // nothing was created; the next run retries
 	stateDone     = "done"     // the video is in the file
 	stateFailed   = "failed"   // the task ended without a video and is not charged
 )
 
 // record is a line of the results file.
 type record struct {
-	Job    string    `json:"job,omitempty"`
-	State  string    `json:"state"`
-	Time   time.Time `json:"time"`
-	Name   string    `json:"name,omitempty"`
-	Server string    `json:"server,omitempty"`
-	Marker string    `json:"marker,omitempty"`
-	ID     string    `json:"id,omitempty"`
-	File   string    `json:"file,omitempty"`
-	Error  string    `json:"error,omitempty"`
+	Job     string    `json:"job,omitempty"`
+	State   string    `json:"state"`
+	Time    time.Time `json:"time"`
+	Name    string    `json:"name,omitempty"`
+	Server  string    `json:"server,omitempty"`
+	Payload string    `json:"marker,omitempty"` // the key of earlier results
+	ID      string    `json:"id,omitempty"`
+	File    string    `json:"file,omitempty"`
+	Error   string    `json:"error,omitempty"`
 }
 
-// results is the results file: only ever added to, each line on the disk before the program goes on.
+// results is the results file. It is append-only, and each line is synced before the program goes on.
 type results struct {
 	mu     sync.Mutex
 	file   file
@@ -46,10 +46,10 @@ type results struct {
 	last   map[string]record // by job
 	server string
 	broken error             // the first failure of a write, after which nothing is written
-	missed map[string]record // by job: what happened all the same
+	missed map[string]record // by job: what could not be written
 }
 
-// file is what is needed of an [os.File].
+// file is the part of an [os.File] that is used.
 type file interface {
 	io.WriterAt
 	io.Closer
@@ -57,14 +57,14 @@ type file interface {
 	Truncate(size int64) error
 }
 
-// open opens a file or a folder, for tests that note what is done to it, or have the disk fail.
+// open opens a file or a folder. Tests replace it to record calls or to have the disk fail.
 var open = func(path string, flag int) (file, error) { return os.OpenFile(path, flag, 0o600) }
 
-// reached is told what is about to be and what was written, for tests that kill the program there.
+// reached is called before and after each write, for tests that kill the program there.
 var reached = func(string) {}
 
-// add returns true when the record is on the disk. If it cannot be put there no later one is either, no more tasks are
-// created, and the run ends by telling what is missing.
+// add reports whether the record is on the disk. After a failure no record is written, no more tasks are created, and
+// the run ends by printing what is missing.
 func (r *results) add(rec record) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -73,7 +73,7 @@ func (r *results) add(rec record) bool {
 		r.broken = r.write(rec)
 	}
 	if r.broken != nil {
-		if rec.State != stateCreating { // that is not begun
+		if rec.State != stateCreating { // it is not sent
 			r.missed[rec.Job] = rec
 		}
 		return false
@@ -93,7 +93,7 @@ func (r *results) write(rec record) error {
 		err = r.file.Sync()
 	}
 	if err != nil {
-		_ = r.file.Truncate(r.size) // half a line; failing that, the next run cuts it off
+		_ = r.file.Truncate(r.size) // half a line; if this fails, the next run cuts it off
 		return fmt.Errorf("the results cannot be written: %w", err)
 	}
 	r.size += int64(len(line))
@@ -101,14 +101,14 @@ func (r *results) write(rec record) error {
 	return nil
 }
 
-// failure returns why nothing is written any more, nil while all is.
+// failure returns why nothing is written any more, nil if all was.
 func (r *results) failure() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.broken
 }
 
-// unrecorded are the lines that the file lacks.
+// unrecorded returns the lines that the file lacks.
 func (r *results) unrecorded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,14 +121,14 @@ func (r *results) unrecorded() []string {
 	return lines
 }
 
-// get returns what stands about a job. The zero record is nothing.
+// get returns the last record of a job, zero if there is none.
 func (r *results) get(key string) record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last[key]
 }
 
-// orphans are the jobs that are not over and that the input no longer has.
+// orphans returns the jobs that are not over and no longer in the input.
 func (r *results) orphans(jobs []*job) []*job {
 	known := map[string]bool{}
 	for _, j := range jobs {

@@ -33,7 +33,7 @@ func TestDamagedLastLine(t *testing.T) { //nolint:paralleltest // the environmen
 			l.write(t, "results.jsonl", damage(l.results(t)))
 			want, videos := exitDone, 2
 			if name == "half a created" {
-				want, videos = exitMayExist, 1 // the id is lost, and the doubt is not
+				want, videos = exitMayExist, 1 // the id is lost: the outcome is unknown
 			}
 			for range 2 {
 				code, said := l.run(t)
@@ -48,8 +48,7 @@ func TestDamagedLastLine(t *testing.T) { //nolint:paralleltest // the environmen
 	}
 }
 
-// TestEveryCut cuts the results of a killed run after each byte: the program goes on from there and pays nothing twice
-// that the rest of the file tells of.
+// TestEveryCut cuts the results of a killed run after each byte: the program resumes from the remaining records.
 func TestEveryCut(t *testing.T) {
 	t.Parallel()
 	whole := `{"state":"batch","server":"s"}` + "\n" + `{"job":"a","state":"creating","marker":"m"}` + "\n" +
@@ -65,7 +64,7 @@ func TestEveryCut(t *testing.T) {
 	}
 }
 
-// TestDamageElsewhere is nothing that a kill does: a paid task may be hidden there, so a person has to look.
+// TestDamageElsewhere has damage that no kill does: it may hide a paid task, so an operator has to look.
 func TestDamageElsewhere(t *testing.T) { //nolint:paralleltest // as above
 	for name, results := range map[string]string{ //nolint:paralleltest // as above
 		"in the middle":   `{"state":"batch","server":"S"}` + "\n{{{\n" + `{"job":"a","state":"done"}` + "\n",
@@ -85,7 +84,7 @@ func TestDamageElsewhere(t *testing.T) { //nolint:paralleltest // as above
 	}
 }
 
-// TestTwoRunsAtOnce would not know of each other's creates.
+// TestTwoRunsAtOnce would create the same jobs twice.
 func TestTwoRunsAtOnce(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "one\n")
 	first, err := openResults(filepath.Join(l.folder, "results.jsonl"), l.server.URL, &bytes.Buffer{})
@@ -98,7 +97,7 @@ func TestTwoRunsAtOnce(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, exitDone, code, said)
 }
 
-// TestSeveralTasks has a gateway that sent one create on twice: the oldest task is used, and none is created again.
+// TestSeveralTasks has a gateway that forwarded one create twice: the oldest task is used, and none is created again.
 func TestSeveralTasks(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "one\ntwo\n", vidutest.WithOfficialAPI())
 	l.kill(t, "after creating", "-official") // of the second, which was not sent
@@ -109,9 +108,9 @@ func TestSeveralTasks(t *testing.T) { //nolint:paralleltest // as above
 
 	client, err := vidu.NewClientFromEnv(vidu.WithOfficialAPI())
 	require.NoError(t, err)
-	oldest, err := client.Reference2Video(t.Context(), sample(last.Marker))
+	oldest, err := client.Reference2Video(t.Context(), sample(last.Payload))
 	require.NoError(t, err)
-	_, err = client.Reference2Video(t.Context(), sample(last.Marker))
+	_, err = client.Reference2Video(t.Context(), sample(last.Payload))
 	require.NoError(t, err)
 
 	code, said := l.run(t, "-official", "-retry-doubtful")

@@ -8,7 +8,7 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// recall puts a job where earlier runs left it.
+// recall resumes a job where earlier runs left it.
 func (b *batch) recall(ctx context.Context, j *job) {
 	rec := b.results.get(j.key)
 	switch rec.State {
@@ -27,10 +27,10 @@ func (b *batch) recall(ctx context.Context, j *job) {
 	}
 }
 
-// settle looks for the task of a create of which nobody knows how it ended: the program was killed in it, or the answer
-// was lost. Not to find it proves nothing, so only the user may say that it is to be created again.
+// settle looks for the task of a create with an unknown outcome: the program was killed during it, or the answer was
+// lost. Not finding it proves nothing, so only the user may decide to create it again.
 func (b *batch) settle(ctx context.Context, j *job, rec record) {
-	task, err := b.client.FindTask(ctx, rec.Marker, rec.Time)
+	task, err := b.client.FindTask(ctx, rec.Payload, rec.Time)
 	if several, ok := errors.AsType[*vidu.DuplicateTasksError](err); ok {
 		b.report.note(fmt.Sprintf("%s: several tasks exist, and the oldest is used: %v", j.name, several))
 		err = nil
@@ -42,9 +42,9 @@ func (b *batch) settle(ctx context.Context, j *job, rec record) {
 		rec.State, rec.ID = stateCreated, task.ID
 		b.results.add(rec)
 	case notFound && b.config.retryDoubtful && j.request != nil:
-		b.report.note(fmt.Sprintf("%s: creating it again, although a task with payload %s may exist", j.name, rec.Marker))
+		b.report.note(fmt.Sprintf("%s: creating it again, although a task with payload %s may exist", j.name, rec.Payload))
 	default:
 		j.phase = settled
-		b.report.ended(j, doubtful, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped: %v", rec.Marker, err))
+		b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped: %v", rec.Payload, err))
 	}
 }

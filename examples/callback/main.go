@@ -1,11 +1,11 @@
-// Command callback makes one video and is told by a callback when it is done: an HTTP server with
-// [vidu.Client.CallbackHandler], the timeouts that a public server needs, and a graceful end. Waiting goes on meanwhile,
-// since callbacks get lost; a callback only ends it sooner.
+// Command callback makes one video and receives a callback when it is done: an HTTP server with
+// [vidu.Client.CallbackHandler], the timeouts that a public server needs, and a graceful shutdown. Polling goes on
+// meanwhile, since callbacks get lost; a callback only ends the wait sooner.
 //
-// Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own, which calls it back over loopback: no
-// key, no network, no cost. With them it needs -callback-url, an address under which the API can reach it.
+// Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server, which sends callbacks over loopback: no key, no
+// network, no cost. With them it needs -callback-url, an address under which the API can reach it.
 //
-// Ctrl-C and -timeout end the waiting. A create under way is let finish, and so are the answers to callbacks.
+// Ctrl-C and -timeout end the waiting. A create in flight is finished, and so are the answers to callbacks.
 //
 // Exit status: 0 the video was written, 1 refused or failed, 2 usage, 3 a task exists or may exist and was not
 // finished here.
@@ -44,7 +44,7 @@ func main() {
 	os.Exit(code)
 }
 
-// job is what the command line and the environment ask for.
+// job is the command line and the environment.
 type job struct {
 	prompt, image, out string
 	listen             string
@@ -68,7 +68,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	flags.StringVar(&j.listen, "listen", "127.0.0.1:0", "address to listen on; behind the proxy that serves -callback-url")
 	flags.StringVar(&j.callbackURL, "callback-url", "", "public URL under which the API reaches this program (default: the listener's)")
 	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")
-	flags.BoolVar(&j.unverified, "unverified", false, "take callbacks unsigned, from a gateway that signs with a key of its own")
+	flags.BoolVar(&j.unverified, "unverified", false, "accept unsigned callbacks, from a gateway that signs with its own key")
 	flags.DurationVar(&j.timeout, "timeout", 15*time.Minute, "how long to wait for the task")
 	flags.DurationVar(&j.grace, "grace", 10*time.Second, "how long to wait for the callback, when the task has ended and its video is written")
 	if err := flags.Parse(args); err != nil {
@@ -95,7 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	defer closeFake()
-	server, err := j.serve(ctx) // before the create: what cannot be told of its end is not ordered
+	server, err := j.serve(ctx) // before the create, so that a failure costs nothing
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitUsage
@@ -105,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return j.make(ctx, server, stdout, stderr)
 }
 
-// connect makes the client that the environment describes, or one for a fake server that sends callbacks.
+// connect returns a client for the account in the environment, or for a fake server that sends callbacks.
 func (j *job) connect(stderr io.Writer) (closeFake func(), err error) {
 	if os.Getenv("VIDU_BASE_URL") == "" && os.Getenv("VIDU_API_KEY") == "" {
 		if j.official || j.callbackURL != "" {
@@ -118,7 +118,7 @@ func (j *job) connect(stderr io.Writer) (closeFake func(), err error) {
 		return fake.Close, err
 	}
 	if u, err := url.Parse(j.callbackURL); err != nil || u.Host == "" {
-		return nil, errors.New("-callback-url must say where the API reaches this program, such as https://example.com/vidu")
+		return nil, errors.New("-callback-url must be a public URL of this program, such as https://example.com/vidu")
 	}
 	var opts []vidu.Option
 	if j.official {

@@ -17,7 +17,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// against points the program at server, nil for none, and runs it in a folder of its own.
+// against runs the program against server, nil for none, in its own folder.
 func against(t *testing.T, ctx context.Context, server *vidutest.Server, args ...string) (int, string) { //nolint:revive // t comes first
 	t.Helper()
 	t.Setenv("VIDU_BASE_URL", "")
@@ -44,7 +44,7 @@ func TestIsCalledBackWithoutAKey(t *testing.T) { //nolint:paralleltest // the en
 	assert.Equal(t, "ftyp", string(video[4:8]))
 }
 
-// freeAddress is one on which nothing listens, for the moment.
+// freeAddress returns an address on which nothing listens at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,17 +61,17 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 		code   int
 		says   string
 	}{
-		"called back":    {code: exitDone, says: "the callback for task"},
-		"unverified":     {args: []string{"-unverified"}, code: exitDone, says: "the callback for task"},
-		"a lost one":     {mute: true, args: []string{"-grace", "10ms"}, code: exitDone, says: "no callback came"},
-		"refused":        {script: func(s *vidutest.Server) { s.FailNext(400, "") }, code: exitFailed, says: "No task was created."},
-		"unknown":        {script: (*vidutest.Server).DropReplyAfterCommit, code: exitMayExist, says: "A TASK MAY EXIST"},
-		"failed":         {script: func(s *vidutest.Server) { s.FailTask("AuditFailed") }, code: exitFailed, says: ": failed"},
-		"timed out":      {args: []string{"-timeout", "30ms"}, code: exitMayExist, says: "The task exists."},
-		"help":           {args: []string{"-h"}, code: exitDone, says: "-callback-url"},
-		"an argument":    {args: []string{"hero.png"}, code: exitUsage, says: "hero.png"},
-		"no way to here": {args: []string{"-callback-url", ""}, code: exitUsage, says: "-callback-url"},
-		"no listener":    {args: []string{"-listen", "256.0.0.1:1"}, code: exitUsage, says: "256.0.0.1"},
+		"called back":     {code: exitDone, says: "the callback for task"},
+		"unverified":      {args: []string{"-unverified"}, code: exitDone, says: "the callback for task"},
+		"a lost one":      {mute: true, args: []string{"-grace", "10ms"}, code: exitDone, says: "no callback came"},
+		"refused":         {script: func(s *vidutest.Server) { s.FailNext(400, "") }, code: exitFailed, says: "No task was created."},
+		"unknown":         {script: (*vidutest.Server).DropReplyAfterCommit, code: exitMayExist, says: "A TASK MAY EXIST"},
+		"failed":          {script: func(s *vidutest.Server) { s.FailTask("AuditFailed") }, code: exitFailed, says: ": failed"},
+		"timed out":       {args: []string{"-timeout", "30ms"}, code: exitMayExist, says: "The task exists."},
+		"help":            {args: []string{"-h"}, code: exitDone, says: "-callback-url"},
+		"an argument":     {args: []string{"hero.png"}, code: exitUsage, says: "hero.png"},
+		"no callback URL": {args: []string{"-callback-url", ""}, code: exitUsage, says: "-callback-url"},
+		"no listener":     {args: []string{"-listen", "256.0.0.1:1"}, code: exitUsage, says: "256.0.0.1"},
 	}
 	for name, tt := range tests { //nolint:paralleltest // as above
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 			assert.Equal(t, tt.code, code, said)
 			assert.Contains(t, said, tt.says)
 			if tt.code == exitMayExist {
-				assert.NotRegexp(t, "callback (for|came)", said, "it is not waited for")
+				assert.NotRegexp(t, "callback (for|came)", said, "no callback is waited for")
 			}
 			if tt.code == exitUsage {
 				assert.Zero(t, server.Charged())
@@ -105,7 +105,7 @@ func TestUsageWithoutAKey(t *testing.T) { //nolint:paralleltest // as above
 	assert.Contains(t, said, "VIDU_API_KEY")
 }
 
-// TestInterrupted ends the run while the create is under way: it is paid, so the id is not thrown away.
+// TestInterrupted ends the run while the create is in flight: it is paid, so the id is printed.
 func TestInterrupted(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer()
 	defer server.Close()
@@ -142,7 +142,7 @@ func TestInterruptedBefore(t *testing.T) {
 	assert.Zero(t, server.Charged())
 }
 
-// TestLostCallback is waited for when the video is written, and not in the time that there is for that.
+// TestLostCallback is waited for only after the video is written, beyond -timeout.
 func TestLostCallback(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
 	defer server.Close()

@@ -21,17 +21,17 @@ type arrival struct {
 	at    time.Time
 }
 
-// server is what receives callbacks.
+// server receives callbacks.
 type server struct {
 	callbackURL string
 	http        *http.Server
-	stopped     chan error // the end of Serve
+	stopped     chan error // the error of Serve
 
 	mu       sync.Mutex
 	arrivals map[string]chan arrival // by task; each holds one
 }
 
-// serve listens for callbacks and returns.
+// serve starts a server for callbacks.
 func (j *job) serve(ctx context.Context) (*server, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", j.listen)
 	if err != nil {
@@ -47,7 +47,7 @@ func (j *job) serve(ctx context.Context) (*server, error) {
 	}
 	s.http = &http.Server{
 		Handler: handler,
-		// Anybody can reach a callback URL. These end the connections of those who send slowly or not at all.
+		// A callback URL is public. These end connections that send slowly or not at all.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second, // a callback has some kilobytes
 		WriteTimeout:      75 * time.Second, // the handler itself ends after a minute
@@ -82,7 +82,7 @@ func (j *job) handler(s *server) (http.Handler, error) {
 	}), nil
 }
 
-// of is where the callback of a task is left: it may come before the create has returned, and so before anybody waits.
+// of returns the channel for the callback of a task, which may come before the create has returned.
 func (s *server) of(id string) chan arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,17 +92,17 @@ func (s *server) of(id string) chan arrival {
 	return s.arrivals[id]
 }
 
-// receive only takes note, for the sender waits for the answer. The callbacks of other runs are taken too, or they would
-// be delivered again and again; of each, some bytes are kept until the end of this one.
+// receive returns at once, as the sender waits for the answer. Callbacks of other runs are accepted, too, or they would
+// be retried; each costs some bytes until the end of this run.
 func (s *server) receive(_ context.Context, task *vidu.Task) error {
 	select {
 	case s.of(task.ID) <- arrival{state: task.State, at: time.Now()}:
-	default: // a repetition
+	default: // a duplicate
 	}
 	return nil
 }
 
-// await returns the callback of a task, or false when it did not come in time.
+// await returns the callback of a task, or false if it did not come in time.
 func (s *server) await(ctx context.Context, id string, patience time.Duration) (arrival, bool) {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -115,10 +115,10 @@ func (s *server) await(ctx context.Context, id string, patience time.Duration) (
 	return arrival{}, false
 }
 
-// patience is how long an answer can take.
+// patience returns how long an answer can take.
 func (s *server) patience() time.Duration { return s.http.ReadHeaderTimeout + s.http.WriteTimeout }
 
-// shutdown lets the callbacks under way be answered, even after Ctrl-C.
+// shutdown answers the callbacks in flight, even after Ctrl-C.
 func (s *server) shutdown(ctx context.Context, stderr io.Writer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience())
 	defer cancel()
@@ -130,7 +130,7 @@ func (s *server) shutdown(ctx context.Context, stderr io.Writer) {
 	}
 }
 
-// newSender is what the fake server sends callbacks through.
+// newSender returns the client through which the fake server sends callbacks.
 func newSender() *http.Client {
 	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 }

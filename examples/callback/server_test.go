@@ -15,7 +15,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// listen starts the program's server, against the one that the environment names.
+// listen starts the program's server, against the API in the environment.
 func listen(t *testing.T) (*job, *server) {
 	t.Helper()
 	here := freeAddress(t)
@@ -28,7 +28,7 @@ func listen(t *testing.T) (*job, *server) {
 	return j, s
 }
 
-// fake is a server whose tasks end at once, and that the environment names.
+// fake starts an API whose tasks end at once, and sets the environment for it.
 func fake(t *testing.T) *vidutest.Server {
 	t.Helper()
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
@@ -38,7 +38,7 @@ func fake(t *testing.T) *vidutest.Server {
 	return server
 }
 
-// ended makes a task that has ended.
+// ended creates a task that has ended.
 func ended(t *testing.T, j *job) string {
 	t.Helper()
 	task, err := j.client.Reference2Video(t.Context(), &vidu.Reference2VideoRequest{
@@ -48,7 +48,7 @@ func ended(t *testing.T, j *job) string {
 	return task.ID
 }
 
-// callback makes the callback of a task.
+// callback returns the callback of a task.
 func callback(t *testing.T, server *vidutest.Server, id string) *http.Request {
 	t.Helper()
 	r, err := server.NewCallback(t.Context(), vidutest.Callback{TaskID: id})
@@ -66,7 +66,7 @@ func deliver(r *http.Request) int {
 	return resp.StatusCode
 }
 
-// TestStrangers get nothing from the server, and slow ones are cut off.
+// TestStrangers are refused, and slow ones are cut off.
 func TestStrangers(t *testing.T) { //nolint:paralleltest // the environment is shared
 	fake(t)
 	_, s := listen(t)
@@ -116,7 +116,7 @@ func TestCallbacksOfOtherRuns(t *testing.T) { //nolint:paralleltest // as above
 	j, s := listen(t)
 	defer s.shutdown(t.Context(), &bytes.Buffer{})
 	ours := ended(t, j)
-	require.Equal(t, http.StatusOK, deliver(callback(t, server, ours)), "before anybody waits")
+	require.Equal(t, http.StatusOK, deliver(callback(t, server, ours)), "before the wait")
 	for range 40 {
 		require.Equal(t, http.StatusOK, deliver(callback(t, server, ended(t, j))))
 	}
@@ -138,7 +138,7 @@ func TestCallbackDuringShutdown(t *testing.T) { //nolint:paralleltest // as abov
 	server := fake(t)
 	j, s := listen(t)
 	arriving := callback(t, server, ended(t, j))
-	server.Delay(500 * time.Millisecond) // of the answer to the handler's question
+	server.Delay(500 * time.Millisecond) // of the answer to the handler's query
 	status := make(chan int)
 	go func() { status <- deliver(arriving) }()
 	require.Eventually(t, func() bool { return len(server.Requests()) == 2 }, 5*time.Second, time.Millisecond, "it asks")

@@ -18,7 +18,7 @@ import (
 
 const programVariable = "CALLBACK_TEST_PROGRAM"
 
-// TestMain makes of the test's own binary the program.
+// TestMain runs the program in the test's own binary.
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
 		main()
@@ -49,7 +49,7 @@ func TestCtrlCTwice(t *testing.T) {
 	require.NoError(t, program.Start())
 	<-arrived
 	require.NoError(t, program.Process.Signal(os.Interrupt))
-	go func() { // again and again, for the first may come before the program is ready for it
+	go func() { // repeatedly, as the first may come before the program is ready for it
 		for {
 			select {
 			case <-answer:

@@ -13,7 +13,7 @@ import (
 // createLimit is how long the create may take, its attempts together.
 const createLimit = 5 * time.Minute
 
-// make creates the task, waits for it, with the callback to wake it, and writes the video.
+// make creates the task, waits for it, woken by the callback, and writes the video.
 func (j *job) make(ctx context.Context, s *server, stdout, stderr io.Writer) int {
 	began := time.Now()
 	req := &vidu.Reference2VideoRequest{
@@ -36,14 +36,14 @@ func (j *job) make(ctx context.Context, s *server, stdout, stderr io.Writer) int
 	} else {
 		code = j.download(ctx, task, stdout, stderr)
 	}
-	if task != nil && task.Done() { // last, for a callback that got lost is to delay nothing
+	if task != nil && task.Done() { // last, so that a lost callback delays nothing
 		j.report(ctx, s, task, began, ended, stdout)
 	}
 	return code
 }
 
-// create pays. Once begun, the call is not cancelled by Ctrl-C: to cancel is not to un-create, and the answer with the
-// id would be lost.
+// create pays. Once begun, the call is not cancelled by Ctrl-C: that would not undo the create, only lose the answer
+// with the id.
 func (j *job) create(ctx context.Context, req *vidu.Reference2VideoRequest) (*vidu.Task, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -74,17 +74,17 @@ func (j *job) download(ctx context.Context, task *vidu.Task, stdout, stderr io.W
 	return exitDone
 }
 
-// report says when the callback came.
+// report prints when the callback came.
 func (j *job) report(ctx context.Context, s *server, task *vidu.Task, began time.Time, ended time.Duration, stdout io.Writer) {
 	a, came := s.await(ctx, task.ID, j.grace)
 	if !came {
-		fmt.Fprintf(stdout, "no callback came; asking found the task %s after %.1f s\n", task.State, ended.Seconds())
+		fmt.Fprintf(stdout, "no callback came; polling found the task %s after %.1f s\n", task.State, ended.Seconds())
 		return
 	}
 	fmt.Fprintf(stdout, "the callback for task %s came after %.1f s: %s\n", task.ID, a.at.Sub(began).Seconds(), a.state)
 }
 
-// explain tells what a failed create means for the purse.
+// explain prints whether a failed create may have been charged.
 func explain(err error, payload string, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if !errors.Is(err, vidu.ErrMaybeCreated) {
@@ -95,7 +95,7 @@ func explain(err error, payload string, stderr io.Writer) int {
 	return exitMayExist
 }
 
-// explainWait tells whether the task has ended.
+// explainWait prints how to go on unless the task has ended.
 func explainWait(err error, id string, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if _, ended := errors.AsType[*vidu.TaskError](err); ended {

@@ -1,11 +1,11 @@
 // Command reference2video makes one video and writes it to a file: of reference images, or with -endpoint of a text, of a
 // first image, or of a first and a last one.
 //
-// Without VIDU_BASE_URL and VIDU_API_KEY it runs against a fake server of its own: no key, no network, no cost.
+// Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server: no key, no network, no cost.
 //
-// Exit status: 0 the video was written, 1 refused or failed, 2 usage, such as a file to write that is there already, 3 a
-// task exists or may exist and was not finished here. After 1 no task was created or it has failed, and after 2 nothing
-// was sent. `go run` hides these behind a 1 of its own: build the program to see them.
+// Exit status: 0 the video was written, 1 refused or failed, 2 usage, such as an existing file to write, 3 a task
+// exists or may exist and was not finished here. After 1 no task was created or it has failed, and after 2 nothing was
+// sent. `go run` replaces these by 1: build the program to see them.
 package main
 
 import (
@@ -36,7 +36,7 @@ const (
 	exitMayExist
 )
 
-// How long the program waits unless told otherwise. What is off-peak takes up to 48 hours.
+// Default timeouts. Off-peak tasks take up to 48 hours.
 const (
 	defaultTimeout = 15 * time.Minute
 	offPeakTimeout = 49 * time.Hour
@@ -51,7 +51,7 @@ func main() {
 	os.Exit(code)
 }
 
-// job is what the command line asks for.
+// job is the command line.
 type job struct {
 	settings settings
 	endpoint string
@@ -59,7 +59,7 @@ type job struct {
 	taskID   string
 	out      string
 	timeout  time.Duration
-	fake     bool // there is no server but ours
+	fake     bool // the server is the fake
 }
 
 func parse(args []string, stderr io.Writer) (*job, error) {
@@ -94,7 +94,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case j.taskID != "" && !taskID.MatchString(j.taskID):
-		return nil, fmt.Errorf("-task: %q is not a task's id", j.taskID)
+		return nil, fmt.Errorf("-task: %q is not a task id", j.taskID)
 	case j.timeout < 0:
 		return nil, fmt.Errorf("-timeout: %v is not a time to wait", j.timeout)
 	}
@@ -115,12 +115,11 @@ var sampleImage = vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.c
 
 var taskID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// checkTarget looks at the file to write before anything is paid for: one that exists is kept, so the video would have
-// nowhere to go, and neither would it in a folder that takes no files.
+// checkTarget checks, before anything is paid for, that the file to write does not exist and its folder is writable.
 func (j *job) checkTarget() error {
 	path := j.target(j.taskID)
 	switch _, err := os.Lstat(path); {
-	case path == "": // it will be named after the task
+	case path == "": // it is named after the task later
 	case err == nil:
 		return fmt.Errorf("-out: %s exists already; name another file", path)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -136,7 +135,7 @@ func (j *job) checkTarget() error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// target is the file to write, "" as long as nobody has named one.
+// target returns the file to write, "" if it is not known yet.
 func (j *job) target(id string) string {
 	if j.out == "" && id != "" {
 		return id + ".mp4"
@@ -172,7 +171,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return j.make(ctx, client, waiting, stdout, stderr)
 }
 
-// connect makes the client that the environment describes, or one for a fake server.
+// connect returns a client for the account in the environment, or for a fake server.
 func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(), error) {
 	if os.Getenv("VIDU_BASE_URL") != "" || os.Getenv("VIDU_API_KEY") != "" {
 		var opts []vidu.Option
@@ -195,12 +194,12 @@ func connect(j *job, stderr io.Writer) (*vidu.Client, []vidu.WaitOption, func(),
 	return client, []vidu.WaitOption{vidu.WithPollInterval(500 * time.Millisecond)}, fake.Close, err
 }
 
-// create is not interrupted once it has begun: that would not un-create the task, only lose its id.
+// create is not interrupted once it has begun: that would not undo the create, only lose the task's id.
 func (j *job) create(ctx context.Context, client *vidu.Client, stderr io.Writer) (*vidu.Task, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	j.settings.payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
+	j.settings.payload = vidu.NewMarker() // to find the task by, if the answer is lost
 	if !j.fake {
 		fmt.Fprintln(stderr, "Creating a task with the payload", j.settings.payload+". Ctrl-C waits for the answer; a second one may leave a task without its id.")
 	}
@@ -232,7 +231,7 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		if errors.Is(err, fs.ErrExist) {
-			j.out = "" // somebody else has just taken the name: the task's own is free
+			j.out = "" // the file exists by now: use the task's name
 		}
 		fmt.Fprintln(stderr, "The video is made. To fetch it:", j.resume(id))
 		return exitMayExist
@@ -241,7 +240,7 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 	return exitDone
 }
 
-// explain tells what a failed create means for the purse.
+// explain prints whether a failed create may have been charged.
 func (j *job) explain(err error, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if !errors.Is(err, vidu.ErrMaybeCreated) {
@@ -252,7 +251,7 @@ func (j *job) explain(err error, stderr io.Writer) int {
 	return exitMayExist
 }
 
-// explainWait tells whether the task has ended.
+// explainWait prints how to go on unless the task has ended.
 func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	fmt.Fprintln(stderr, err)
 	if _, ended := errors.AsType[*vidu.TaskError](err); ended {
@@ -261,7 +260,7 @@ func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	switch {
 	case j.fake:
 		fmt.Fprintln(stderr, "The fake server ends with this program, and the task with it.")
-	case j.taskID != "": // all that is known of it is its id
+	case j.taskID != "": // it may not exist
 		fmt.Fprintln(stderr, "To try again:", j.resume(id))
 	default:
 		fmt.Fprintln(stderr, "The task exists. To go on waiting:", j.resume(id))
@@ -269,7 +268,7 @@ func (j *job) explainWait(err error, id string, stderr io.Writer) int {
 	return exitMayExist
 }
 
-// resume is the command that goes on with a task, for a POSIX shell.
+// resume returns the command that resumes a task, for a POSIX shell.
 func (j *job) resume(id string) string {
 	command := "go run ./examples/reference2video"
 	if j.official {
@@ -284,10 +283,10 @@ func (j *job) resume(id string) string {
 	return command + " -task " + quote(id)
 }
 
-// plain is what no shell takes for anything else.
+// plain matches words that need no quotes in a shell.
 var plain = regexp.MustCompile(`^[\w./:@+,-]+$`)
 
-// quote makes one word of text, whatever is in it.
+// quote returns text as one word of a shell.
 func quote(text string) string {
 	if plain.MatchString(text) {
 		return text

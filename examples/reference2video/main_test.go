@@ -19,7 +19,7 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// against points the program at server, nil for none, and runs it in a folder of its own.
+// against runs the program against server, nil for none, in its own folder.
 func against(t *testing.T, ctx context.Context, server *vidutest.Server, args ...string) (int, string) { //nolint:revive // t comes first
 	t.Helper()
 	t.Setenv("VIDU_BASE_URL", "")
@@ -103,12 +103,12 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 		"an unknown endpoint":         {args: []string{"-endpoint", "tasks"}, code: exitUsage, says: `-endpoint: there is no "tasks"`},
 		"an image for text2video":     {args: []string{"-endpoint", "text2video", "-image", "a.png"}, code: exitUsage, says: "takes no images"},
 		"one image of two":            {args: []string{"-endpoint", "start-end2video", "-image", "https://example.com/1.png"}, code: exitFailed, says: "No task was created."},
-		"a task that is none":         {args: []string{"-task", "../../x"}, code: exitUsage, says: "is not a task's id"},
+		"an invalid task id":          {args: []string{"-task", "../../x"}, code: exitUsage, says: "is not a task id"},
 		"an unknown task":             {args: []string{"-task", "77", "-timeout", "1s"}, code: exitMayExist, says: "To try again:"},
 		"no time at all":              {args: []string{"-timeout", "-1s"}, code: exitUsage, says: "-timeout"},
 		"an argument":                 {args: []string{"hero.png"}, code: exitUsage, says: "hero.png"},
 		"help":                        {args: []string{"-h"}, code: exitDone, says: "-off-peak"},
-		"an image that is none":       {args: []string{"-image", "missing.png"}, code: exitFailed, says: "No task was created."},
+		"a missing image":             {args: []string{"-image", "missing.png"}, code: exitFailed, says: "No task was created."},
 		"refused":                     {script: func(s *vidutest.Server) { s.FailNext(400, "") }, code: exitFailed, says: "No task was created."},
 		"unknown":                     {script: (*vidutest.Server).DropReplyAfterCommit, code: exitMayExist, says: "A TASK MAY EXIST"},
 		"failed":                      {script: func(s *vidutest.Server) { s.FailTask("AuditFailed") }, code: exitFailed, says: "AuditFailed"},
@@ -129,7 +129,7 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 	}
 }
 
-// TestFakeEndsWithTheProgram does not advise to wait for a task that is gone.
+// TestFakeEndsWithTheProgram prints no advice to wait for a task that is gone.
 func TestFakeEndsWithTheProgram(t *testing.T) { //nolint:paralleltest // as above
 	code, said := against(t, t.Context(), nil, "-timeout", "1ms")
 	assert.Equal(t, exitMayExist, code, said)
@@ -147,7 +147,7 @@ func TestUsageWithoutAKey(t *testing.T) {
 	assert.Contains(t, stderr.String(), "VIDU_BASE_URL is not set")
 }
 
-// TestInterruptAndResume presses Ctrl-C while the task runs and then does what the program says.
+// TestInterruptAndResume presses Ctrl-C while the task runs and then follows the advice.
 func TestInterruptAndResume(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer(vidutest.WithTiming(0, time.Second))
 	defer server.Close()
@@ -163,8 +163,8 @@ func TestInterruptAndResume(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, 1, server.Charged(), "waiting again costs nothing")
 }
 
-// TestInterruptDuringTheCreate presses Ctrl-C while the server thinks about the create: its answer, and so the id, is
-// still waited for.
+// TestInterruptDuringTheCreate presses Ctrl-C while the create is in flight: its answer, and so the id, is still waited
+// for.
 func TestInterruptDuringTheCreate(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer()
 	defer server.Close()
@@ -189,8 +189,8 @@ func TestInterruptBeforeTheCreate(t *testing.T) { //nolint:paralleltest // as ab
 	assert.Empty(t, server.Requests())
 }
 
-// TestLooksAtTheTargetFirst has a file in the way, which shows before anything is sent.
-func TestLooksAtTheTargetFirst(t *testing.T) { //nolint:paralleltest // as above
+// TestChecksTheTargetFirst has targets that cannot be written, which is reported before anything is sent.
+func TestChecksTheTargetFirst(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
 	defer server.Close()
 	dir := t.TempDir()
@@ -225,7 +225,7 @@ func TestLooksAtTheTargetFirst(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, 1, server.Charged())
 }
 
-// TestNameTakenMeanwhile has another process write the file while the task runs: the advice must not run into it again.
+// TestNameTakenMeanwhile has another process write the file while the task runs: the advice names another file.
 func TestNameTakenMeanwhile(t *testing.T) { //nolint:paralleltest // as above
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
 	defer server.Close()
@@ -243,7 +243,7 @@ func TestNameTakenMeanwhile(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, 1, server.Charged())
 }
 
-// TestTakenNameOfATask has the file there that would be named after the task.
+// TestTakenNameOfATask has a file with the name of the task.
 func TestTakenNameOfATask(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("77.mp4", nil, 0o600))
@@ -252,16 +252,16 @@ func TestTakenNameOfATask(t *testing.T) {
 	assert.Contains(t, stderr.String(), "77.mp4 exists already")
 }
 
-// TestAdviceIsTheSameJob gives the advice to a shell, and what the shell makes of it back to the program.
+// TestAdviceIsTheSameJob has a shell parse the advice, and the program parse the result.
 func TestAdviceIsTheSameJob(t *testing.T) {
 	t.Parallel()
 	const program = "go run ./examples/reference2video"
 	for name, tt := range map[string]struct {
 		args []string
 		id   string
-		want string // behind the program
+		want string // after the program
 	}{
-		"nothing said":                    {nil, "77", " -task 77"},
+		"no flags":                        {nil, "77", " -task 77"},
 		"official, a name":                {[]string{"-official", "-out", "a/b-c_1.mp4"}, "77", " -official -out a/b-c_1.mp4 -task 77"},
 		"off-peak":                        {[]string{"-off-peak"}, "77", " -timeout 49h0m0s -task 77"},
 		"a timeout":                       {[]string{"-timeout", "90m"}, "77", " -timeout 1h30m0s -task 77"},
@@ -280,7 +280,7 @@ func TestAdviceIsTheSameJob(t *testing.T) {
 			require.Equal(t, program+tt.want, advice)
 			shell, err := exec.LookPath("sh")
 			if err != nil {
-				t.Skip("there is no shell")
+				t.Skip("no shell")
 			}
 			words, err := exec.CommandContext(t.Context(), shell, "-c", "printf '%s\\0'"+strings.TrimPrefix(advice, program)).Output()
 			require.NoError(t, err)

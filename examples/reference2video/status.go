@@ -10,7 +10,7 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// statusLine is one live line on a terminal, and a line a change elsewhere.
+// statusLine is one live line on a terminal, and one line per change elsewhere.
 type statusLine struct {
 	out     io.Writer
 	live    bool
@@ -40,7 +40,7 @@ func isTerminal(out io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// show is told of every change of the task.
+// show is called with every change of the task.
 func (l *statusLine) show(task *vidu.Task) {
 	l.mu.Lock()
 	l.task = *task
@@ -74,7 +74,7 @@ func (l *statusLine) tick() {
 	}
 }
 
-// stop leaves the line as it stands.
+// stop prints the last state and ends the line.
 func (l *statusLine) stop() {
 	close(l.done)
 	l.ticking.Wait()

@@ -1,5 +1,5 @@
-// Package cards is a tiny service that makes one video for each order of a greeting card. It shows the careful way with
-// a paid API that has no idempotency, and its test how vidutest proves that no order is paid twice.
+// Package cards is a tiny service that makes one video for each order of a greeting card. It shows how to use a paid
+// API without idempotency, and its tests how to check with vidutest that no order is paid twice.
 package cards
 
 import (
@@ -17,15 +17,15 @@ import (
 	"github.com/vidu-go/vidu"
 )
 
-// Service makes cards. Each order has a record in Dir, which exists before its task does.
+// Service makes cards. Each order has a record in Dir, which is written before its task is created.
 type Service struct {
 	Client *vidu.Client
 	Dir    string
 	Motif  vidu.Media
 }
 
-// Card makes the video of an order, once. After any error it may be called again and goes on where it stopped. When
-// [vidu.ErrMaybeCreated] stays, a person has to look for the task. A failed task is not charged and stays failed.
+// Card makes the video of an order, once. After any error it may be called again and goes on where it stopped. If
+// [vidu.ErrMaybeCreated] persists, an operator has to look for the task. A failed task is not charged and stays failed.
 func (s *Service) Card(ctx context.Context, order, greeting string) (string, error) {
 	path := s.path(order)
 	id, err := s.begin(ctx, path+".task", order, greeting)
@@ -45,8 +45,8 @@ func (s *Service) Card(ctx context.Context, order, greeting string) (string, err
 	return path + ".mp4", nil
 }
 
-// path is what the files of an order begin with. In hexadecimal no order leads out of the folder, as ".." would, and no
-// two share a file, as "A" and "a" would on a disk that does not tell them apart.
+// path returns the beginning of an order's file names. It is hexadecimal, so that no order leads out of the folder, as
+// ".." would, and no two share a file, as "A" and "a" would on a case-insensitive disk.
 func (s *Service) path(order string) string {
 	return filepath.Join(s.Dir, "card-"+hex.EncodeToString([]byte(order)))
 }
@@ -65,15 +65,15 @@ func (s *Service) begin(ctx context.Context, record, order, greeting string) (st
 	}
 	switch {
 	case errors.Is(err, vidu.ErrMaybeCreated):
-		return "", err // the record stays, so that nobody creates again
+		return "", err // the record stays, so that the task is not created again
 	case err != nil:
-		return "", errors.Join(err, file.Close(), os.Remove(record)) // nothing was created: the next call may begin again
+		return "", errors.Join(err, file.Close(), os.Remove(record)) // nothing was created: the next call may retry
 	}
 	_, err = file.WriteString(task.ID + "\n")
 	return task.ID, errors.Join(err, file.Sync())
 }
 
-// syncFolder makes the name of a new file outlast a power failure, too. Windows cannot, and need not.
+// syncFolder makes the name of a new file durable, too. Windows cannot, and need not.
 func syncFolder(path string) error {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -85,14 +85,14 @@ func syncFolder(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// recall finds the task of an order that was begun. It never creates one.
+// recall returns the task of an order that was begun. It never creates one.
 func (s *Service) recall(ctx context.Context, record, order string) (string, error) {
-	line, err := os.ReadFile(record) // a line without its end was cut by a crash
+	line, err := os.ReadFile(record) // a line without its end was truncated by a crash
 	if id, whole := strings.CutSuffix(string(line), "\n"); whole || err != nil {
 		return id, err
 	}
 	task, err := s.Client.FindTask(ctx, order, time.Time{})
-	if err != nil { // most gateways list no tasks: a person has to look
+	if err != nil { // most gateways list no tasks: an operator has to look
 		return "", fmt.Errorf("%w: %w", vidu.ErrMaybeCreated, err)
 	}
 	return task.ID, nil

@@ -23,7 +23,7 @@ func newService(t *testing.T, clientOpt vidu.Option, serverOpts ...vidutest.Opti
 	return &cards.Service{Client: client, Dir: t.TempDir(), Motif: vidu.URL("https://example.com/cake.png")}, server
 }
 
-func TestOneVideoAnOrder(t *testing.T) {
+func TestOneVideoPerOrder(t *testing.T) {
 	t.Parallel()
 	service, server := newService(t, nil)
 	shop := t.TempDir()
@@ -38,14 +38,14 @@ func TestOneVideoAnOrder(t *testing.T) {
 		assert.Equal(t, service.Dir, filepath.Dir(path), "%q leads out of the folder", order)
 		files[strings.ToLower(path)] = true
 	}
-	assert.Len(t, files, len(orders), "two orders share a file, or would on a disk that does not tell A from a")
+	assert.Len(t, files, len(orders), "two orders share a file, or would on a case-insensitive disk")
 	assert.Equal(t, len(orders), server.Charged())
 	found, err := os.ReadDir(shop)
 	require.NoError(t, err)
-	assert.Len(t, found, 1, "nothing is beside the folder")
+	assert.Len(t, found, 1, "nothing is outside the folder")
 }
 
-// TestReplyLost is the worst that can happen to a paid call: it was charged, and the answer never came.
+// TestReplyLost has a create that is charged and whose answer is lost.
 func TestReplyLost(t *testing.T) {
 	t.Parallel()
 	service, server := newService(t, nil)

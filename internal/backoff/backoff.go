@@ -1,5 +1,5 @@
 // Package backoff is how to wait between attempts: jittered pauses, a budget of retries, the server's Retry-After and a
-// sleep that a context cuts short. Whether an attempt may be repeated is not decided here. Every pause is bounded.
+// sleep that a context cuts short. Whether an attempt may be repeated is not decided here.
 package backoff
 
 import (

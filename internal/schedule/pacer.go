@@ -1,9 +1,11 @@
 // Package schedule decides when to query tasks that are waited for. It learns from what queries and callbacks saw how
-// long the tasks of each class take, and places the next query where the task is likely to end. It sends nothing, knows
-// a task only as a [Sighting], keeps a bounded memory and never asks for a query more than once a second.
+// long the tasks of each class take, and places the next query where the task is likely to end. It sends nothing and is
+// given [Sighting]s, not tasks; what a [Pacer] remembers is bounded. Callbacks bring forward one query per second and
+// task, and none before the server's Retry-After.
 package schedule
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -138,6 +140,10 @@ func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, again := p.created[s.ID]; again {
+		p.created[s.ID] = task
+		return
+	}
 	if len(p.createdOrder) < maxCreated {
 		p.createdOrder = append(p.createdOrder, s.ID)
 	} else {
@@ -186,15 +192,20 @@ type PollState struct {
 	began     time.Duration // the create or, for a task of unknown age, the wait
 	answered  time.Duration // the last query
 	workBegan time.Duration // about when processing began; 0 when that was not seen
+	wokenAt   float32       // seconds; when a genuine callback came since the last answer; 0: none did
 	ageKnown  bool          // began is the create
 	queueing  bool          // the last state seen comes before processing
 	callback  bool          // one was requested
-	woken     bool          // by a genuine callback since the last answer
 	probe     bool          // one of the first of a class of which nothing is known
 }
 
-// NoteCallback notes that a genuine callback has just come: what the next answer brings happened when it is answered.
-func (s *PollState) NoteCallback() { s.woken = true }
+// NoteCallback notes that a genuine callback came at the given time: what the next answer brings happened since then.
+func (s *PollState) NoteCallback(at time.Duration) {
+	s.wokenAt = max(seconds32(at), math.SmallestNonzeroFloat32)
+}
+
+// Answered returns when the server last answered about the task, its create included.
+func (s *PollState) Answered() time.Duration { return s.answered }
 
 // Begin returns the initial polling state of a task, and the reply to its create if that can stand for the first
 // answer: this client has just created the task, and has learned that such tasks take longer.
@@ -236,21 +247,21 @@ func (p *Pacer) Observe(s *PollState, seen Sighting, at time.Duration) {
 		p.enroll(s, c)
 	}
 	uncertainty := at - s.answered // the change happened within that time or, after a callback, just now
-	if s.woken {
-		uncertainty = 0
+	if s.wokenAt != 0 {
+		uncertainty = min(uncertainty, max(at-seconds(float64(s.wokenAt)), 0))
 	}
 	when, sharp := at-uncertainty/2, uncertainty <= s.record.longestGap()*3/2
 	if s.queueing && sharp && seen.Phase == Processing {
 		s.workBegan = max(when, 1)
 	}
 	if seen.Phase.ended() && s.callback {
-		p.noteEnd(s.woken, at)
+		p.noteEnd(s.wokenAt != 0, at)
 	}
 	if sharp && seen.Phase == Succeeded && p.firstToLearn(seen.ID) {
 		s.record.learn(s, when)
 	}
 	s.queueing = seen.Phase == Queueing
-	s.answered, s.woken = at, false
+	s.answered, s.wokenAt = at, 0
 }
 
 // firstToLearn reports whether the duration of a task has not been learned yet, and notes that it is now. Several waits

@@ -44,7 +44,7 @@ func (p *pacer) create(j job, callback bool) { p.Remember(j.sighting(), callback
 func (p *pacer) answer(s *schedule.PollState, j job) { p.Observe(s, j.sighting(), p.Now()) }
 
 func (p *pacer) answerWoken(s *schedule.PollState, j job) {
-	s.NoteCallback()
+	s.NoteCallback(p.Now())
 	p.answer(s, j)
 }
 
@@ -497,7 +497,7 @@ func TestPacer_MemoryIsBounded(t *testing.T) {
 			p.answer(&s, seen(schedule.Succeeded))
 		}
 		classes, births := p.Sizes()
-		assert.LessOrEqual(t, classes, 131)
+		assert.LessOrEqual(t, classes, 130)
 		assert.Equal(t, 1024, births)
 
 		s, _ := p.Begin("4999")
@@ -678,4 +678,36 @@ func TestLognormal(t *testing.T) {
 	}
 	assert.Less(t, schedule.Hazard(mu, 0.25, 1e9), 1e-6)
 	assert.Equal(t, time.Duration(1e18), schedule.Quantile(100, 10, 0.99), "no overflow")
+}
+
+// A create whose id is remembered already takes its place again, not another one.
+func TestPacer_RemembersAnIDOnce(t *testing.T) {
+	t.Parallel()
+	p := steady()
+	p.create(job{ID: "twice"}, false)
+	p.create(job{ID: "twice"}, false)
+	for i := range 1022 {
+		p.create(job{ID: strconv.Itoa(i)}, false)
+	}
+	assert.True(t, p.Remembers("twice"), "one of the newest 1,024")
+	p.create(job{ID: "one more"}, false)
+	assert.True(t, p.Remembers("twice"))
+	p.create(job{ID: "and another"}, false)
+	assert.False(t, p.Remembers("twice"))
+}
+
+// A callback that could not be followed by an answer for an hour does not make the answer precise.
+func TestPacer_OldCallbackTeachesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		p.create(job{ID: "1"}, true)
+		s, _ := p.Begin("1")
+		testkit.Pass(time.Minute)
+		s.NoteCallback(p.Now())
+		testkit.Pass(time.Hour)
+		p.answer(&s, job{ID: "1", Phase: schedule.Succeeded})
+		_, _, totals, _ := schedule.Learned(&s)
+		assert.Zero(t, totals)
+	})
 }

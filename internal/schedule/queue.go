@@ -128,7 +128,7 @@ func (q *Queue) takeMany(now time.Duration) (tasks, rest []int) {
 	for len(tasks) < q.listSize && len(q.due) > 0 && q.turns[q.due[0]].due <= now+listAhead {
 		i := q.remove(0)
 		t := &q.turns[i]
-		if t.due > now && (t.failed || now-seconds(float64(t.asked)) < minGap) {
+		if t.due > now && (t.failed || now-seconds(float64(t.answered)) < minGap) {
 			rest = append(rest, i)
 		} else {
 			tasks = append(tasks, i)

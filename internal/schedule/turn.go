@@ -9,12 +9,12 @@ import (
 // that is due at once. Times are counted from the start of the wait. A program may wait for 100,000 tasks: keep it
 // small.
 type Turn struct {
-	due     time.Duration // of the next query
-	soonest float32       // seconds; callbacks bring no query forward to before then
-	asked   float32       // seconds; when the last query was answered
-	place   int32         // in the heap of a Queue; outside in none
-	state   turnState
-	failed  bool // the last query failed
+	due      time.Duration // of the next query
+	soonest  float32       // seconds; callbacks bring no query forward to before then
+	answered float32       // seconds; when the last query was answered
+	place    int32         // in the heap of a Queue; outside in none
+	state    turnState
+	failed   bool // the last query failed
 }
 
 type turnState uint8
@@ -39,14 +39,15 @@ func (t *Turn) Ask() {
 	}
 }
 
-// Rest notes the answer to a query, or its failure: the next one is due after pause. Callbacks may bring it forward,
-// but not into the first part of the pause, hold, which is the server's Retry-After. Rest reports whether a genuine
-// callback came while the query was in flight, so that the next answer is the one to learn from.
+// Rest notes the answer to a query, or its failure: the next one is due after pause.
+// Callbacks may bring it forward, but not into the first part of the pause, hold, which is the server's Retry-After.
+// Rest reports whether a genuine callback came while the query was in flight, so that the next answer is the one to
+// learn from.
 func (t *Turn) Rest(now, pause, hold time.Duration, failed bool) (genuine bool) {
 	if !t.state.inFlight() {
 		return false
 	}
-	t.due, t.asked, t.failed = now+pause, seconds32(now), failed
+	t.due, t.answered, t.failed = now+pause, seconds32(now), failed
 	if hold > 0 {
 		t.soonest = max(t.soonest, seconds32(now+hold))
 	}

@@ -536,7 +536,7 @@ func TestWait_DayWithOutage(t *testing.T) {
 				assert.Less(t, requests, 10_000)
 				if err != nil {
 					testkit.AssertHarmless(t, err)
-					require.ErrorContains(t, err, "task 1, which is still processing")
+					require.ErrorContains(t, err, "task 1, last seen processing")
 				}
 			})
 		})

@@ -20,6 +20,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// made returns what New makes.
+func made(t *testing.T, callers *http.Client, wraps ...transport.Wrap) transport.Clients {
+	t.Helper()
+	c, err := transport.New(callers, wraps...)
+	require.NoError(t, err)
+	return c
+}
+
 // all returns the clients by name.
 func all(c transport.Clients) map[string]*http.Client {
 	return map[string]*http.Client{"creates": c.Creates, "reads": c.Reads, "downloads": c.Downloads, "uploads": c.Uploads}
@@ -38,7 +46,7 @@ func TestNew_OwnTransports(t *testing.T) {
 	for name, callers := range map[string]*http.Client{"none given": nil, "a client without a transport": {Timeout: time.Second}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := transport.New(callers)
+			c := made(t, callers)
 			create, read, download := own(t, c.Creates), own(t, c.Reads), own(t, c.Downloads)
 			assert.True(t, create.DisableKeepAlives, "an idle connection may die as the create is written to it")
 			assert.True(t, create.Protocols.HTTP1() && !create.Protocols.HTTP2())
@@ -87,7 +95,7 @@ func TestNew_Timeouts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := transport.New(tt.callers)
+			c := made(t, tt.callers)
 			assert.Equal(t, tt.creates, c.Creates.Timeout)
 			assert.Equal(t, tt.reads, c.Reads.Timeout)
 			assert.Zero(t, c.Downloads.Timeout, "a long download is no failure")
@@ -103,7 +111,7 @@ func TestNew_CallersClient(t *testing.T) {
 	require.NoError(t, err)
 	callers := &http.Client{Timeout: time.Minute, Jar: jar, Transport: &http.Transport{}}
 	before := *callers
-	c := transport.New(callers)
+	c := made(t, callers)
 	for name, client := range all(c) {
 		assert.Same(t, callers.Transport, client.Transport, name)
 		assert.NotSame(t, callers, client, name)
@@ -124,7 +132,7 @@ func TestNew_RedirectsAreNotFollowed(t *testing.T) {
 		resp.Header.Set("Location", "/elsewhere")
 		return resp, err
 	})}
-	for name, client := range all(transport.New(callers)) {
+	for name, client := range all(made(t, callers)) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/", http.NoBody)
 		require.NoError(t, err)
 		resp, err := client.Do(req)
@@ -154,7 +162,7 @@ func TestNew_AnotherDefaultTransport(t *testing.T) {
 				t.Setenv("GODEBUG", tt.godebug)
 			}
 			http.DefaultTransport = tt.standard
-			c := transport.New(nil)
+			c := made(t, nil)
 			create := own(t, c.Creates)
 			assert.Equal(t, []string{"http/1.1"}, create.TLSClientConfig.NextProtos)
 			assert.True(t, create.DisableKeepAlives)
@@ -176,7 +184,7 @@ func TestClients_Protocols(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	roots := own(t, server.Client()).TLSClientConfig.RootCAs
-	for name, client := range all(transport.New(nil)) {
+	for name, client := range all(made(t, nil)) {
 		transport := own(t, client)
 		transport.TLSClientConfig.RootCAs = roots
 		defer transport.CloseIdleConnections()

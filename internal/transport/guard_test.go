@@ -177,7 +177,7 @@ func TestWatch_TransportThatResends(t *testing.T) {
 		ctx, guard := transport.Watch(t.Context(), sendings, watched)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, sent)
 		require.NoError(t, err)
-		_, err = transport.New(&http.Client{Transport: resending}).Reads.Do(req) //nolint:bodyclose // an error has none
+		_, err = made(t, &http.Client{Transport: resending}).Reads.Do(req) //nolint:bodyclose // an error has none
 		require.Error(t, err)
 		assert.True(t, transport.Stopped(ctx), name)
 		assert.Equal(t, tt.posts, posts.Load(), name)
