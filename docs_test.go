@@ -220,3 +220,24 @@ func TestHouse_EnginesStandAlone(t *testing.T) {
 func engineOf(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(path, module+"/internal/"), "_test")
 }
+
+func TestReadme_NamesEveryOption(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	option := regexp.MustCompile(`(?m)^func (With\w+)\(`)
+	found := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, match := range option.FindAllStringSubmatch(string(text), -1) {
+			if !strings.HasSuffix(name, "_test.go") {
+				found++
+				assert.True(t, strings.Contains(string(readme), "`"+match[1]), "README lacks %s", match[1]) //nolint:testifylint // not the whole page
+			}
+		}
+	}
+	assert.Greater(t, found, 20)
+}

@@ -58,9 +58,10 @@ func Example() {
 
 func makeVideo(ctx context.Context, client *vidu.Client, path string) (id string, err error) {
 	task, err := client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
-		Model:  vidu.ModelQ2Pro,
-		Images: []vidu.Media{vidu.URL("https://example.com/hero.png")},
-		Prompt: "The astronaut waved and the camera moved up.",
+		Model:   vidu.ModelQ2Pro,
+		Images:  []vidu.Media{vidu.URL("https://example.com/hero.png")},
+		Prompt:  "The astronaut waved and the camera moved up.",
+		Payload: vidu.NewMarker(), // new for every create; stored before the call it finds the task if the answer is lost
 	})
 	if err != nil {
 		return "", err
