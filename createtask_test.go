@@ -61,7 +61,11 @@ type (
 	ownList   []int
 	shout     string
 	onPointer struct{ n int }
-	settings  struct {
+	knot      struct {
+		*knot
+		Name string
+	}
+	settings struct {
 		Name   string         `json:"name"`
 		Deep   *settings      `json:"deep,omitempty"`
 		Any    any            `json:"any,omitempty"`
@@ -77,6 +81,13 @@ func (ownList) MarshalText() ([]byte, error)      { return []byte("own list"), n
 func (s shout) MarshalText() ([]byte, error)      { return []byte(strings.ToUpper(string(s))), nil }
 func (p *onPointer) MarshalJSON() ([]byte, error) { return []byte(`"pointer"`), nil }
 
+// tied is a struct that embeds itself, which encoding/json does not mind.
+func tied() *knot {
+	k := &knot{Name: "x"}
+	k.knot = k
+	return k
+}
+
 // Everything that is no medium goes out as encoding/json has it, byte for byte.
 func TestCreateTask_FieldsAsJSON(t *testing.T) {
 	t.Parallel()
@@ -89,9 +100,9 @@ func TestCreateTask_FieldsAsJSON(t *testing.T) {
 		"bytes":              {"a": []byte("hello"), "b": [3]byte{1, 2, 3}, "c": json.RawMessage(`{"x": [1, 2]}`)},
 		"names":              {"a.b": map[string]any{"c d": 1, "ü": 2, "<": 3}, "A": 1, "a": 2},
 		"keys":               {"a": map[int]string{10: "x", 9: "y"}, "b": map[shout]int{"x": 1}},
-		"types of one's own": {"a": ownMap{"x": 1}, "b": ownList{1}, "c": shout("x"), "d": []shout{"x"}, "e": map[string]ownMap{"x": nil}, "f": vidu.ModelQ2, "g": []vidu.Model{"m"}},
+		"types of one's own": {"a": ownMap{"x": 1}, "b": ownList{1}, "c": shout("x"), "d": []shout{"x"}, "e": map[string]ownMap{"x": nil}, "f": vidu.ModelQ2, "g": []vidu.Model{"m"}, "h": ownMap{"x": "\xff"}, "i": settings{Any: ownMap{"x": "\xff"}}},
 		"on the pointer":     {"a": []onPointer{{1}}, "b": &onPointer{1}, "c": onPointer{1}, "d": []*onPointer{nil}, "e": []big.Int{*big.NewInt(7)}},
-		"structs":            {"a": settings{Name: "x", Secret: "\xff", hidden: "\xff"}, "b": &settings{Deep: &settings{Name: "y", Any: []int{1}}}, "c": []settings{{}}, "d": (*settings)(nil), "e": struct{ settings }{settings{Name: "x"}}},
+		"structs":            {"a": settings{Name: "x", Secret: "\xff", hidden: "\xff"}, "b": &settings{Deep: &settings{Name: "y", Any: []int{1}}}, "c": []settings{{}}, "d": (*settings)(nil), "f": tied(), "e": struct{ settings }{settings{Name: "x"}}},
 		"times":              {"a": time.Unix(1, 5).UTC(), "b": time.Second},
 		"interfaces":         {"a": []json.Marshaler{ownMap{}}, "b": any([]any{any("x")})},
 		"links":              {"a": link, "b": &link, "c": []vidu.Media{link, vidu.UploadRef("ssupload:?id=1")}, "d": settings{Image: &link}, "e": [2]vidu.Media{link, link}},

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -572,6 +573,39 @@ func ExampleWithLogger() {
 	// level=DEBUG msg="vidu: request" method=POST status=200 attempt=1
 	// level=DEBUG msg="vidu: request" method=GET status=502 attempt=1
 	// level=DEBUG msg="vidu: request" method=GET status=200 attempt=2
+}
+
+// A wrapper sees every call of the API, beneath it creates keep their own transport.
+func ExampleWithTransportWrapper() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+	defer server.Close()
+	measured := &timing{}
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey,
+		vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper {
+			measured.next = next
+			return measured
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = client.Reference2Video(context.Background(), astronaut())
+	fmt.Println(measured.requests.Load(), measured.took.Load() > 0, err)
+	// Output: 1 true <nil>
+}
+
+// timing is a RoundTripper that measures another.
+type timing struct {
+	next           http.RoundTripper
+	requests, took atomic.Int64
+}
+
+func (t *timing) RoundTrip(r *http.Request) (*http.Response, error) {
+	began := time.Now()
+	defer func() {
+		t.requests.Add(1)
+		t.took.Add(int64(time.Since(began)))
+	}()
+	return t.next.RoundTrip(r)
 }
 
 func ExampleWithMaxAttempts() {

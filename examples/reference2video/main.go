@@ -199,7 +199,7 @@ func (j *job) create(ctx context.Context, client *vidu.Client, stderr io.Writer)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	j.settings.payload = vidu.NewMarker() // comes back with the task, whatever happens to the answer
+	j.settings.payload = vidu.NewMarker() // to find the task by, if the answer is lost
 	if !j.fake {
 		fmt.Fprintln(stderr, "Creating a task with the payload", j.settings.payload+". Ctrl-C waits for the answer; a second one may leave a task without its id.")
 	}

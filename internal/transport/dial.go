@@ -79,7 +79,7 @@ func dialTLS(ctx context.Context, t *http.Transport, network, address string) (*
 	}
 	conn := tls.Client(plain, config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		plain.Close() //nolint:errcheck,gosec // the handshake's error says more
+		plain.Close() //nolint:errcheck // the handshake's error says more
 		if errors.Is(context.Cause(ctx), errHandshakeTimeout) {
 			err = errHandshakeTimeout
 		}
