@@ -76,7 +76,7 @@ func (in *Input) activity() (name string, request any) {
 	return submitName, &in.Request
 }
 
-// payload returns the payload of the request.
+// payload returns the payload of the request, or why there cannot be one.
 func (in *Input) payload() (string, error) {
 	switch {
 	case in.Text2Video != nil:
@@ -85,6 +85,8 @@ func (in *Input) payload() (string, error) {
 		return in.Img2Video.Payload, nil
 	case in.StartEnd2Video != nil:
 		return in.StartEnd2Video.Payload, nil
+	case in.Generic != nil && in.Generic.Fields == nil:
+		return "", errors.New("the fields of the generic request are nil")
 	case in.Generic != nil:
 		value := in.Generic.Fields["payload"]
 		payload, ok := value.(string)
@@ -113,9 +115,6 @@ func (in *Input) bind(id string) {
 		in.StartEnd2Video = &req
 	case in.Generic != nil:
 		fields := maps.Clone(in.Generic.Fields)
-		if fields == nil {
-			fields = map[string]any{}
-		}
 		fields["payload"] = id
 		if callbackURL, _ := fields["callback_url"].(string); callbackURL != "" {
 			fields["callback_url"] = addWorkflow(callbackURL, id)

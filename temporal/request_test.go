@@ -311,6 +311,15 @@ func TestInput_OneRequest(t *testing.T) {
 	}
 }
 
+// Fields that are nil are refused by the workflow as well, which may have been started as a child.
+func TestGenerate_GenericWithoutFields(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, vidutest.WithEndpoint(endpoint))
+	failure := w.fail(t, viduworkflow.Input{Generic: &viduworkflow.Generic{Endpoint: endpoint}})
+	assert.Equal(t, viduworkflow.Invalid, failure.Kind)
+	assert.Zero(t, w.creates())
+}
+
 // A worker that is older than a request sees none, and sends nothing.
 func TestCreate_UnknownRequest(t *testing.T) {
 	t.Parallel()
