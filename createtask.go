@@ -75,9 +75,9 @@ const (
 	plainCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
 )
 
-// wireForm returns what of a field's value json.Marshal is given. Of maps and slices that may hold media it is a copy with the
-// media as they go on the wire. It walks maps in the order in which encoding/json writes them, since that is the order of
-// the media.
+// wireForm returns what of a field's value json.Marshal is given. Of maps and slices that may hold media it is a copy
+// with the media as they go on the wire. It walks maps in the order in which encoding/json writes them, since that is
+// the order of the media.
 func (e *encoder) wireForm(field string, v reflect.Value, depth int) any {
 	if depth == 0 && !e.tooDeep {
 		e.add(firstOf(field), "is nested too deeply, or contains itself")
@@ -157,8 +157,8 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// holdsMedia reports whether values of type t are media, or may hold some in a form that wireForm walks. Types that contain
-// themselves end with the depth.
+// holdsMedia reports whether values of type t are media, or may hold some in a form that wireForm walks. Types that
+// contain themselves end with the depth.
 func holdsMedia(t reflect.Type, depth int) bool {
 	switch kind := t.Kind(); {
 	case t == mediaType, t == mediaPointer, kind == reflect.Interface, depth == 0:
@@ -176,8 +176,9 @@ func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Imp
 
 var errNotUTF8 = errors.New("is not valid UTF-8")
 
-// problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings that are
-// not UTF-8, which it repairs, and media in structs that cannot be used. A struct may embed itself, which ends with the depth.
+// problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings
+// that are not UTF-8, which it repairs, and media in structs that cannot be used. A struct may embed itself, which
+// ends with the depth.
 func problemIn(v reflect.Value, depth int) (place string, problem error) {
 	switch {
 	case !v.IsValid() || depth == 0:

@@ -603,7 +603,8 @@ func TestValidate_RatioByModel(t *testing.T) {
 	}
 }
 
-// viduq4-preview takes up to 15 images and 3 sounds. The rest of what is known of it is hearsay, and left to the server.
+// viduq4-preview takes up to 15 images and 3 sounds. The rest of what is known of it is hearsay, and left to the
+// server.
 func TestReference2Video_Q4Preview(t *testing.T) {
 	t.Parallel()
 	sounds := func(n int) []vidu.Media { return slices.Repeat([]vidu.Media{vidu.URL("https://example.com/a.mp3")}, n) }

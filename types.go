@@ -13,8 +13,8 @@ import (
 // Model names a video model. The set is open: a model that this package does not know is sent as it is.
 type Model string
 
-// Models, as the official pages and gateways list them in October 2026. Each serves some of the endpoints only; durations
-// in seconds and resolutions stand in the documentation of the requests that take it.
+// Models, as the official pages and gateways list them in October 2026. Each serves some of the endpoints only;
+// durations in seconds and resolutions stand in the documentation of the requests that take it.
 const (
 	ModelQ4Preview Model = "viduq4-preview" // reference2video, img2video
 

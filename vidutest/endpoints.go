@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// endpoint is one create. A request must have the required fields and may have the optional ones; any other field of this
-// package's table is refused, as the API refuses it.
+// endpoint is one create. A request must have the required fields and may have the optional ones; any other field of
+// this package's table is refused, as the API refuses it.
 type endpoint struct {
 	name     string // its path below the API's prefix
 	taskType string // the type of its tasks in replies

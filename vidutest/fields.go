@@ -15,8 +15,8 @@ const (
 	maxSeconds      = 16 // the most of any model; the fake has no table of models
 )
 
-// field is one row of the contract. Which endpoints have it, and which server requires it, is in the table of endpoints.
-// The order of the rows is the order in which a request is checked.
+// field is one row of the contract. Which endpoints have it, and which server requires it, is in the table of
+// endpoints. The order of the rows is the order in which a request is checked.
 type field struct {
 	name   string
 	unless string                      // a field that may take its place

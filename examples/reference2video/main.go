@@ -1,5 +1,5 @@
-// Command reference2video makes one video and writes it to a file: of reference images, or with -endpoint of a text, of a
-// first image, or of a first and a last one.
+// Command reference2video makes one video and writes it to a file: of reference images, or with -endpoint of a text,
+// of a first image, or of a first and a last one.
 //
 // Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server: no key, no network, no cost.
 //

@@ -307,8 +307,8 @@ func (p *Pacer) Delay(seen Sighting, age time.Duration) time.Duration {
 	return p.Gap(&s)
 }
 
-// recordOf returns what is known about a class. What is learned of a class with an endpoint is also known of the same class
-// without one, which is that of tasks created by others. Beyond maxClasses the rest share one.
+// recordOf returns what is known about a class. What is learned of a class with an endpoint is also known of the same
+// class without one, which is that of tasks created by others. Beyond maxClasses the rest share one.
 func (p *Pacer) recordOf(c Class) *record {
 	if p.records[c] == nil && len(p.records) >= maxClasses {
 		c = Class{OffPeak: c.OffPeak}
