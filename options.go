@@ -52,10 +52,7 @@ type config struct {
 //     leave out HTTP/1 keeps its protocol. A nil one is refused.
 //   - Any other RoundTripper is used as it is, with [net/http.Request.Close] set on creates. If it is there to trace,
 //     measure or log, use [WithTransportWrapper] instead. If it sends requests again by itself it can make a create
-//
-// cost
-//
-//	twice: it is stopped at its second connection if that comes in time.
+//     cost twice: it is stopped at its second connection if that comes in time.
 //
 // A transport that adds credentials sends them to the hosts of results and uploads, too.
 func WithHTTPClient(client *http.Client) Option {
@@ -73,9 +70,8 @@ func WithHTTPClient(client *http.Client) Option {
 // pass through it. Given several times, the first is outermost. The default is none.
 //
 // [NewClient] calls wrap once. The RoundTripper that it is given picks the transport of each request by its context,
-// and the one that it returns must pass that on; a request that has lost it goes the way of creates, with a
-// connection of its own. Nil functions and nil results are refused. The wrapper must not send a request again by
-// itself.
+// and the one that it returns must pass that on; a request that has lost it goes the way of creates, with a connection of
+// its own. Nil functions and nil results are refused. The wrapper must not send a request again by itself.
 func WithTransportWrapper(wrap func(http.RoundTripper) http.RoundTripper) Option {
 	return func(c *config) error {
 		if wrap == nil {
