@@ -87,9 +87,19 @@ func ExampleText2VideoRequest_Validate() {
 }
 
 func ExampleText2VideoRequest_MarshalJSON() {
-	text, err := json.Marshal(vidu.Text2VideoRequest{Model: vidu.ModelQ1, Prompt: "A dance.", Style: vidu.StyleAnime})
+	text, err := json.MarshalIndent(vidu.Text2VideoRequest{Model: vidu.ModelQ1, Prompt: "A dance.", Style: vidu.StyleAnime}, "", " ")
 	fmt.Println(string(text), err)
-	// Output: {"model":"viduq1","prompt":"A dance.","style":"anime","seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false,"duration":5} <nil>
+	// Output:
+	// {
+	//  "model": "viduq1",
+	//  "prompt": "A dance.",
+	//  "style": "anime",
+	//  "seed": 0,
+	//  "resolution": "1080p",
+	//  "movement_amplitude": "auto",
+	//  "off_peak": false,
+	//  "duration": 5
+	// } <nil>
 }
 
 func ExampleText2VideoRequest_UnmarshalJSON() {
