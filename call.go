@@ -48,7 +48,7 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 		started := time.Now()
 		a := c.send(ctx, rq, expect)
 		c.report(ctx, rq, a, n, time.Since(started))
-		expect = a.status != http.StatusExpectationFailed
+		expect = expect && a.status != http.StatusExpectationFailed
 		if a.err == nil {
 			c.budget.Refund()
 			return a

@@ -165,6 +165,7 @@ func TestValidate_Media(t *testing.T) {
 		"video, data URI of png": {video: vidu.DataURI(testkit.DataURI("video/mp4", picture)), want: "is image/png"},
 
 		"link":                       {image: vidu.URL("HTTPS://Example.com/a b.png?sig=%253A;x")},
+		"link, unparsable":           {image: vidu.URL("https://example.com/%zz.png"), want: "absolute http or https URL"},
 		"link, relative":             {image: vidu.URL("hero.png"), want: "absolute http or https URL"},
 		"link, file":                 {image: vidu.URL("file:///etc/passwd"), want: "absolute http or https URL"},
 		"link, no host":              {image: vidu.URL("https:///hero.png"), want: "absolute http or https URL"},
