@@ -663,7 +663,7 @@ func TestCreateTask_FieldsAreRefused(t *testing.T) {
 		"NaN":                      {map[string]any{"a": []any{math.NaN()}}, []string{"a[0]"}, "cannot be encoded"},
 		"a function":               {map[string]any{"a": map[string]any{"f": func() {}}}, []string{"a.f"}, "func()"},
 		"a channel":                {map[string]any{"a": make(chan int)}, []string{"a"}, "chan int"},
-		"keys that JSON lacks":     {map[string]any{"a": map[any]any{1: 2}}, []string{"a"}, "cannot be encoded"},
+		"keys that JSON lacks":     {map[string]any{"a": map[struct{ A int }]int{{1}: 2}}, []string{"a"}, "cannot be encoded"},
 		"broken raw JSON":          {map[string]any{"a": json.RawMessage("{")}, []string{"a"}, "cannot be encoded"},
 		"a map with itself":        {itself, []string{"a"}, "contains itself"},
 		"a list with itself":       {map[string]any{"x": loop}, []string{"x"}, "contains itself"},
