@@ -50,7 +50,7 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		return nil, err
 	}
 	ctx, trace := startTrace(ctx, c.tracer, cr.path[1:])
-	defer func() { trace.end(idOf(task), createOutcome(err), err) }()
+	defer func() { trace.end(idOf(task, err), createOutcome(err), err) }()
 	err = c.call(ctx, &request{
 		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
@@ -75,7 +75,10 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 	return task, nil
 }
 
-func idOf(task *Task) string {
+func idOf(task *Task, err error) string {
+	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
+		return maybe.TaskID
+	}
 	if task == nil {
 		return ""
 	}

@@ -7,7 +7,8 @@ import (
 
 // Tracer sees each call of a [Client] and each of its attempts; [WithTracer] sets it. It sees what a RoundTripper
 // cannot: the outcome, the task's id and the number of the attempt. Its methods are called in the goroutine of the
-// call, so calls that run at the same time call it at the same time; let them be quick. One that panics is ignored.
+// call, so calls that run at the same time call it at the same time; let them be quick. One that panics is ignored. A
+// request that is not valid starts no call.
 //
 // None of what it is given holds the API key, a prompt or the query of a link.
 type Tracer interface {
@@ -38,7 +39,7 @@ type Attempt struct {
 
 // CallEnd is how a call ended.
 type CallEnd struct {
-	TaskID   string // of the task that was created, queried or cancelled; "" when there is none
+	TaskID   string // of the task that was created, queried or cancelled, or that the response names; "": none
 	Attempts int
 	Outcome  Outcome
 	Err      error // what the call returns

@@ -1,7 +1,7 @@
 // Package schedule decides when to query tasks that are waited for. It learns from what queries and callbacks saw how
-// long the tasks of each class take, and places the next query where the task is likely to end. It sends nothing and is
-// given [Sighting]s, not tasks; what a [Pacer] remembers is bounded. Callbacks bring forward one query per second and
-// task, and none before the server's Retry-After.
+// long the tasks of each class take, and places the next query where the task is likely to end; callbacks bring forward
+// one query per second and task, and none before the server's Retry-After. It sends nothing and is given [Sighting]s,
+// not tasks, and what a [Pacer] remembers is bounded.
 package schedule
 
 import (

@@ -16,7 +16,9 @@ import (
 
 // Clients are what one API client sends its requests with. None of them follows redirects.
 type Clients struct {
-	Creates   *http.Client // one connection for each request, HTTP/1.1 only: net/http never sends a create twice
+	// Creates opens a connection for each request and speaks HTTP/1.1 only, so that net/http never sends one twice. With a
+	// RoundTripper of the caller's that is no *http.Transport, only the Guard is left.
+	Creates   *http.Client
 	Reads     *http.Client // many idle connections, for many polls at once
 	Downloads *http.Client // without cookies or timeout; never waits for a free connection, which would look like a stall
 	Uploads   *http.Client // as Downloads, with the timeout of Creates: the other side may stop reading
