@@ -625,3 +625,14 @@ func TestRefusal_OddBodies(t *testing.T) {
 		assert.Equal(t, body, string(failure.Body))
 	}
 }
+
+// An error envelope inside a 2xx has the status that it came with.
+func TestAPIError_StatusOfAnEnvelope(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 201, 202} {
+		_, err := clientWithReply(t, status, `{"success":false,"message":"no"}`).GetTask(t.Context(), "1")
+		failure, ok := errors.AsType[*vidu.APIError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, status, failure.StatusCode)
+	}
+}
