@@ -797,3 +797,23 @@ func assertCallback(t *testing.T, r *http.Request, verified bool, rc *receiver) 
 	}
 	assert.NotContains(t, w.Body.String()+rc.log.String(), callbackSecret)
 }
+
+// "status" stands for "state" where there is none; alone, "failed" may be the answer's and not the task's.
+func TestReply_StatusForState(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]vidu.State{
+		`{"id":"1","status":"FAILURE"}`:                   vidu.StateFailed,
+		`{"id":"1","status":"processing"}`:                vidu.StateProcessing,
+		`{"status":"processing"}`:                         vidu.StateProcessing,
+		`{"id":"1","state":"queueing","status":"failed"}`: vidu.StateQueueing,
+		`{"status":"failed"}`:                             "",
+	} {
+		task, err := queryFrom(t, body)
+		if want == "" {
+			require.Error(t, err, body)
+			continue
+		}
+		require.NoError(t, err, body)
+		assert.Equal(t, want, task.State, body)
+	}
+}
