@@ -37,8 +37,8 @@
 // A create is paid for and the API has no idempotency, so what matters about a failure is whether a task exists:
 //
 //   - [*ValidationError]: nothing was sent; it lists every problem.
-//   - [*APIError]: the server answered with an error. From [Client.Reference2Video], and not inside a MaybeCreatedError, it means that no
-//     task was created.
+//   - [*APIError]: the server answered with an error. From [Client.Reference2Video], and not inside a
+//     MaybeCreatedError, it means that no task was created.
 //   - [*MaybeCreatedError]: the request may have arrived. A task may exist and be billed. Do not send it again.
 //   - [*TaskError]: the task was accepted and then failed or was cancelled, which is not charged.
 //   - any other error: nothing was created; it wraps its cause.

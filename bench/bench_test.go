@@ -225,7 +225,7 @@ func BenchmarkSchedule(b *testing.B) {
 	}
 	for range 300 {
 		state := begin()
-		state.NoteCallback()
+		state.NoteCallback(p.Now())
 		p.Observe(&state, schedule.Sighting{Phase: schedule.Succeeded}, p.Now())
 	}
 	state := begin()

@@ -79,7 +79,7 @@
 //   - [Server.DropMidBody] breaks an answer off in its middle.
 //   - [Server.Delay] holds an answer back.
 //
-// The other scripts have queues of their own: [Server.FailTask], of which each accepted create takes one, and
+// The other scripts have separate queues: [Server.FailTask], of which each accepted create takes one, and
 // [Server.CutDownload] and [Server.ReplaceVideo], of which each download takes one.
 //
 // Faults that last, instead of happening once, are options: [WithRefusedWord] and [WithFailingWord] simulate

@@ -31,7 +31,7 @@ func post(server *vidutest.Server, key string) (int, string, error) {
 	return send(server, http.MethodPost, "/vidu/v2/reference2video", "Bearer "+key, exampleBody)
 }
 
-// postBody creates a task from a body of its own.
+// postBody creates a task from a body.
 func postBody(server *vidutest.Server, body string) (int, string, error) {
 	return send(server, http.MethodPost, "/vidu/v2/reference2video", "Bearer "+vidutest.APIKey, body)
 }

@@ -92,7 +92,7 @@ func createTask(t *testing.T, s *vidutest.Server, body string) string {
 
 // pass lets d go by on the clock of a bubble.
 func pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // in a bubble nobody waits
+	time.Sleep(d) //nolint:forbidigo // the clock of a bubble is virtual
 }
 
 func decode(t *testing.T, body string) map[string]any {

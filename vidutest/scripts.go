@@ -84,8 +84,8 @@ func (s *Server) Delay(d time.Duration) {
 }
 
 // FailTask has the next task that is accepted end as failed with code as its err_code, at the time when it would have
-// succeeded. An empty code changes nothing. These scripts have a queue of their own, of which each accepted create
-// takes one, whatever else happens to its request.
+// succeeded. An empty code changes nothing. These scripts have a separate queue, of which each accepted create takes
+// one, whatever else happens to its request.
 func (s *Server) FailTask(code string) {
 	s.tasks.mu.Lock()
 	defer s.tasks.mu.Unlock()
@@ -95,7 +95,7 @@ func (s *Server) FailTask(code string) {
 // CutDownload has the connection of the next download cut after so many bytes of its body; less than 0 counts as 0. A
 // shorter body is sent whole, and uses the script up. With [WithoutContentLength] the truncated body looks complete.
 //
-// The scripts of downloads have a queue of their own, of which each GET of a result link that is answered with content
+// The scripts of downloads have a separate queue, of which each GET of a result link that is answered with content
 // takes one.
 func (s *Server) CutDownload(after int64) {
 	s.scripts.addCut(cut{after: max(after, 0)})

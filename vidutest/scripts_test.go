@@ -142,7 +142,7 @@ func TestServer_LateCommit_CountsForTheLimit(t *testing.T) {
 	}, vidutest.WithTaskLimit(1))
 }
 
-// A late task takes its place among the others even if nobody looked in between.
+// A late task takes its place among the others even without a request in between.
 func TestServer_LateCommit_BeforeACreate(t *testing.T) {
 	t.Parallel()
 	inOfficialBubble(t, func(t *testing.T, s *vidutest.Server) {

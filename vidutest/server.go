@@ -10,7 +10,7 @@ import (
 )
 
 // memoryURL is the base URL of a server without a listener. The .invalid domain is reserved, so a client that misses
-// the in-memory transport can reach nobody.
+// the in-memory transport reaches no server.
 const memoryURL = "https://vidutest.invalid"
 
 // readHeaderTimeout closes a connection that sends no request.
@@ -118,7 +118,7 @@ func (s *Server) trackConn(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// Close stops the listener, cuts every connection, ends every request under way and returns when their goroutines are
+// Close stops the listener, cuts every connection, ends every request in flight and returns when their goroutines are
 // gone. It may be called more than once. The ledger stays readable.
 func (s *Server) Close() {
 	s.mu.Lock()

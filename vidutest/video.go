@@ -29,7 +29,7 @@ type video struct {
 }
 
 // newVideo returns a video of at least size bytes, no shorter than the clip and rounded up to a whole box. Generation 0
-// is the clip; every other is noise of its own.
+// is the clip; every other is different noise.
 func newVideo(size int64, generation byte) *video {
 	noise := rand.NewChaCha8([32]byte{generation})
 	head := slices.Clone(videoMP4)

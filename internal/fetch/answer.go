@@ -65,6 +65,7 @@ func (d *download) acceptWhole(resp *http.Response) (end int64, err error) {
 	}
 	d.total, d.checksum = resp.ContentLength, wholefile.Promised(resp.Header)
 	d.validator = resp.Header.Get("ETag")
+	d.anyETag = d.validator
 	switch {
 	case strings.HasPrefix(d.validator, `"`):
 		d.noteETag(d.validator)
@@ -119,13 +120,14 @@ func (d *download) checkLimit() error {
 	return nil
 }
 
-// isSame reports whether a 206 is of the same file: it must repeat an ETag and may leave a date out.
+// isSame reports whether a 206 is of the same file: it must repeat a strong ETag, and has no other ETag or date than the
+// 200 had. It may leave out a weak ETag and a date.
 func (d *download) isSame(header http.Header) bool {
+	etag, modified := header.Get("ETag"), header.Get("Last-Modified")
 	if strings.HasPrefix(d.validator, `"`) {
-		return header.Get("ETag") == d.validator
+		return etag == d.validator
 	}
-	modified := header.Get("Last-Modified")
-	return modified == "" || modified == d.validator
+	return (etag == "" || etag == d.anyETag) && (modified == "" || modified == d.validator)
 }
 
 // contentRange parses "bytes 5-9/10". For anything else, several ranges included, it returns -1.

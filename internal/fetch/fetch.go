@@ -1,7 +1,7 @@
 // Package fetch downloads one link that anybody may have made, from a server that may cut, stall, lie or redirect. A
 // broken transfer is resumed where it stopped if the file is provably still the same, and a link that has expired is
-// renewed once; a file that is not whole, not the one promised or too large is an error. No error and no log quotes the
-// query of a link, and nothing but the Policy's header is sent.
+// renewed once; a file that is not whole, not the one promised or too large is an error, and a [Target] appears whole
+// or not at all. No error and no log quotes the query of a link, and nothing but the Policy's header is sent.
 package fetch
 
 import (
@@ -122,6 +122,7 @@ type download struct {
 	// Of the answer that the bytes written began with:
 	total     int64  // -1: unknown
 	validator string // a strong ETag or a Last-Modified; "": the file cannot be told from another one, so not resumed
+	anyETag   string // of the 200, weak or strong
 	checksum  wholefile.Checksum
 	mp4       wholefile.MP4   // of a video
 	still     wholefile.Still // of an image

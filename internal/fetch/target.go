@@ -15,7 +15,7 @@ const (
 	maxSwept = 1000           // directory entries looked at for such files
 )
 
-// Target is a file that appears whole or not at all: a temporary file beside it, which is synced and renamed at the end.
+// Target is a file that appears whole or not at all: a temporary file beside it is synced and gets its name at the end.
 type Target struct {
 	Path      string
 	Overwrite bool // replace an existing file
