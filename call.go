@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
@@ -20,11 +18,15 @@ import (
 // readResponse, and readReply for the 2xx reply. What a failed attempt proves is in verdict.go, how it becomes an error
 // in failure.go.
 
-// call sends rq and passes the reply to read. The error of a paid request is a [*MaybeCreatedError] unless it is
-// provable that no task was created.
-func (c *Client) call(ctx context.Context, rq *request, read func(reply []byte) error) error {
+// call sends rq and passes the attempt that succeeded to read. The error of a paid request is a [*MaybeCreatedError]
+// unless it is provable that no task was created.
+func (c *Client) call(ctx context.Context, rq *request, read func(*attempt) error) (err error) {
 	if err := c.ready(ctx); err != nil {
 		return err
+	}
+	if !rq.paid { // the trace of a create ends after its look-up
+		ctx, rq.trace = startTrace(ctx, c.tracer, rq.operation)
+		defer func() { rq.trace.end(rq.taskID, readOutcome(err), err) }()
 	}
 	from := time.Now()
 	a := c.sendWithRetry(ctx, rq)
@@ -45,8 +47,8 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	for n := 1; ; n++ {
 		started := time.Now()
 		a := c.send(ctx, rq, expect)
-		c.log(ctx, rq, a, n, time.Since(started))
-		expect = a.status != http.StatusExpectationFailed
+		c.report(ctx, rq, a, n, time.Since(started))
+		expect = expect && a.status != http.StatusExpectationFailed
 		if a.err == nil {
 			c.budget.Refund()
 			return a
@@ -78,14 +80,21 @@ func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Dura
 	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
 }
 
-// log writes the record of one attempt.
-func (c *Client) log(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
-	if c.logger == nil {
+// report tells the tracer and the logger of one attempt.
+func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+	if c.logger == nil && rq.trace == nil {
 		return
 	}
-	c.record(ctx, slog.LevelDebug, "vidu: request",
+	requestID := traceIDOf(a.header, c.redact)
+	rq.trace.attempt(Attempt{Number: n, StatusCode: a.status, Duration: took, RequestID: requestID, Err: a.err})
+	attrs := []slog.Attr{
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),
-		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", traceIDOf(a.header, c.redact)))
+		slog.Duration("duration", took), slog.Int("attempt", n), slog.String("request_id", requestID),
+	}
+	if a.unread {
+		attrs = append(attrs, slog.String("note", bodyUnread))
+	}
+	c.record(ctx, slog.LevelDebug, "vidu: request", attrs...)
 }
 
 // A body of expectFrom bytes or more is announced with Expect: 100-continue. A refusal then comes before the upload,
@@ -114,6 +123,7 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	resp, err := c.clientFor(rq).Do(req)
 	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
 		a.incomplete = sent.Seal()
+		a.unread = a.incomplete && err == nil && sent.Untouched()
 	}
 	a.ended = ctx.Err() != nil
 	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
@@ -169,6 +179,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 			a.body = nil
 		}
 		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
+		if rq.paid {
+			a.taskID = namedTask(a.body)
+		}
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
 			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
@@ -183,11 +196,11 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 }
 
 // readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.
-func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) error) {
+func (c *Client) readReply(rq *request, a *attempt, read func(*attempt) error) {
 	if a.err != nil && (!rq.paid || a.status/100 != 2) {
 		return
 	}
-	err := read(bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)))
+	err := read(a)
 	failure, isEnvelope := errors.AsType[*APIError](err)
 	switch {
 	case err == nil:
@@ -199,4 +212,26 @@ func (c *Client) readReply(rq *request, a *attempt, read func(reply []byte) erro
 	default:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, err))
 	}
+}
+
+// readOutcome returns the outcome of a call that is no create.
+func readOutcome(err error) Outcome {
+	if err != nil {
+		return OutcomeFailed
+	}
+	return OutcomeOK
+}
+
+// createOutcome returns the outcome of a create.
+func createOutcome(err error) Outcome {
+	_, answered := errors.AsType[*APIError](err)
+	switch {
+	case err == nil:
+		return OutcomeCreated
+	case errors.Is(err, ErrMaybeCreated):
+		return OutcomeUnknown
+	case answered:
+		return OutcomeRefused
+	}
+	return OutcomeNotSent
 }

@@ -786,6 +786,28 @@ func TestReply_EarlyAndIncomplete(t *testing.T) {
 	})
 }
 
+// A read that its caller gives up costs no token: it is not repeated, however often that happens.
+func TestRetries_AbandonedReadsCostNothing(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+		if r.Context().Err() != nil {
+			return nil, r.Context().Err()
+		}
+		requests++
+		return testkit.Reply(r, 503, "")
+	}))
+	abandoned, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 200 {
+		_, err := client.GetTask(abandoned, "1")
+		require.ErrorIs(t, err, context.Canceled)
+	}
+	_, err := client.GetTask(t.Context(), "1")
+	require.Error(t, err)
+	assert.Equal(t, 3, requests, "retries are left")
+}
+
 // A large body is announced in every attempt, so that a refusal by the header proves that nothing was created.
 func TestCreate_Expects100Continue(t *testing.T) {
 	t.Parallel()
@@ -795,6 +817,8 @@ func TestCreate_Expects100Continue(t *testing.T) {
 	}{
 		"busy, then broken": {[]int{429, 503, 503}, []string{"100-continue", "100-continue", "100-continue"}},
 		"417, then without": {[]int{417, 200}, []string{"100-continue", ""}},
+		"417, then busy":    {[]int{417, 429, 200}, []string{"100-continue", "", ""}},
+		"417, then broken":  {[]int{417, 503, 503}, []string{"100-continue", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -38,6 +38,7 @@ type Client struct {
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
 	logger        *slog.Logger
+	tracer        Tracer
 	budget        *backoff.Budget
 	pacer         *schedule.Pacer
 	waiters       *waiters
@@ -46,9 +47,9 @@ type Client struct {
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
-// or user name. apiKey is sent to that host and nowhere else; in what servers echo it is masked, unless it has fewer
-// than 8 characters. Plain http is for loopback hosts, unless [WithInsecureHTTP] is set. Nothing is sent yet: a wrong
-// key shows with the first call.
+// or user name, and does not end in the API path, which is added to it. apiKey is sent to that host and nowhere else;
+// in what servers echo it is masked, unless it has fewer than 8 characters. Plain http is for loopback hosts, unless
+// [WithInsecureHTTP] is set. Nothing is sent yet: a wrong key shows with the first call.
 func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	cfg := config{apiPath: "/vidu/v2", authScheme: "Bearer", maxAttempts: 4, backoff: backoff.FullJitter}
 	for _, opt := range opts {
@@ -63,8 +64,15 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vidu: base URL: %w", err)
 	}
+	if err := cfg.checkBase(base); err != nil {
+		return nil, fmt.Errorf("vidu: base URL: %w", err)
+	}
 	if err := checkKey(apiKey); err != nil {
 		return nil, fmt.Errorf("vidu: API key: %w", err)
+	}
+	clients, err := transport.New(cfg.httpClient, cfg.wraps...)
+	if err != nil {
+		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
 	c := &Client{
@@ -79,12 +87,18 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		maxAttempts:   cfg.maxAttempts,
 		backoff:       cfg.backoff,
 		logger:        cfg.logger,
+		tracer:        cfg.tracer,
 		budget:        new(backoff.Budget),
 		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
-		http:          transport.New(cfg.httpClient),
+		http:          clients,
 		official:      cfg.official,
 		recovery:      cfg.recovery,
+	}
+	if replaced := clients.Replaced; replaced != nil {
+		c.warn("vidu: http.DefaultTransport was replaced; everything is sent through it, and "+
+			"creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
+			slog.String("transport", fmt.Sprintf("%T", replaced)))
 	}
 	return c, nil
 }
@@ -120,6 +134,28 @@ func parseBaseURL(text string, insecureHTTP bool) (*url.URL, error) {
 		return nil, errors.New("refusing to send the API key over plain http; use https, or WithInsecureHTTP to allow it")
 	}
 	return u, nil
+}
+
+// checkBase catches the usual mistakes about what belongs in the base URL, which would otherwise show as a 404 or 401.
+func (cfg *config) checkBase(base *url.URL) error {
+	host := strings.ToLower(base.Hostname())
+	if isOfficialHost(host) && !cfg.official && (!cfg.pathSet || !cfg.schemeSet) {
+		return fmt.Errorf("%s is the official API; add WithOfficialAPI", host)
+	}
+	path, apiPath := strings.Trim(base.Path, "/"), strings.Trim(cfg.apiPath, "/")
+	if apiPath == "" {
+		return nil
+	}
+	for _, endpoint := range []string{"", "/reference2video", "/text2video", "/img2video", "/start-end2video", "/tasks"} {
+		if path == apiPath+endpoint || strings.HasSuffix(path, "/"+apiPath+endpoint) {
+			return fmt.Errorf("ends in %q, which is added to it; leave that out, or set WithAPIPath(\"\")", apiPath+endpoint)
+		}
+	}
+	return nil
+}
+
+func isOfficialHost(host string) bool {
+	return host == strings.TrimPrefix(OfficialBaseURL, "https://") || host == strings.TrimPrefix(OfficialBaseURLChina, "https://")
 }
 
 // joinBase keeps the path that the base URL may have. The result has no slash at its end.
@@ -180,6 +216,13 @@ func (c *Client) withoutRetries() *Client {
 	single := *c
 	single.maxAttempts = 1
 	return &single
+}
+
+// warn is record for what is not part of a call.
+func (c *Client) warn(text string, attrs ...any) {
+	if c.logger != nil {
+		ignorePanic(func() { c.logger.Warn(text, attrs...) })
+	}
 }
 
 // record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a

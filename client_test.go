@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 func TestNewClient_BaseURL(t *testing.T) {
@@ -89,6 +91,60 @@ func TestNewClient_BaseURLIsRefused(t *testing.T) {
 			require.ErrorContains(t, err, "vidu: base URL: ")
 			assert.Nil(t, client)
 			assert.NotContains(t, err.Error(), "hunter2")
+			testkit.AssertHarmless(t, err)
+		})
+	}
+}
+
+// What is usually meant by a base URL that would answer 401 or 404 to everything.
+func TestNewClient_WrongSetup(t *testing.T) {
+	t.Parallel()
+	official, bare := vidu.WithOfficialAPI(), vidu.WithAPIPath("")
+	byHand := []vidu.Option{vidu.WithAPIPath("/ent/v2"), vidu.WithAuthScheme("Token")}
+	for name, tt := range map[string]struct {
+		base string
+		opts []vidu.Option
+		want string // "": allowed
+	}{
+		"official host":                {vidu.OfficialBaseURL, nil, "api.vidu.com is the official API; add WithOfficialAPI"},
+		"official host, China":         {vidu.OfficialBaseURLChina, nil, "api.vidu.cn is the official API; add WithOfficialAPI"},
+		"official host, in capitals":   {"https://API.Vidu.com:443/", nil, "add WithOfficialAPI"},
+		"official host, the path only": {vidu.OfficialBaseURL, byHand[:1], "add WithOfficialAPI"},
+		"official host, the word only": {vidu.OfficialBaseURL, byHand[1:], "add WithOfficialAPI"},
+		"official host, with it":       {vidu.OfficialBaseURL, []vidu.Option{official}, ""},
+		"official host, China, too":    {vidu.OfficialBaseURLChina, []vidu.Option{official}, ""},
+		"official host, by hand":       {vidu.OfficialBaseURL, byHand, ""},
+		"a host like it":               {"https://api.vidu.com.example.com", nil, ""},
+		"a subdomain":                  {"https://eu.api.vidu.com", nil, ""},
+
+		"API path":                {"https://h/vidu/v2", nil, "ends in \"vidu/v2\", which is added to it"},
+		"API path, slash":         {"https://h/vidu/v2/", nil, "vidu/v2"},
+		"API path behind a path":  {"https://h/router/vidu/v2", nil, "vidu/v2"},
+		"official path":           {vidu.OfficialBaseURL + "/ent/v2", []vidu.Option{official}, "ent/v2"},
+		"path of one's own":       {"https://h/a/b", []vidu.Option{vidu.WithAPIPath("/a/b/")}, "ends in \"a/b\""},
+		"reference2video":         {"https://h/vidu/v2/reference2video", nil, "vidu/v2/reference2video"},
+		"text2video":              {"https://h/vidu/v2/text2video/", nil, "vidu/v2/text2video"},
+		"img2video":               {"https://h/x/vidu/v2/img2video", nil, "vidu/v2/img2video"},
+		"start-end2video":         {"https://h/vidu/v2/start-end2video", nil, "vidu/v2/start-end2video"},
+		"tasks":                   {"https://h/vidu/v2/tasks", nil, "vidu/v2/tasks"},
+		"empty API path":          {"https://h/vidu/v2", []vidu.Option{bare}, ""},
+		"a slash for an API path": {"https://h/vidu/v2", []vidu.Option{vidu.WithAPIPath("/")}, ""},
+		"another path":            {"https://h/ent/v2", nil, ""},
+		"part of a name":          {"https://h/mividu/v2", nil, ""},
+		"API path in the middle":  {"https://h/vidu/v2/proxy", nil, ""},
+		"another version":         {"https://h/vidu/v22", nil, ""},
+		"an endpoint without it":  {"https://h/reference2video", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, err := vidu.NewClient(tt.base, testkit.Key, tt.opts...)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "vidu: base URL: ")
+			require.ErrorContains(t, err, tt.want)
+			assert.Nil(t, client)
 			testkit.AssertHarmless(t, err)
 		})
 	}
@@ -605,4 +661,167 @@ func TestGuard_TransportRetriesRead(t *testing.T) {
 			assert.Equal(t, int64(4), w.Requests.Load())
 		})
 	}
+}
+
+// What is signed does not pass through a wrapper, and everything else does.
+func TestWithTransportWrapper_CallsOfTheAPI(t *testing.T) {
+	t.Parallel()
+	server := vidutest.NewServer(vidutest.WithOfficialAPI(), vidutest.WithTiming(0, 0))
+	defer server.Close()
+	for name, opts := range map[string][]vidu.Option{"default": nil, "a caller's transport": {vidu.WithHTTPClient(server.Client())}} {
+		var seen []string
+		wraps := 0
+		wrap := func(number string) vidu.Option {
+			return vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper {
+				wraps++
+				return testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+					seen = append(seen, number+" "+r.Method+" "+path.Base(r.URL.Path))
+					return next.RoundTrip(r)
+				})
+			})
+		}
+		client, err := vidu.NewClient(server.URL, vidutest.APIKey, append(opts, vidu.WithOfficialAPI(), wrap("1"), wrap("2"))...)
+		require.NoError(t, err)
+		assert.Equal(t, 2, wraps)
+		req := smallRequest()
+		image, err := client.UploadImage(t.Context(), vidu.Bytes(testkit.BigPNG(t, 2000)))
+		require.NoError(t, err)
+		req.Images = []vidu.Media{image}
+		task, err := client.Reference2Video(t.Context(), req)
+		require.NoError(t, err)
+		task, err = client.Wait(t.Context(), task.ID)
+		require.NoError(t, err)
+		_, err = client.Download(t.Context(), task, io.Discard)
+		require.NoError(t, err)
+		assert.Equal(t, []string{
+			"1 POST uploads", "2 POST uploads", "1 PUT finish", "2 PUT finish", "1 POST reference2video", "2 POST reference2video",
+			"1 GET creations", "2 GET creations",
+		}, seen, name)
+		assert.Equal(t, 2, wraps)
+	}
+}
+
+func TestWithTransportWrapper_Refused(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	for name, tt := range map[string]struct {
+		opts []vidu.Option
+		want string
+	}{
+		"nil function": {[]vidu.Option{vidu.WithTransportWrapper(nil)}, "vidu: WithTransportWrapper: the function is nil"},
+		"nil result": {
+			[]vidu.Option{vidu.WithTransportWrapper(func(http.RoundTripper) http.RoundTripper { return nil })},
+			"vidu: WithTransportWrapper: the function returned nil",
+		},
+		"nil transport": {
+			[]vidu.Option{vidu.WithHTTPClient(&http.Client{Transport: (*http.Transport)(nil)})},
+			"vidu: WithHTTPClient: the transport is a nil *http.Transport",
+		},
+	} {
+		_, err := vidu.NewClient(someHost, testkit.Key, tt.opts...)
+		require.EqualError(t, err, tt.want, name)
+	}
+	_, err := vidu.NewClient("no URL", testkit.Key, vidu.WithTransportWrapper(func(next http.RoundTripper) http.RoundTripper {
+		calls++
+		return next
+	}))
+	require.Error(t, err)
+	assert.Zero(t, calls, "it is called for a client that comes to be")
+}
+
+// A mock in place of the default transport must not be passed by, or the test would reach a paid API.
+func TestNewClient_ReplacedDefaultTransport(t *testing.T) { //nolint:paralleltest // it replaces a global
+	standard := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = standard })
+	posts := 0
+	http.DefaultTransport = testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		posts++
+		return testkit.Reply(r, http.StatusOK, createdReply)
+	})
+	for name, opts := range map[string][]vidu.Option{
+		"none given": nil, "the default client": {vidu.WithHTTPClient(http.DefaultClient)}, //nolint:forbidigo // it is what is tested
+		"a panicking logger": {vidu.WithLogger(slog.New(testkit.LogHook{Hook: func() { panic("boom") }}))}, //nolint:forbidigo // the point
+	} {
+		for _, logs := range []bool{true, false} {
+			var log strings.Builder
+			if logs {
+				opts = append([]vidu.Option{vidu.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))}, opts...)
+			}
+			posts = 0
+			client, err := vidu.NewClient(someHost, testkit.Key, opts...)
+			require.NoError(t, err)
+			_, err = client.Reference2Video(t.Context(), smallRequest())
+			require.NoError(t, err)
+			assert.Equal(t, 1, posts, name)
+			if logs && name != "a panicking logger" {
+				assert.Equal(t, 1, strings.Count(log.String(), "\n"))
+				assert.Contains(t, log.String(), "level=WARN")
+				assert.Contains(t, log.String(), "WithTransportWrapper")
+				assert.Contains(t, log.String(), "testkit.RoundTrip")
+			}
+		}
+	}
+	var log strings.Builder
+	_, err := vidu.NewClient(someHost, testkit.Key, vidu.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+		vidu.WithHTTPClient(&http.Client{Transport: &http.Transport{}}))
+	require.NoError(t, err)
+	assert.Empty(t, log.String(), "the replacement is not used")
+}
+
+// A mock that answers without reading the body is told so: nothing can have been created.
+func TestCreate_BodyNotRead(t *testing.T) {
+	t.Parallel()
+	for status, tt := range map[int]struct {
+		attempts int
+		unread   bool
+	}{502: {3, true}, 400: {1, true}, 200: {1, false}} {
+		for _, read := range []bool{true, false} {
+			var log strings.Builder
+			attempts := 0
+			client := newClient(t, someHost, vidu.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+				withTransport(func(r *http.Request) (*http.Response, error) {
+					attempts++
+					resp, err := testkit.Reply(&http.Request{}, status, createdReply)
+					if status != http.StatusOK {
+						resp, err = testkit.Reply(&http.Request{}, status, `{"message":"no"}`)
+					}
+					if read {
+						io.Copy(io.Discard, r.Body) //nolint:errcheck // the test is about it
+					}
+					return resp, err
+				}))
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			const note = "the request body was not read"
+			if read || !tt.unread {
+				assert.NotContains(t, log.String(), note)
+				assert.Equal(t, read && status == 502, errors.Is(err, vidu.ErrMaybeCreated))
+				if err != nil {
+					assert.NotContains(t, err.Error(), note)
+				}
+				continue
+			}
+			require.NotErrorIs(t, err, vidu.ErrMaybeCreated)
+			_, answered := errors.AsType[*vidu.APIError](err)
+			assert.True(t, answered)
+			require.ErrorContains(t, err, note)
+			assert.Equal(t, tt.attempts, attempts)
+			assert.Equal(t, attempts, strings.Count(log.String(), note))
+			testkit.AssertHarmless(t, err)
+		}
+	}
+}
+
+// A RoundTripper that is none of net/http's is asked not to keep the connections of creates.
+func TestCreate_ClosesItsConnection(t *testing.T) {
+	t.Parallel()
+	closes := map[string]bool{}
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+		closes[r.Method] = r.Close
+		return testkit.Reply(r, http.StatusOK, createdReply)
+	}))
+	_, err := client.Reference2Video(t.Context(), smallRequest())
+	require.NoError(t, err)
+	_, err = client.GetTask(t.Context(), "1")
+	require.NoError(t, err)
+	assert.Equal(t, map[string]bool{http.MethodPost: true, http.MethodGet: false}, closes)
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
@@ -29,19 +30,34 @@ import (
 
 // createCall is a create that is ready to be sent.
 type createCall struct {
-	path     string // of the endpoint, below the API path
+	path     string // "/" and the endpoint, below the API path
 	body     *oneshot.Body
 	payload  string
-	prompt   string
-	callback bool // one was asked for
+	prompt   string // of its task; "": not known, since the server may write it
+	callback bool   // one was asked for
 }
 
-func (c *Client) create(ctx context.Context, cr createCall) (*Task, error) {
-	var task *Task
-	err := c.call(ctx, &request{
+// promptOf returns the prompt that the task of a request will have, "" where the server writes it.
+func promptOf(prompt string, isRec *bool) string {
+	if isRec != nil && *isRec {
+		return ""
+	}
+	return prompt
+}
+
+func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err error) {
+	if err := c.ready(ctx); err != nil {
+		return nil, err
+	}
+	ctx, trace := startTrace(ctx, c.tracer, cr.path[1:])
+	defer func() { trace.end(idOf(task, err), createOutcome(err), err) }()
+	err = c.call(ctx, &request{
+		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
-	}, func(reply []byte) (err error) {
-		task, err = decodeCreated(reply)
+	}, func(a *attempt) (err error) {
+		if task, err = decodeCreated(a.reply()); err == nil {
+			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		}
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
@@ -53,8 +69,20 @@ func (c *Client) create(ctx context.Context, cr createCall) (*Task, error) {
 		return nil, err
 	}
 	maskTask(task, c.redact)
-	c.pacer.Remember(sightingOf(task), cr.callback, task.raw)
+	seen := sightingOf(task)
+	seen.Class.Endpoint = c.pacer.Endpoint(cr.path)
+	c.pacer.Remember(seen, cr.callback, task.raw)
 	return task, nil
+}
+
+func idOf(task *Task, err error) string {
+	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
+		return maybe.TaskID
+	}
+	if task == nil {
+		return ""
+	}
+	return task.ID
 }
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
@@ -76,6 +104,17 @@ type encoder struct {
 	problems
 	media []*oneshot.Source // in the order in which they stand on the wire
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
+
+	payload string // for a request that has none; "": none
+	tooDeep bool   // a field of [Client.CreateTask] is
+}
+
+// newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
+func (c *Client) newEncoder() encoder {
+	if c == nil || c.recovery == 0 {
+		return encoder{}
+	}
+	return encoder{payload: NewMarker()}
 }
 
 // finish returns the encoded request, or all that is wrong with it.
@@ -95,6 +134,22 @@ func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes()
+}
+
+// wires lend the wire structs of one endpoint, which are needed only while a request is encoded.
+type wires[W any] struct{ pool sync.Pool }
+
+func (p *wires[W]) borrow() *W {
+	if w, ok := p.pool.Get().(*W); ok {
+		return w
+	}
+	return new(W)
+}
+
+// giveBack clears w, which must not keep the caller's texts alive.
+func (p *wires[W]) giveBack(w *W) {
+	*w = *new(W)
+	p.pool.Put(w)
 }
 
 // encode encodes the wire form of a request of this type, with extra behind its fields.
@@ -120,7 +175,7 @@ func (e *encoder) appendExtra(field string, object []byte, extra map[string]any,
 	}
 	text, err := json.Marshal(extra)
 	if err != nil {
-		e.add(field, "cannot be encoded: %v", err)
+		e.addUnencodable(field, err)
 		return object
 	}
 	if len(object) == len("{}") {
@@ -138,18 +193,23 @@ func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 	}
 	refs := make([]string, len(list))
 	for i, m := range list {
-		ref, in, err := m.check(kind)
-		switch {
-		case err != nil:
-			e.add(itemField(field, i), "%v", err)
-		case in != nil:
-			in.Name = itemField(field, i)
-			refs[i] = e.addMedium(&in.Source)
-		default:
-			refs[i] = ref
-		}
+		refs[i] = e.ref(itemField(field, i), m, kind)
 	}
 	return refs
+}
+
+// ref returns one medium as it goes on the wire, the mark where it is inline.
+func (e *encoder) ref(field string, m Media, kind *mediaKind) string {
+	ref, in, err := m.check(kind)
+	if err != nil {
+		e.add(field, "%v", err)
+		return ""
+	}
+	if in == nil {
+		return ref
+	}
+	in.Name = field
+	return e.addMedium(&in.Source)
 }
 
 // addMedium returns the mark.
@@ -162,6 +222,11 @@ func (e *encoder) addMedium(s *oneshot.Source) string {
 }
 
 func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// addUnencodable reports the error of encoding/json, which may quote one of this package.
+func (e *encoder) addUnencodable(field string, err error) {
+	e.add(field, "cannot be encoded: %s", strings.ReplaceAll(err.Error(), "vidu: ", ""))
+}
 
 // addSize names the biggest inline media, since those are what can be left out.
 func (e *encoder) addSize(b *oneshot.Body) {
@@ -195,17 +260,6 @@ func wireDuration(spec *modelSpec, duration int, to *int) *int {
 	return to
 }
 
-// requestDuration returns what the duration in a wire form, which may be absent, is in a request.
-func requestDuration(wire *int) int {
-	switch {
-	case wire == nil:
-		return 0
-	case *wire == 0:
-		return AutoDuration
-	}
-	return *wire
-}
-
 // fieldNames are the names of a request's fields on the wire.
 type fieldNames []string
 
@@ -231,16 +285,28 @@ func (names fieldNames) fold(name string) string {
 	return ""
 }
 
-// decodeFields reads a JSON object into wire and returns the members that a request of this type has no field for,
-// their numbers as [json.Number]. Names that another reader could take for the same field are an error.
-func decodeFields(data []byte, wire any, request reflect.Type) (extra map[string]any, err error) {
+// decodeRequest reads the wire form of a request into plain, which has its fields and none of its methods. duration and
+// extra are two of those, which have a rule of their own.
+func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any) (err error) {
+	if *extra, err = decodeFields(data, plain); err != nil {
+		return err
+	}
+	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+		*duration = AutoDuration
+	}
+	return nil
+}
+
+// decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
+// [json.Number]. Names that another reader could take for the same field are an error.
+func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
 		return nil, errors.New("vidu: the request is not valid UTF-8")
 	}
-	if err := json.Unmarshal(data, wire); err != nil {
+	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
 	}
-	names := namesOf(request)
+	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
 		name := string(it.Key)

@@ -199,6 +199,8 @@ func (t *Task) readField(name []byte, v lenientjson.Value) bool {
 		return readText(v, &t.WatermarkURL)
 	case "meta_data":
 		return readText(v, &t.MetaData)
+	case "trace_id":
+		return readText(v, &t.TraceID)
 	case "client_request_id":
 		return readText(v, &t.ClientRequestID)
 	case "created_at":
@@ -352,3 +354,16 @@ func maskTask(task *Task, mask func(string) string) {
 	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
 	task.ErrMessage = mask(task.ErrMessage)
 }
+
+// namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the
+// request's, unless the state of a task that was accepted stands beside it.
+func namedTask(body []byte) string {
+	d := readTask(body)
+	if d.taskID || slices.Contains(activeStates, d.task.State) {
+		return d.task.ID
+	}
+	return ""
+}
+
+// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
+var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}

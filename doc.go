@@ -75,10 +75,17 @@
 // time on every step. With WithHTTPClient the built-in timeouts do not apply; without Client.Timeout only the context
 // limits a call.
 //
+// For a private CA, a client certificate or a proxy, give WithHTTPClient an [*net/http.Transport]: creates then use a
+// clone of it with the same rules. To trace, measure or log, use [WithTransportWrapper], which goes around these
+// transports and does not see presigned links. Any other RoundTripper is used as it is, and may lose the answer to a
+// create that the rules would have kept. A server that speaks nothing but HTTP/2 cannot be sent creates. Under js/wasm
+// everything goes through Fetch, and the browser decides about connections.
+//
 // # Testing
 //
 // Package [github.com/vidu-go/vidu/vidutest] is a fake server that keeps tasks, serves a video, can be told to fail in
 // the ways that matter, and counts what was charged. It needs no key and no network. A test with a transport of its own
-// gives it to [WithHTTPClient], since a client does not use [net/http.DefaultTransport], and has it read the request's
-// body before it answers: a create whose body nobody read counts as never sent, and is sent again.
+// gives it to [WithHTTPClient] and has it read the request's body before it answers: a create whose body nobody read
+// counts as never sent, and is sent again after a 5xx. A mock in place of [net/http.DefaultTransport] is used if it is
+// there before [NewClient] is called.
 package vidu

@@ -118,7 +118,8 @@ func testsIn(t *testing.T, dir string) map[string]bool {
 // layers are the files of the root package. A file uses only files of the layers before its own, so it can be read with
 // nothing but those in mind, and there is no circle.
 var layers = [][]string{
-	{"codes", "options", "waiters", "media"},
+	{"codes", "tracer", "waiters", "media"},
+	{"options"},
 	{"types", "client"},
 	{"errors", "request"},
 	{"envelope"},
@@ -128,7 +129,7 @@ var layers = [][]string{
 	{"tasks", "list", "upload", "validate"},
 	{"recovery", "wait"},
 	{"create", "waitall", "download", "callback"},
-	{"reference2video"},
+	{"reference2video", "text2video", "img2video", "startend2video", "createtask"},
 	{"doc"},
 }
 
@@ -218,4 +219,25 @@ func TestHouse_EnginesStandAlone(t *testing.T) {
 // engineOf returns the name of a package below internal/, and any other path as it is.
 func engineOf(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(path, module+"/internal/"), "_test")
+}
+
+func TestReadme_NamesEveryOption(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	option := regexp.MustCompile(`(?m)^func (With\w+)\(`)
+	found := 0
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, match := range option.FindAllStringSubmatch(string(text), -1) {
+			if !strings.HasSuffix(name, "_test.go") {
+				found++
+				assert.True(t, strings.Contains(string(readme), "`"+match[1]), "README lacks %s", match[1]) //nolint:testifylint // not the whole page
+			}
+		}
+	}
+	assert.Greater(t, found, 20)
 }

@@ -28,14 +28,21 @@ type APIError struct {
 	Metadata   json.RawMessage // the envelope's "metadata"; nil when absent
 	Body       []byte          // the answer as received, at most 64 KiB, with the API key masked
 
-	op string // method and path
+	op     string // method and path
+	unread bool   // the answer came before a byte of the request's body was read
 }
+
+// bodyUnread is for those whose transport in a test answers without reading.
+const bodyUnread = "the request body was not read"
 
 // Error is one line: operation, status, code, message and trace id.
 func (e *APIError) Error() string {
 	said := e.said()
 	if said != "" {
 		said = ": " + said
+	}
+	if e.unread {
+		said += "; " + bodyUnread
 	}
 	return "vidu: " + e.headline() + said + e.traceNote()
 }
@@ -133,6 +140,7 @@ func (e *ValidationError) Error() string {
 // alert an operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
+	TaskID     string    // the task that the response names although the rest of it cannot be used; "" when it names none
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none
 	TraceID    string    // of the answer; "" when it has none
@@ -144,6 +152,9 @@ type MaybeCreatedError struct {
 // words: those are often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
 	text := "vidu: a task may have been created and billed: " + e.cause()
+	if e.TaskID != "" {
+		text += " (task " + e.TaskID + ")"
+	}
 	if e.Payload != "" {
 		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
 	}
@@ -154,7 +165,15 @@ func (e *MaybeCreatedError) cause() string {
 	if failure, ok := errors.AsType[*APIError](e.Err); ok {
 		return failure.headline() + failure.traceNote()
 	}
-	if e.Err == nil || invitesRetry(e.Err.Error()) {
+	if e.Err == nil {
+		return "the answer was lost"
+	}
+	if text := e.Err.Error(); invitesRetry(text) { // of HTTP/2's endings keep the name
+		for _, name := range []string{"GOAWAY", "REFUSED_STREAM", "PROTOCOL_ERROR"} {
+			if strings.Contains(text, name) {
+				return "the answer was lost: the server ended the HTTP/2 request with " + name
+			}
+		}
 		return "the answer was lost"
 	}
 	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)

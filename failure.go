@@ -63,7 +63,7 @@ func (op operation) refusal(a *attempt) *APIError {
 
 // complete adds what every APIError has and masks the key in what the server wrote.
 func (op operation) complete(a *attempt, failure *APIError) *APIError {
-	failure.op = op.name
+	failure.op, failure.unread = op.name, a.unread
 	failure.Message = op.mask(failure.Message)
 	failure.Code = ErrorCode(op.mask(string(failure.Code)))
 	failure.Body = op.excerpt(a)
@@ -80,7 +80,7 @@ func (op operation) complete(a *attempt, failure *APIError) *APIError {
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Payload: payload, TaskID: a.taskID, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
 		Body: op.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {

@@ -7,11 +7,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strconv"
@@ -23,6 +25,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
@@ -582,4 +585,33 @@ func promptContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// subprocesses are what tests start this binary for, in a process of its own. An error is printed and the status is 1.
+var subprocesses = map[string]func(args []string) error{}
+
+const subprocessVariable = "VIDU_TEST_SUBPROCESS"
+
+// subprocess returns the command that runs one of subprocesses.
+func subprocess(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	require.Contains(t, subprocesses, name)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), subprocessVariable+"="+name)
+	return cmd
+}
+
+func TestMain(m *testing.M) {
+	if body, ok := subprocesses[os.Getenv(subprocessVariable)]; ok {
+		if err := body(os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"} { // no proxy for the names in these tests
+		_ = os.Unsetenv(name)
+		_ = os.Unsetenv(strings.ToLower(name))
+	}
+	goleak.VerifyTestMain(m)
 }

@@ -48,8 +48,9 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 		req = &ListTasksRequest{}
 	}
 	var page *TaskPage
-	err := c.call(ctx, &request{method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
-		func(reply []byte) (err error) {
+	err := c.call(ctx, &request{operation: "list tasks", method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
+		func(a *attempt) (err error) {
+			reply := a.reply()
 			page, err = decodePage(reply)
 			return err
 		})

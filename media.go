@@ -24,8 +24,10 @@ const (
 	maxBodyBytes  = 20 << 20 // the whole request, base64 included
 	maxImageBytes = 50 << 20 // one image
 	maxVideoBytes = 20 << 20 // one inline video, before base64
+	maxSoundBytes = 50 << 20 // one sound
 	minPixels     = 128      // each side
 	maxRatio      = 4        // of the longer side to the shorter one, exclusive
+	maxWideRatio  = 5        // the same of viduq4-preview and models that are not known here, inclusive
 )
 
 // Media is a reference image or video: a link, or data that travels inside the request. Make one with [URL], [File],
@@ -130,16 +132,24 @@ type mediaKind struct {
 	formats  string   // for people
 	types    []string // content types
 	maxBytes int64
+	wide     bool // images may have a ratio of up to 5:1, else of less than 4:1
 }
 
 var (
-	imageKind = mediaKind{
-		formats: "image formats png, jpeg, webp", maxBytes: maxImageBytes,
-		types: []string{"image/png", "image/jpeg", "image/jpg", "image/webp"},
-	}
-	videoKind = mediaKind{
-		formats: "video formats mp4, avi, mov", maxBytes: maxVideoBytes,
-		types: []string{"video/mp4", "video/avi", "video/x-msvideo", "video/quicktime", "video/mov"},
+	imageTypes = []string{"image/png", "image/jpeg", "image/jpg", "image/webp"}
+	videoTypes = []string{"video/mp4", "video/avi", "video/x-msvideo", "video/quicktime", "video/mov"}
+	soundTypes = []string{"audio/mpeg", "audio/mp3"}
+
+	imageKind     = mediaKind{formats: "image formats png, jpeg, webp", types: imageTypes, maxBytes: maxImageBytes}
+	wideImageKind = mediaKind{formats: imageKind.formats, types: imageTypes, maxBytes: maxImageBytes, wide: true}
+	videoKind     = mediaKind{formats: "video formats mp4, avi, mov", types: videoTypes, maxBytes: maxVideoBytes}
+	soundKind     = mediaKind{formats: "sound formats mp3", types: soundTypes, maxBytes: maxSoundBytes}
+
+	// anyKind is for endpoints that this package does not know.
+	anyKind = mediaKind{
+		formats:  "formats png, jpeg, webp, mp4, avi, mov, mp3, wav, m4a",
+		types:    slices.Concat(imageTypes, videoTypes, soundTypes, []string{"audio/wav", "audio/x-wav", "audio/mp4", "audio/x-m4a"}),
+		maxBytes: maxImageBytes, wide: true,
 	}
 )
 
@@ -269,7 +279,7 @@ func checkContent(r io.Reader, kind *mediaKind) (string, error) {
 	if err := kind.takes(contentType); err != nil {
 		return "", err
 	}
-	return contentType, checkDimensions(contentType, io.MultiReader(bytes.NewReader(head), r))
+	return contentType, kind.checkDimensions(contentType, io.MultiReader(bytes.NewReader(head), r))
 }
 
 func (k *mediaKind) takes(contentType string) error {
@@ -280,7 +290,7 @@ func (k *mediaKind) takes(contentType string) error {
 }
 
 // checkDimensions accepts what Go cannot read; the server may be able to.
-func checkDimensions(contentType string, r io.Reader) error {
+func (k *mediaKind) checkDimensions(contentType string, r io.Reader) error {
 	width, height, err := mediatype.Dimensions(contentType, r)
 	if errors.Is(err, mediatype.ErrUnknown) {
 		return nil
@@ -288,16 +298,19 @@ func checkDimensions(contentType string, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("has an unreadable %s header: %w", contentType, err)
 	}
-	return checkPixels(width, height)
+	return k.checkPixels(width, height)
 }
 
-func checkPixels(width, height int) error {
+func (k *mediaKind) checkPixels(width, height int) error {
 	short, long := min(width, height), max(width, height)
 	if short < minPixels {
 		return fmt.Errorf("has %d×%d pixels, at least %d×%d are needed", width, height, minPixels, minPixels)
 	}
-	if long >= maxRatio*short {
-		return fmt.Errorf("has %d×%d pixels, the ratio must lie between 1:%d and %d:1", width, height, maxRatio, maxRatio)
+	switch {
+	case k.wide && long > maxWideRatio*short:
+		return fmt.Errorf("has %d×%d pixels; the ratio must be at most %d:1", width, height, maxWideRatio)
+	case !k.wide && long >= maxRatio*short:
+		return fmt.Errorf("has %d×%d pixels; the ratio must be less than %d:1", width, height, maxRatio)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // Base URLs of the official API, for [NewClient] together with [WithOfficialAPI].
@@ -23,6 +24,7 @@ type Option func(*config) error
 // config is what options set. The key is not in it.
 type config struct {
 	httpClient   *http.Client // nil: our own
+	wraps        []transport.Wrap
 	apiPath      string
 	authScheme   string
 	userAgent    string
@@ -30,8 +32,11 @@ type config struct {
 	maxAttempts  int
 	backoff      func(retry int) time.Duration
 	logger       *slog.Logger
+	tracer       Tracer
 	recovery     time.Duration
 	official     bool
+	pathSet      bool // by hand
+	schemeSet    bool // by hand
 }
 
 // WithHTTPClient sends everything through client: its transport, its timeout, its cookie jar. client is copied, never
@@ -39,14 +44,40 @@ type config struct {
 // that were idle are never used for a create, HTTP/2 only for reads, and there are timeouts on every step.
 //
 // A client without a Transport still gets ours; one with a Transport and no Timeout has no limit of time but the
-// context. A Transport that sends requests again by itself can make a create cost twice: it is stopped at its second
-// connection if that comes in time. One that adds credentials sends them to the hosts of results and uploads, too.
+// context. What else happens depends on the Transport:
+//
+//   - For an [*net/http.Transport], with a private CA, a client certificate or a proxy for example, creates use a clone
+//     of it that speaks HTTP/1.1 and opens a connection for each. The clone is made by [NewClient], and it lacks what
+//     RegisterProtocol has added. One that does the TLS handshake itself (DialTLS, DialTLSContext) or whose Protocols
+//     leave out HTTP/1 keeps its protocol. A nil one is refused.
+//   - Any other RoundTripper is used as it is, with [net/http.Request.Close] set on creates. If it is there to trace,
+//     measure or log, use [WithTransportWrapper] instead. One that retries by itself can make a create cost twice: it
+//     is stopped at its second connection if that comes in time.
+//
+// A transport that adds credentials sends them to the hosts of results and uploads, too.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) error {
 		if client == nil {
 			return errors.New("WithHTTPClient: the client is nil")
 		}
 		c.httpClient = client
+		return nil
+	}
+}
+
+// WithTransportWrapper puts wrap around the transport of all calls of the API, to trace, measure or log them, or to add
+// a header. Creates keep their safe transport beneath it. Links of results and uploads, which are presigned, do not
+// pass through it. Given several times, the first is outermost. The default is none.
+//
+// [NewClient] calls wrap once. The RoundTripper that it is given picks the transport of each request by its context,
+// and the one that it returns must pass that on; a request that has lost it goes the way of creates, with a connection
+// of its own. Nil functions and nil results are refused. The wrapper must not send a request again by itself.
+func WithTransportWrapper(wrap func(http.RoundTripper) http.RoundTripper) Option {
+	return func(c *config) error {
+		if wrap == nil {
+			return errors.New("WithTransportWrapper: the function is nil")
+		}
+		c.wraps = append(c.wraps, wrap)
 		return nil
 	}
 }
@@ -58,7 +89,7 @@ func WithAPIPath(path string) Option {
 		if strings.ContainsAny(path, "?#%\\") || strings.Contains(path, "..") || !isPrintableASCII(path) {
 			return fmt.Errorf("WithAPIPath: %q is not a plain path", scrub.OneLine(path, 80))
 		}
-		c.apiPath = path
+		c.apiPath, c.pathSet = path, true
 		return nil
 	}
 }
@@ -70,7 +101,7 @@ func WithAuthScheme(scheme string) Option {
 		if !isToken(scheme) {
 			return errors.New("WithAuthScheme: the scheme is not one word") // and perhaps the key, which must not be quoted
 		}
-		c.authScheme = scheme
+		c.authScheme, c.schemeSet = scheme, true
 		return nil
 	}
 }
@@ -138,6 +169,15 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
+		return nil
+	}
+}
+
+// WithTracer has tracer see every call and every attempt. nil, the default, is none. Module
+// github.com/vidu-go/vidu/otel has one for OpenTelemetry.
+func WithTracer(tracer Tracer) Option {
+	return func(c *config) error {
+		c.tracer = tracer
 		return nil
 	}
 }

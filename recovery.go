@@ -160,7 +160,7 @@ func (c *Client) lookUp(ctx context.Context, maybe *MaybeCreatedError, prompt st
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
 	defer cancel()
 	mayBe := func(t *Task) bool { // what this client has from earlier creates is not this one; fewer words, fewer queries
-		return !c.pacer.Remembers(t.ID) && (t.Payload != "" || t.Prompt == prompt || t.Prompt == "")
+		return !c.pacer.Remembers(t.ID) && (t.Payload != "" || prompt == "" || t.Prompt == prompt || t.Prompt == "")
 	}
 	for pause := firstLook; ; pause *= 2 {
 		task, err := newSearch(maybe.Payload, maybe.From, mayBe).run(ctx, c)

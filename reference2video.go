@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
-	"sync"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 )
@@ -28,6 +27,10 @@ type Reference2VideoRequest struct {
 	// Videos are further references, for viduq2-pro only: one of at most 8 s or two of at most 5 s. Formats mp4, avi, mov;
 	// at most 100 MB each as a link, 20 MB inline.
 	Videos []Media `json:"videos,omitempty"`
+
+	// Sounds are 0–3 clips that viduq4-preview lets the video follow, of 3–12 s each, with Audio true. Format mp3; at most
+	// 50 MB each.
+	Sounds []Media `json:"sounds,omitempty"`
 
 	// Subjects are named references, used instead of Images: 1–7, for viduq2-pro at most 4 with images and 2 with videos.
 	// Not for viduq3-mix and vidu1.5.
@@ -113,12 +116,14 @@ type Subject struct {
 // means that nothing was sent; a [*MaybeCreatedError] that a task may exist; any other error that none does. req may
 // be changed or reused once the call has returned.
 func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoRequest) (*Task, error) {
-	body, err := req.prepare()
+	e := c.newEncoder()
+	body, err := req.prepare(&e)
 	if err != nil {
 		return nil, err
 	}
 	return c.create(ctx, createCall{
-		path: "/reference2video", body: body, payload: req.Payload, prompt: req.Prompt, callback: req.CallbackURL != "",
+		path: "/reference2video", body: body, payload: cmp.Or(req.Payload, e.payload), prompt: req.Prompt,
+		callback: req.CallbackURL != "",
 	})
 }
 
@@ -126,7 +131,7 @@ func (c *Client) Reference2Video(ctx context.Context, req *Reference2VideoReques
 // and runs before every send. It refuses what every known server refuses and nothing more: unknown models, new values
 // and limits on which the sources disagree are left to the server.
 func (req *Reference2VideoRequest) Validate() error {
-	_, err := req.prepare()
+	_, err := req.prepare(&encoder{})
 	return err
 }
 
@@ -143,16 +148,11 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
 	}
-	var w struct {
-		plainReference2Video
-		Duration *int `json:"duration"`
-	}
-	extra, err := decodeFields(data, &w, reference2VideoType)
-	if err != nil {
+	var plain plainReference2Video
+	if err := decodeRequest(data, &plain, &plain.Duration, &plain.Extra); err != nil {
 		return err
 	}
-	*req = Reference2VideoRequest(w.plainReference2Video)
-	req.Duration, req.Extra = requestDuration(w.Duration), extra
+	*req = Reference2VideoRequest(plain)
 	return nil
 }
 
@@ -160,54 +160,48 @@ func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 // it.
 type plainReference2Video Reference2VideoRequest
 
-var reference2VideoType = reflect.TypeFor[Reference2VideoRequest]()
-
 // wireReference2Video is the request on the wire. Its own fields shadow those of the same name in the request.
 type wireReference2Video struct {
 	plainReference2Video
 	Images   []string          `json:"images,omitempty"`
 	Videos   []string          `json:"videos,omitempty"`
+	Sounds   []string          `json:"sounds,omitempty"`
 	Subjects []json.RawMessage `json:"subjects,omitempty"`
 	Duration *int              `json:"duration,omitempty"`
 
 	duration int // what Duration points to
 }
 
-// wireReference2Videos lend the structs that are needed while a request is encoded.
-var wireReference2Videos = sync.Pool{New: func() any { return new(wireReference2Video) }}
+var reference2VideoWires wires[wireReference2Video]
 
 // prepare checks the request and encodes it.
-func (req *Reference2VideoRequest) prepare() (*oneshot.Body, error) {
+func (req *Reference2VideoRequest) prepare(e *encoder) (*oneshot.Body, error) {
 	if req == nil {
 		return nil, nilRequest()
 	}
-	e := encoder{}
 	req.check(&e.problems)
-	return e.finish(req.encode(&e))
+	return e.finish(req.encode(e))
 }
 
 func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
-	w := wireReference2Videos.Get().(*wireReference2Video) //nolint:forcetypeassert // the pool has no others
-	defer func() {
-		*w = wireReference2Video{} // it must not keep the caller's texts alive
-		wireReference2Videos.Put(w)
-	}()
+	w := reference2VideoWires.borrow()
+	defer reference2VideoWires.giveBack(w)
 	spec := reference2VideoModels[req.Model]
 	*w = wireReference2Video{
 		plainReference2Video: plainReference2Video(*req),
-		Images:               e.refs("images", req.Images, &imageKind),
+		Images:               e.refs("images", req.Images, spec.imageKind()),
 		Videos:               e.refs("videos", req.Videos, &videoKind),
+		Sounds:               e.refs("sounds", req.Sounds, &soundKind),
 	}
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	var err error
-	if w.Subjects, err = e.subjects(req.Subjects); err != nil {
+	if w.Subjects, err = e.subjects(req.Subjects, spec.imageKind()); err != nil {
 		return nil, err
 	}
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
-	if spec != nil {
-		w.Resolution = cmp.Or(w.Resolution, spec.resolution)
-	}
-	return e.encode(w, req.Extra, reference2VideoType)
+	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
+	w.Payload = cmp.Or(w.Payload, e.payload)
+	return e.encode(w, req.Extra, reflect.TypeFor[Reference2VideoRequest]())
 }
 
 // MarshalJSON gives the wire form of a subject by itself. Files and bytes are an error, as in [Media.MarshalJSON].
@@ -217,7 +211,7 @@ func (s Subject) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	text = e.appendExtra("extra", text, s.Extra, subjectType)
+	text = e.appendExtra("extra", text, s.Extra, reflect.TypeFor[Subject]())
 	return text, e.err()
 }
 
@@ -227,7 +221,7 @@ func (s *Subject) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var plain plainSubject
-	extra, err := decodeFields(data, &plain, subjectType)
+	extra, err := decodeFields(data, &plain)
 	if err != nil {
 		return err
 	}
@@ -238,8 +232,6 @@ func (s *Subject) UnmarshalJSON(data []byte) error {
 
 type plainSubject Subject
 
-var subjectType = reflect.TypeFor[Subject]()
-
 // wireSubject is a subject on the wire, as wireReference2Video is a request.
 type wireSubject struct {
 	plainSubject
@@ -248,13 +240,13 @@ type wireSubject struct {
 }
 
 // subjects encodes each subject by itself, for each may have extra fields.
-func (e *encoder) subjects(list []Subject) ([]json.RawMessage, error) {
+func (e *encoder) subjects(list []Subject, kind *mediaKind) ([]json.RawMessage, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
 	wire := make([]json.RawMessage, len(list))
 	for i := range list {
-		text, err := e.subject(itemField("subjects", i), &list[i])
+		text, err := e.subject(itemField("subjects", i), &list[i], kind)
 		if err != nil {
 			return nil, err
 		}
@@ -263,32 +255,43 @@ func (e *encoder) subjects(list []Subject) ([]json.RawMessage, error) {
 	return wire, nil
 }
 
-func (e *encoder) subject(field string, s *Subject) ([]byte, error) {
+func (e *encoder) subject(field string, s *Subject, kind *mediaKind) ([]byte, error) {
 	text, err := json.Marshal(wireSubject{
 		plainSubject: plainSubject(*s),
-		Images:       e.refs(field+".images", s.Images, &imageKind),
+		Images:       e.refs(field+".images", s.Images, kind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return e.appendExtra(field+".extra", text, s.Extra, subjectType), nil
+	return e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]()), nil
 }
 
 func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }
 
-// reference2VideoModels is what requests to known models are checked against, and where their defaults come from.
+// reference2VideoModels is what requests to known models are checked against, and where their defaults come from. Of
+// viduq4-preview, whose facts are second-hand, only the counts are checked.
 var reference2VideoModels = map[Model]*modelSpec{
-	ModelQ3Drama: {durations: seconds(2, 15), resolutions: hd, resolution: Resolution720p, maxImages: 7},
-	ModelQ3Ad:    {durations: seconds(3, 15), resolutions: hd, maxImages: 7},
-	ModelQ3Mix:   {durations: seconds(1, 16), duration: 5, resolutions: sdToHD, resolution: Resolution720p, maxImages: 7, noSubjects: true, offPeak: offPeakNever},
-	ModelQ3Turbo: {durations: seconds(3, 16), duration: 5, resolutions: sdToHD, resolution: Resolution720p, maxImages: 7, offPeak: offPeakWithAudio},
-	ModelQ3:      {durations: seconds(3, 16), duration: 5, resolutions: sdToHD, resolution: Resolution720p, maxImages: 7, offPeak: offPeakWithAudio},
-	ModelQ2Pro:   {durations: seconds(1, 10), duration: 5, auto: true, resolutions: sdToHD, resolution: Resolution720p, maxImages: 7, takesVideos: true, maxImageSubjects: 4, maxVideoSubjects: 2, offPeak: offPeakWithoutAudio},
-	ModelQ2:      {durations: seconds(1, 10), duration: 5, resolutions: sdToHD, resolution: Resolution720p, maxImages: 7, offPeak: offPeakWithoutAudio},
-	ModelQ1:      {durations: []int{5}, duration: 5, resolutions: []Resolution{Resolution1080p}, resolution: Resolution1080p, maxImages: 7, offPeak: offPeakWithoutAudio},
-	Model20:      {durations: []int{4}, duration: 4, resolutions: []Resolution{Resolution360p, Resolution720p}, resolution: Resolution360p, maxImages: 7, offPeak: offPeakWithoutAudio},
-	Model15:      {durations: []int{4, 8}, duration: 4, resolutions: []Resolution{Resolution360p, Resolution720p, Resolution1080p}, maxImages: 3, noSubjects: true},
+	ModelQ4Preview: {sizes: sizes{resolution: Resolution720p}, duration: 5, maxImages: 15, maxSounds: 3, secondHand: true},
+	ModelQ3Drama:   {sizes: hd, durations: seconds(2, 15), maxImages: 7},
+	ModelQ3Ad:      {sizes: sizes{resolutions: hd.resolutions}, durations: seconds(3, 15), maxImages: 7},
+	ModelQ3Mix:     {sizes: sdToHD, durations: seconds(1, 16), duration: 5, maxImages: 7, noSubjects: true, offPeak: offPeakNever},
+	ModelQ3Turbo:   {sizes: sdToHD, durations: seconds(3, 16), duration: 5, maxImages: 7, offPeak: offPeakWithAudio},
+	ModelQ3:        {sizes: sdToHD, durations: seconds(3, 16), duration: 5, maxImages: 7, offPeak: offPeakWithAudio},
+	ModelQ2Pro: {
+		sizes: sdToHD, durations: seconds(1, 10), duration: 5, auto: true, maxImages: 7, takesVideos: true,
+		maxImageSubjects: 4, maxVideoSubjects: 2, offPeak: offPeakWithoutAudio,
+	},
+	ModelQ2: {sizes: sdToHD, durations: seconds(1, 10), duration: 5, maxImages: 7, offPeak: offPeakWithoutAudio},
+	ModelQ1: {sizes: fullHD, durations: []int{5}, duration: 5, maxImages: 7, offPeak: offPeakWithoutAudio},
+	Model20: {
+		sizes: sizes{[]Resolution{Resolution360p, Resolution720p}, Resolution360p}, durations: []int{4}, duration: 4, maxImages: 7,
+		offPeak: offPeakWithoutAudio,
+	},
+	Model15: {
+		sizes:     sizes{resolutions: []Resolution{Resolution360p, Resolution720p, Resolution1080p}},
+		durations: []int{4, 8}, duration: 4, maxImages: 3, noSubjects: true,
+	},
 }
 
 const (
@@ -302,16 +305,16 @@ func (req *Reference2VideoRequest) check(p *problems) {
 	spec := reference2VideoModels[req.Model]
 	p.checkRequired("model", string(req.Model))
 	p.checkRequired("prompt", req.Prompt)
-	p.checkText("prompt", req.Prompt, maxPromptRunes)
+	p.checkPrompt(req.Prompt)
 	req.checkReferences(p)
 	p.checkDuration(req.Model, spec, req.Duration)
-	p.checkResolution(req.Model, spec, req.Resolution)
+	p.checkResolution(req.Model, spec, req.Duration, req.Resolution)
 	if spec != nil {
 		req.checkModel(p, spec)
 	}
 	p.checkWatermark(req.WatermarkPosition, req.WatermarkURL)
 	p.checkMetaData(req.MetaData)
-	p.checkText("payload", req.Payload, maxPayloadRunes)
+	p.checkPayload(req.Payload)
 	p.checkCallbackURL(req.CallbackURL)
 }
 
@@ -339,6 +342,10 @@ func (req *Reference2VideoRequest) checkModel(p *problems, spec *modelSpec) {
 		maxImages = min(maxImages, maxImagesOfVideo)
 	}
 	p.checkCount("images", len(req.Images), maxImages)
+	if spec.secondHand {
+		p.checkCount("sounds", len(req.Sounds), spec.maxSounds)
+		return
+	}
 	if len(req.Videos) > 0 && !spec.takesVideos {
 		p.add("videos", "are not supported by %s", req.Model)
 	} else {

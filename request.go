@@ -1,10 +1,12 @@
 package vidu
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -19,15 +21,18 @@ const (
 
 // request is one call of the API.
 type request struct {
+	operation string // its name in traces
 	method    string
 	path      string // below the API path, its elements checked
 	query     string // encoded
 	fromRoot  bool   // path is below the base URL, not below the API path
 	presigned *presignedLink
 	body      *oneshot.Body // nil: none
-	paid      bool          // costs money: sent again only when provably nothing was created
-	payload   string        // of a paid request
-	limit     int64         // bytes of a 2xx reply
+	taskID    string        // the task that a call is about
+	trace     *callTrace
+	paid      bool   // costs money: sent again only when provably nothing was created
+	payload   string // of a paid request
+	limit     int64  // bytes of a 2xx reply
 }
 
 // presignedLink is where a request goes that leaves the API: to a storage host, which gets the link and no key.
@@ -41,11 +46,16 @@ type attempt struct {
 	status     int // 0: no response
 	header     http.Header
 	body       []byte // of the response, as far as it was read
+	taskID     string // that an error response names
 	truncated  bool   // the response is an error and could not be read to its end
+	unread     bool   // there is a response although no byte of the request's body was handed to the transport
 	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over
 	err        error  // nil: a 2xx response, read to its end
 }
+
+// reply returns the body without the byte order mark that some servers put before it.
+func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)) }
 
 // operation is what the errors of a call need to know of it.
 type operation struct {
@@ -104,6 +114,7 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 	}
 	return (&http.Request{
 		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+		Close: rq.paid, // a connection that stays idle is of no use to a create, and of danger to the next
 	}).WithContext(ctx)
 }
 

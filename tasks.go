@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,9 +21,11 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 		return nil, err
 	}
 	var task *Task
-	err := c.call(ctx, &request{method: http.MethodGet, path: "/tasks/" + id + "/creations", limit: maxReply},
-		func(reply []byte) (err error) {
-			task, err = decodeTask(reply)
+	err := c.call(ctx, &request{operation: "get task", taskID: id, method: http.MethodGet, path: "/tasks/" + id + "/creations", limit: maxReply},
+		func(a *attempt) (err error) {
+			if task, err = decodeTask(a.reply()); err == nil {
+				task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+			}
 			return err
 		})
 	if err != nil {
@@ -55,8 +58,9 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 		return err
 	}
 	body := oneshot.New([]byte(`{"id":"`+id+`"}`), nil, nil)
-	err := c.call(ctx, &request{method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
-		func(reply []byte) error {
+	err := c.call(ctx, &request{operation: "cancel task", taskID: id, method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
+		func(a *attempt) error {
+			reply := a.reply()
 			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {
 				return nil
 			}
@@ -88,8 +92,9 @@ type CreditRemain struct {
 // credits page of platform.vidu.com.
 func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 	var credits *Credits
-	err := c.call(ctx, &request{method: http.MethodGet, path: "/credits", limit: maxReply},
-		func(reply []byte) (err error) {
+	err := c.call(ctx, &request{operation: "get credits", method: http.MethodGet, path: "/credits", limit: maxReply},
+		func(a *attempt) (err error) {
+			reply := a.reply()
 			credits, err = decodeCredits(reply)
 			return err
 		})

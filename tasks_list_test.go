@@ -60,6 +60,16 @@ func TestListTasks_Query(t *testing.T) {
 	}
 }
 
+// The texts of listed tasks may become errors, as those of queried ones do.
+func TestListTasks_KeyIsMasked(t *testing.T) {
+	t.Parallel()
+	page, err := clientWithReply(t, http.StatusOK, `{"tasks":[{"id":"1","state":"failed","err_code":"`+testkit.Key+`","err_msg":"bad key `+testkit.Key+`"}]}`).
+		ListTasks(t.Context(), nil)
+	require.NoError(t, err)
+	require.Len(t, page.Tasks, 1)
+	assert.NotContains(t, string(page.Tasks[0].ErrCode)+page.Tasks[0].ErrMessage, testkit.Key)
+}
+
 func TestListTasks_Reply(t *testing.T) {
 	t.Parallel()
 	big := `{"id":"9","state":"success","images":["data:image/png;base64,` + strings.Repeat("A", 64<<10) + `"]}`

@@ -13,19 +13,28 @@ import (
 // Model names a video model. The set is open: a model that this package does not know is sent as it is.
 type Model string
 
-// Models of the reference-to-video endpoint, as the official page lists them in August 2026. What each accepts is in
-// the documentation of the fields of [Reference2VideoRequest].
+// Models, as the official pages and gateways list them in October 2026. Each serves some of the endpoints only;
+// durations in seconds and resolutions stand in the documentation of the requests that take it.
 const (
-	ModelQ3Drama Model = "viduq3-drama" // 2–15 s; 720p (default), 1080p
-	ModelQ3Ad    Model = "viduq3-ad"    // 3–15 s; 720p, 1080p
-	ModelQ3Mix   Model = "viduq3-mix"   // 1–16 s (default 5); 540p, 720p (default), 1080p; no subjects, no off-peak
-	ModelQ3Turbo Model = "viduq3-turbo" // 3–16 s (default 5); 540p, 720p (default), 1080p
-	ModelQ3      Model = "viduq3"       // 3–16 s (default 5); 540p, 720p (default), 1080p
-	ModelQ2Pro   Model = "viduq2-pro"   // 1–10 s (default 5) or AutoDuration; 540p, 720p (default), 1080p; takes videos
-	ModelQ2      Model = "viduq2"       // 1–10 s (default 5); 540p, 720p (default), 1080p
-	ModelQ1      Model = "viduq1"       // 5 s; 1080p
-	Model20      Model = "vidu2.0"      // 4 s; 360p (default), 720p
-	Model15      Model = "vidu1.5"      // 4 s (default) or 8 s; 360p, 720p, 1080p; gone from the newest pages
+	ModelQ4Preview Model = "viduq4-preview" // reference2video, img2video
+
+	ModelQ3Drama   Model = "viduq3-drama"    // reference2video
+	ModelQ3Ad      Model = "viduq3-ad"       // reference2video
+	ModelQ3Mix     Model = "viduq3-mix"      // reference2video; no subjects, no off-peak
+	ModelQ3Turbo   Model = "viduq3-turbo"    // every endpoint
+	ModelQ3        Model = "viduq3"          // reference2video
+	ModelQ3Pro     Model = "viduq3-pro"      // text2video, img2video, start-end2video
+	ModelQ3ProFast Model = "viduq3-pro-fast" // img2video
+
+	ModelQ2Pro     Model = "viduq2-pro"      // reference2video, also with videos; img2video, start-end2video
+	ModelQ2ProFast Model = "viduq2-pro-fast" // img2video, start-end2video
+	ModelQ2Turbo   Model = "viduq2-turbo"    // img2video, start-end2video
+	ModelQ2        Model = "viduq2"          // reference2video, text2video
+
+	ModelQ1        Model = "viduq1"         // every endpoint
+	ModelQ1Classic Model = "viduq1-classic" // img2video, start-end2video
+	Model20        Model = "vidu2.0"        // reference2video, img2video, start-end2video
+	Model15        Model = "vidu1.5"        // reference2video; gone from the newest pages
 )
 
 // AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.
@@ -40,6 +49,8 @@ const (
 	Resolution540p  Resolution = "540p"
 	Resolution720p  Resolution = "720p"
 	Resolution1080p Resolution = "1080p"
+	Resolution2K    Resolution = "2K" // with a capital K; viduq4-preview
+	Resolution4K    Resolution = "4K" // as 2K
 )
 
 // AspectRatio is the shape of the video, "W:H". The set is open: the q2 and q3 models take any ratio.
@@ -64,6 +75,15 @@ const (
 	MovementSmall  MovementAmplitude = "small"
 	MovementMedium MovementAmplitude = "medium"
 	MovementLarge  MovementAmplitude = "large"
+)
+
+// Style is the look of a video that is made from text alone. The set is open.
+type Style string
+
+// Styles, of viduq1.
+const (
+	StyleGeneral Style = "general"
+	StyleAnime   Style = "anime"
 )
 
 // AudioType says what the sound track holds. The set is open.
@@ -125,7 +145,7 @@ type Task struct {
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it
 	State             State             `json:"state"`
 	Model             Model             `json:"model,omitempty"`    // may differ from the one that was asked for
-	Style             string            `json:"style,omitempty"`    // not settable on this endpoint
+	Style             string            `json:"style,omitempty"`    // settable with [Text2VideoRequest] only
 	Prompt            string            `json:"prompt,omitempty"`   // as in the request
 	Images            []string          `json:"images,omitempty"`   // the reference images, of subjects too; nil when the echo holds inline media
 	Videos            []string          `json:"videos,omitempty"`   // the reference videos
@@ -152,6 +172,9 @@ type Task struct {
 	ErrMessage        string            `json:"err_msg,omitempty"`           // the server's words for it; many never say
 	Progress          float64           `json:"progress,omitempty"`          // percent, 0–100; many servers never say
 	Creations         []Creation        `json:"creations,omitempty"`         // the results, one as a rule; nil until success
+
+	// TraceID is the request id of the reply, from its header: what the vendor's support asks for. "" when it has none.
+	TraceID string `json:"trace_id,omitempty"`
 
 	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, another id, text that
 	// is no whole JSON. Everything else is as the server said it.
@@ -218,8 +241,10 @@ var sharedWords = func() map[string]string {
 	for _, word := range []string{
 		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
 		string(Resolution360p), string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
-		string(ModelQ3Drama), string(ModelQ3Ad), string(ModelQ3Mix), string(ModelQ3Turbo), string(ModelQ3),
-		string(ModelQ2Pro), string(ModelQ2), string(ModelQ1), string(Model20), string(Model15),
+		string(ModelQ4Preview),
+		string(ModelQ3Drama), string(ModelQ3Ad), string(ModelQ3Mix), string(ModelQ3Turbo), string(ModelQ3), string(ModelQ3Pro),
+		string(ModelQ3ProFast), string(ModelQ2Pro), string(ModelQ2ProFast), string(ModelQ2Turbo), string(ModelQ2),
+		string(ModelQ1), string(ModelQ1Classic), string(Model20), string(Model15),
 	} {
 		words[word] = word
 	}

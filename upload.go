@@ -15,7 +15,7 @@ import (
 // maxUploadBytes is the official limit of one upload.
 const maxUploadBytes = 10 << 20
 
-var uploadKind = mediaKind{formats: imageKind.formats, types: imageKind.types, maxBytes: maxUploadBytes - 1}
+var uploadKind = mediaKind{formats: imageKind.formats, types: imageTypes, maxBytes: maxUploadBytes - 1, wide: true}
 
 // UploadImage stores an image on the server and returns the reference to it, for use in any number of requests. That is
 // the way for more images than the 20 MB of one request hold. image is a [File], [FS] or [Bytes] of less than 10 MB; it
@@ -60,10 +60,11 @@ func (m Media) forUpload() (*inline, error) {
 // startUpload asks for a place to put the image.
 func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err error) {
 	rq := &request{
-		method: http.MethodPost, path: "/tools/v2/files/uploads", fromRoot: true,
+		operation: "start upload", method: http.MethodPost, path: "/tools/v2/files/uploads", fromRoot: true,
 		body: oneshot.New([]byte(`{"scene":"vidu"}`), nil, nil), limit: maxReply,
 	}
-	err = c.call(ctx, rq, func(reply []byte) error {
+	err = c.call(ctx, rq, func(a *attempt) error {
+		reply := a.reply()
 		if err := checkReply(reply); err != nil {
 			return err
 		}
@@ -83,16 +84,16 @@ func (c *Client) startUpload(ctx context.Context) (id string, link *url.URL, err
 func (c *Client) putImage(ctx context.Context, link *url.URL, in *inline) (etag string, err error) {
 	b := &oneshot.Body{}
 	b.AddSource(&in.Source)
-	a := c.sendWithRetry(ctx, &request{
-		method: http.MethodPut, presigned: &presignedLink{url: link, contentType: in.contentType}, body: b, limit: maxErrorReply,
+	err = c.call(ctx, &request{
+		operation: "upload image", method: http.MethodPut, body: b, limit: maxErrorReply,
+		presigned: &presignedLink{url: link, contentType: in.contentType},
+	}, func(a *attempt) error {
+		if etag = a.header.Get("ETag"); etag == "" {
+			return errors.New("the storage gave no ETag")
+		}
+		return nil
 	})
-	if a.err != nil {
-		return "", a.err
-	}
-	if etag = a.header.Get("ETag"); etag == "" {
-		return "", errors.New("vidu: upload: the storage gave no ETag")
-	}
-	return etag, nil
+	return etag, err
 }
 
 // finishUpload reports to the server that the image is stored.
@@ -102,11 +103,12 @@ func (c *Client) finishUpload(ctx context.Context, id, etag string) (Media, erro
 		return Media{}, err
 	}
 	rq := &request{
-		method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", fromRoot: true,
+		operation: "finish upload", method: http.MethodPut, path: "/tools/v2/files/uploads/" + id + "/finish", fromRoot: true,
 		body: oneshot.New(text, nil, nil), limit: maxReply,
 	}
 	var ref Media
-	err = c.call(ctx, rq, func(reply []byte) error {
+	err = c.call(ctx, rq, func(a *attempt) error {
+		reply := a.reply()
 		if err := checkReply(reply); err != nil {
 			return err
 		}

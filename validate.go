@@ -39,17 +39,45 @@ const (
 
 // modelSpec is what every source agrees on about one model of one endpoint. A zero field is unknown and not checked.
 type modelSpec struct {
-	durations        []int // seconds
-	duration         int   // default
-	auto             bool  // takes AutoDuration
-	resolutions      []Resolution
-	resolution       Resolution // default
+	sizes
+	longSizes map[int]sizes // of the durations that have sizes of their own
+	durations []int         // seconds
+	duration  int           // default
+	auto      bool          // takes AutoDuration
+
+	secondHand       bool // known from third parties: of requests only the counts of media are checked
 	maxImages        int
+	maxSounds        int
 	takesVideos      bool
 	noSubjects       bool
 	maxImageSubjects int
 	maxVideoSubjects int
 	offPeak          offPeakRule
+}
+
+// sizes are the resolutions that a model makes.
+type sizes struct {
+	resolutions []Resolution
+	resolution  Resolution // default
+}
+
+// sizesAt returns the sizes of a video of so many seconds; 0 is the default. Of an unknown model nothing is known.
+func (s *modelSpec) sizesAt(duration int) sizes {
+	if s == nil {
+		return sizes{}
+	}
+	if long, ok := s.longSizes[duration]; ok {
+		return long
+	}
+	return s.sizes
+}
+
+// imageKind returns which images the model takes.
+func (s *modelSpec) imageKind() *mediaKind {
+	if s == nil || s.secondHand {
+		return &wideImageKind
+	}
+	return &imageKind
 }
 
 type offPeakRule int
@@ -62,8 +90,15 @@ const (
 )
 
 var (
-	hd     = []Resolution{Resolution720p, Resolution1080p}
-	sdToHD = []Resolution{Resolution540p, Resolution720p, Resolution1080p}
+	hd     = sizes{[]Resolution{Resolution720p, Resolution1080p}, Resolution720p}
+	sdToHD = sizes{[]Resolution{Resolution540p, Resolution720p, Resolution1080p}, Resolution720p}
+	fullHD = sizes{[]Resolution{Resolution1080p}, Resolution1080p}
+)
+
+// What vidu2.0 makes of one image or two: more sizes at 4 s than at 8 s.
+var (
+	sizesOf20     = sizes{[]Resolution{Resolution360p, Resolution720p, Resolution1080p}, Resolution360p}
+	longSizesOf20 = map[int]sizes{8: {[]Resolution{Resolution720p}, Resolution720p}}
 )
 
 func seconds(from, to int) []int {
@@ -91,6 +126,11 @@ func (p *problems) checkRequired(field, value string) {
 	}
 }
 
+// checkPrompt allows an empty one: where it is required, checkRequired says so.
+func (p *problems) checkPrompt(prompt string) { p.checkText("prompt", prompt, maxPromptRunes) }
+
+func (p *problems) checkPayload(payload string) { p.checkText("payload", payload, maxPayloadRunes) }
+
 // checkText also refuses what is not UTF-8: JSON cannot carry it, so a payload would come back as another one.
 func (p *problems) checkText(field, text string, maxRunes int) {
 	if !utf8.ValidString(text) {
@@ -106,7 +146,7 @@ func (p *problems) checkDuration(model Model, spec *modelSpec, duration int) {
 		p.add("duration", "is %d seconds; use 0 for the default or vidu.AutoDuration", duration)
 	}
 	switch {
-	case spec == nil:
+	case spec == nil || spec.durations == nil:
 	case duration == AutoDuration && !spec.auto:
 		p.add("duration", "%s does not support AutoDuration", model)
 	case duration > 0 && !slices.Contains(spec.durations, duration):
@@ -114,9 +154,9 @@ func (p *problems) checkDuration(model Model, spec *modelSpec, duration int) {
 	}
 }
 
-func (p *problems) checkResolution(model Model, spec *modelSpec, r Resolution) {
-	if spec != nil && r.known() && !slices.Contains(spec.resolutions, r) {
-		p.add("resolution", "%s is not supported by %s %v", r, model, spec.resolutions)
+func (p *problems) checkResolution(model Model, spec *modelSpec, duration int, r Resolution) {
+	if known := spec.sizesAt(duration).resolutions; known != nil && r.known() && !slices.Contains(known, r) {
+		p.add("resolution", "%s is not supported by %s %v", r, model, known)
 	}
 }
 
@@ -131,6 +171,16 @@ func (p *problems) checkCount(field string, n, limit int) {
 		p.add(field, "has %d items, at most 1 is allowed", n)
 	case n > limit:
 		p.add(field, "has %d items, at most %d are allowed", n, limit)
+	}
+}
+
+func (p *problems) checkExactly(field string, n, want int) {
+	switch {
+	case n == want:
+	case want == 1:
+		p.add(field, "has %d items, exactly 1 is needed", n)
+	default:
+		p.add(field, "has %d items, exactly %d are needed", n, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // verdict is what one failed attempt proves, and so what may be done next.
@@ -41,7 +42,8 @@ var createRules = []rule{
 	{name: "no answer, medium unreadable or changed", incomplete: true, cause: isMediaFailure, verdict: fail},
 	{name: "no answer, certificate or protocol wrong", incomplete: true, cause: isTLSRefusal, verdict: fail},
 	{name: "no answer, host unknown", incomplete: true, cause: isUnknownHost, verdict: fail},
-	{name: "no answer, proxy wants a password", incomplete: true, cause: isProxyAuth, verdict: fail},
+	{name: "no answer, proxy refuses to connect", incomplete: true, cause: isProxyRefusal, verdict: fail},
+	{name: "no answer, server speaks HTTP/2 only", cause: isHTTP2Only, verdict: fail},
 	{name: "no answer, request incomplete", incomplete: true, verdict: retry},
 	{name: "no answer, request may have arrived", verdict: ambiguous},
 
@@ -76,7 +78,7 @@ var readRules = []rule{
 	{name: "no answer, medium unreadable or changed", cause: isMediaFailure, verdict: fail},
 	{name: "no answer, certificate or protocol wrong", cause: isTLSRefusal, verdict: fail},
 	{name: "no answer, host unknown", cause: isUnknownHost, verdict: fail},
-	{name: "no answer, proxy wants a password", cause: isProxyAuth, verdict: fail},
+	{name: "no answer, proxy refuses to connect", cause: isProxyRefusal, verdict: fail},
 	{name: "no answer", verdict: retry},
 
 	{name: "reply that cannot be used", from: 1, to: 299, cause: isBadReply, verdict: fail},
@@ -154,9 +156,16 @@ func isUnknownHost(a *attempt) bool {
 	return errors.As(a.err, &dns) && dns.IsNotFound
 }
 
-// isProxyAuth reports whether a proxy answered CONNECT with 407, of which net/http reports the status text and nothing
-// else.
-func isProxyAuth(a *attempt) bool {
+// isHTTP2Only reports whether the server began with a frame of HTTP/2: it can have made no sense of an HTTP/1.1
+// request.
+func isHTTP2Only(a *attempt) bool { return errors.Is(a.err, transport.ErrHTTP2Only) }
+
+// isProxyRefusal reports whether a proxy refused CONNECT in a way that it would only repeat. Of one behind a transport
+// that is the caller's, net/http reports the status text and nothing else.
+func isProxyRefusal(a *attempt) bool {
+	if refusal, ok := errors.AsType[*transport.ConnectError](a.err); ok {
+		return refusal.Status < 500
+	}
 	for err := a.err; err != nil; err = errors.Unwrap(err) {
 		if err.Error() == http.StatusText(http.StatusProxyAuthRequired) {
 			return true
@@ -171,15 +180,8 @@ func hidesReason(a *attempt) bool {
 	return a.truncated && !a.incomplete && !e.word().isRefusal() && !e.word().isOutOfMoney()
 }
 
-// namesTask reports whether an error response contains a task id. A mere "id" may be the request's, unless the state of
-// a task that was accepted stands beside it.
-func namesTask(a *attempt) bool {
-	d := readTask(a.body)
-	return d.taskID || (d.task.ID != "" && slices.Contains(activeStates, d.task.State))
-}
-
-// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
-var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
+// namesTask reports whether an error response contains a task id.
+func namesTask(a *attempt) bool { return a.taskID != "" }
 
 // quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is:
 // gateways give a code of their own and put their upstream's words into the message. A documented reason to refuse in

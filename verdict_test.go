@@ -2,6 +2,7 @@ package vidu_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -90,7 +91,7 @@ var createFaults = map[string]func(t *testing.T) trial{
 		t.Helper()
 		return dialling(t, &net.DNSError{Err: "no such host", Name: "gateway.invalid", IsNotFound: true})
 	},
-	"no answer, proxy wants a password": func(t *testing.T) trial {
+	"no answer, proxy refuses to connect": func(t *testing.T) trial {
 		t.Helper()
 		proxy := testkit.ServeReply(t, http.StatusProxyAuthRequired, "")
 		proxyURL, err := url.Parse(strings.Replace(proxy.URL, "//", "//user:proxy-password@", 1))
@@ -102,6 +103,19 @@ var createFaults = map[string]func(t *testing.T) trial{
 		require.NotContains(t, got.err.Error(), "proxy-password")
 		got.complete = 0 // CONNECT is not the create
 		return got
+	},
+	"no answer, server speaks HTTP/2 only": func(t *testing.T) trial {
+		t.Helper()
+		config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com")
+		config.NextProtos = []string{"h2"}
+		w := testkit.Serve(t, config, func(w *testkit.Server, conn net.Conn) {
+			w.Requests.Add(1)
+			conn.Read(make([]byte, 1024)) //nolint:errcheck // not the preface of HTTP/2
+			conn.Write([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff})
+			<-t.Context().Done() // without a line's end
+		})
+		callers := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "gateway.example.com"}}
+		return tryCreate(t, t.Context(), w, newClient(t, w.URL, vidu.WithHTTPClient(&http.Client{Transport: callers})), smallRequest())
 	},
 	"no answer, request incomplete": func(t *testing.T) trial {
 		t.Helper()

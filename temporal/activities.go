@@ -48,14 +48,35 @@ type Submitted struct {
 	At time.Time `json:"at,omitzero"`
 }
 
-// Submit creates the task. It is the one call that costs money. Give it MaximumAttempts 1: Temporal's default would pay
-// again after every failure.
+// Submit creates the task of a [vidu.Reference2VideoRequest]. It and [Activities.Create] are the calls that cost money.
+// Give them MaximumAttempts 1: Temporal's default would pay again after every failure.
 //
 // It sends no heartbeat, on purpose: a worker that is merely frozen would be taken for dead while its request is still
 // to be sent. It gives up a tenth of its StartToClose timeout before the end, also when it was frozen before it could
 // begin, so after a timeout nothing is sent any more. The clocks of worker and server must therefore agree to within
 // that tenth. Without heartbeats a cancellation does not reach it: a create that has begun is finished.
 func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoRequest) (*Submitted, error) {
+	return a.submit(ctx, func(ctx context.Context) (*vidu.Task, error) { return a.Client.Reference2Video(ctx, req) })
+}
+
+// Create is [Activities.Submit] for every other request.
+func (a *Activities) Create(ctx context.Context, req *CreateInput) (*Submitted, error) {
+	return a.submit(ctx, func(ctx context.Context) (*vidu.Task, error) {
+		switch {
+		case req.Text2Video != nil:
+			return a.Client.Text2Video(ctx, req.Text2Video)
+		case req.Img2Video != nil:
+			return a.Client.Img2Video(ctx, req.Img2Video)
+		case req.StartEnd2Video != nil:
+			return a.Client.StartEnd2Video(ctx, req.StartEnd2Video)
+		case req.Generic != nil:
+			return a.Client.CreateTask(ctx, req.Generic.Endpoint, req.Generic.Fields)
+		}
+		return nil, errNoRequest
+	})
+}
+
+func (a *Activities) submit(ctx context.Context, create func(context.Context) (*vidu.Task, error)) (*Submitted, error) {
 	info, at := activity.GetInfo(ctx), a.now(ctx)
 	ctx, cancel := context.WithTimeout(ctx, sendBudget(&info))
 	defer cancel()
@@ -63,7 +84,7 @@ func (a *Activities) Submit(ctx context.Context, req *vidu.Reference2VideoReques
 		err := fmt.Errorf("nothing was sent: by this worker's clock the activity began at %v", info.StartedTime)
 		return nil, newError(NotCreated, err).final()
 	}
-	task, err := a.Client.Reference2Video(ctx, req)
+	task, err := create(ctx)
 	if err != nil {
 		return nil, newError(kindOf(err), err).final()
 	}
@@ -84,7 +105,7 @@ func kindOf(err error) Kind {
 	switch {
 	case errors.Is(err, vidu.ErrMaybeCreated):
 		return MaybeCreated
-	case invalid:
+	case invalid, errors.Is(err, errNoRequest):
 		return Invalid
 	case !answered, answer.StatusCode >= http.StatusInternalServerError:
 		return NotCreated
@@ -101,8 +122,8 @@ func kindOf(err error) Kind {
 // Lookup describes the task to look for.
 type Lookup struct {
 	Payload string    `json:"payload"`
-	Prompt  string    `json:"prompt"`
-	Since   time.Time `json:"since"` // when the first create began whose outcome is unknown
+	Prompt  string    `json:"prompt"` // "": the server may show any
+	Since   time.Time `json:"since"`  // when the first create began whose outcome is unknown
 }
 
 // Reconcile looks for a task by its payload. Unlike [vidu.Client.FindTask], which gives up beyond 50 candidates, it
@@ -137,8 +158,8 @@ func (a *Activities) find(ctx context.Context, in Lookup) (*Submitted, error) {
 			return nil, err
 		case payload == in.Payload:
 			found = append(found, task)
-		case payload == "" && task.Prompt == in.Prompt:
-			return nil, fmt.Errorf("task %s has the same prompt and no payload: it may be the one", task.ID)
+		case payload == "" && (in.Prompt == "" || task.Prompt == in.Prompt):
+			return nil, fmt.Errorf("task %s may be the one: it has no payload, and its prompt is not another", task.ID)
 		}
 	}
 	submitted := &Submitted{}

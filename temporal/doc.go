@@ -12,15 +12,17 @@
 //
 //	run, err := viduworkflow.Start(ctx, tc, "order-4711", viduworkflow.Input{Request: vidu.Reference2VideoRequest{…}})
 //
+// An [Input] has one of the four requests of package vidu, or a [Generic] one for any other endpoint.
+//
 // This package dials nothing and starts no server; README.md has both programs in full.
 //
 // # What is safe
 //
-// The API has no idempotency, so the create, [Activities.Submit], runs at most once: Temporal does not retry it, and
-// the verdict of package vidu decides what may be repeated. A create that was refused ends the workflow. One that
-// provably created nothing is sent again after a pause, for up to a day. If the outcome is unknown, because the answer
-// was lost or the worker died, [OnUnknown] decides: report it ([Fail], the default), look for the task ([Reconcile]),
-// or accept that it may be paid for twice ([Resubmit]).
+// The API has no idempotency, so the create, [Activities.Submit] or [Activities.Create], runs at most once:
+// Temporal does not retry it, and the verdict of package vidu decides what may be repeated. A create that was
+// refused ends the workflow. One that provably created nothing is sent again after a pause, for up to a day. If the
+// outcome is unknown, because the answer was lost or the worker died, [OnUnknown] decides: report it ([Fail], the
+// default), look for the task ([Reconcile]), or accept that it may be paid for twice ([Resubmit]).
 //
 // Everything else is idempotent, and Temporal repeats it: a wrong key or a full disk in one deployment ends no
 // generation that was paid for.
@@ -51,4 +53,8 @@
 // A workflow may run for days, and outlive the version of this package that started it. Every release replays the
 // histories that earlier ones recorded (testdata); what changes the order of a workflow's steps goes behind
 // workflow.GetVersion.
+//
+// Old workers do not know [Activities.Create]: update all of them, those of the creates first, before anything
+// starts a generation with a request other than Input.Request. One that meets an old worker all the same creates
+// nothing; it ends with [Invalid], or with a [MaybeCreated] that is not true.
 package viduworkflow

@@ -71,6 +71,19 @@ func ExampleStart() {
 	fmt.Println(out, err)
 }
 
+func ExampleInput() {
+	in := viduworkflow.Input{Text2Video: &vidu.Text2VideoRequest{
+		Model:  vidu.ModelQ2,
+		Prompt: "The astronaut waved and the camera moved up.",
+	}}
+	lips := viduworkflow.Input{Generic: &viduworkflow.Generic{Endpoint: "lip-sync", Fields: map[string]any{
+		"video_url": "https://example.com/hero.mp4",
+		"text":      "Hello from orbit.",
+	}}}
+	fmt.Println(in.Text2Video.Prompt, lips.Generic.Endpoint)
+	// Output: The astronaut waved and the camera moved up. lip-sync
+}
+
 func ExampleCallbackHandler() {
 	vc, err := vidu.NewClientFromEnv()
 	if err != nil {
@@ -116,7 +129,7 @@ func TestReadmeIsCompiled(t *testing.T) {
 	compiled, err := os.ReadFile("example_test.go")
 	require.NoError(t, err)
 	programs := strings.Split(string(readme), "```go\n")[1:]
-	require.Len(t, programs, 2)
+	require.Len(t, programs, 3)
 	for _, program := range programs {
 		program, _, _ = strings.Cut(program, "```")
 		for line := range strings.Lines(strings.Replace(program, "func main() {", "", 1)) {

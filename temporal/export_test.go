@@ -10,6 +10,7 @@ import (
 const (
 	WorkflowName  = workflowName
 	SubmitName    = submitName
+	CreateName    = createName
 	ReconcileName = reconcileName
 	AwaitName     = awaitName
 	DownloadName  = downloadName

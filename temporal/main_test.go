@@ -47,9 +47,10 @@ func newWorld(t *testing.T, opts ...vidutest.Option) *world {
 }
 
 // newOfficialWorld makes one whose API lists tasks.
-func newOfficialWorld(t *testing.T) *world {
+func newOfficialWorld(t *testing.T, opts ...vidutest.Option) *world {
 	t.Helper()
-	server := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithOfficialAPI())
+	opts = append([]vidutest.Option{vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithOfficialAPI()}, opts...)
+	server := vidutest.NewServer(opts...)
 	t.Cleanup(server.Close)
 	return newWorldOf(t, server, vidu.WithOfficialAPI())
 }
@@ -99,7 +100,7 @@ func (w *world) fail(t *testing.T, in viduworkflow.Input) *viduworkflow.Generate
 func (w *world) creates() int {
 	n := 0
 	for _, r := range w.server.Requests() {
-		if r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/reference2video") {
+		if r.Method == http.MethodPost {
 			n++
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -44,6 +43,7 @@ func Register(w worker.Registry, a *Activities) {
 // outcome.
 func RegisterSubmit(w worker.ActivityRegistry, a *Activities) {
 	w.RegisterActivityWithOptions(a.Submit, activity.RegisterOptions{Name: submitName})
+	w.RegisterActivityWithOptions(a.Create, activity.RegisterOptions{Name: createName})
 }
 
 // Start starts [Generate] as the workflow id, which names the generation: it is the Payload of the task and the name of
@@ -51,10 +51,10 @@ func RegisterSubmit(w worker.ActivityRegistry, a *Activities) {
 // that comes back is the first one's, whatever its input was. That holds for as long as the namespace keeps finished
 // workflows.
 //
-// It refuses, before anything is started, an invalid request and media inside the request, which must not be in a
-// history. Use URLs, or [vidu.Client.UploadImage] first.
+// It refuses, before anything is started, an invalid request and media inside the request, in whichever of its fields,
+// which must not be in a history. Use URLs, or [vidu.Client.UploadImage] first.
 func Start(ctx context.Context, c client.Client, id string, in Input) (client.WorkflowRun, error) {
-	if err := in.checkRequest(id); err != nil {
+	if err := in.checkRequest(ctx, id); err != nil {
 		return nil, fmt.Errorf("viduworkflow: start %s: %w", id, err)
 	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
@@ -70,45 +70,29 @@ func Start(ctx context.Context, c client.Client, id string, in Input) (client.Wo
 }
 
 // checkRequest returns what is wrong with the input before it is stored.
-func (in *Input) checkRequest(id string) error {
+func (in *Input) checkRequest(ctx context.Context, id string) error {
 	if id == "" {
 		return errors.New("the workflow id is empty")
 	}
 	if err := in.check(id); err != nil {
 		return err
 	}
-	if err := in.Request.Validate(); err != nil {
+	if err := in.validate(ctx); err != nil {
 		return err
 	}
-	text, err := json.Marshal(in.Request)
+	text, err := in.marshal()
 	if err != nil {
 		return err
 	}
-	if err := checkInline(text); err != nil {
+	var value any
+	if err := json.Unmarshal(text, &value); err != nil {
 		return err
+	}
+	if hasInline(value) {
+		return errInline
 	}
 	if len(text) > maxInput {
 		return fmt.Errorf("the request has %d bytes, more than the %d that a history should hold", len(text), maxInput)
-	}
-	return nil
-}
-
-// checkInline returns an error if there are media inside the request.
-func checkInline(request []byte) error {
-	type media struct{ Images, Videos []string }
-	var all struct {
-		media
-		Subjects []media
-	}
-	if err := json.Unmarshal(request, &all); err != nil {
-		return err
-	}
-	for _, m := range append(all.Subjects, all.media) {
-		for _, ref := range append(m.Images, m.Videos...) {
-			if strings.HasPrefix(ref, "data:") {
-				return errors.New("a file, bytes or a data URI would become part of the history: use a URL, or upload it first (Client.UploadImage)")
-			}
-		}
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package viduworkflow_test
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -46,6 +48,34 @@ func TestReplayFindsSwappedActivities(t *testing.T) {
 			file := filepath.Join(t.TempDir(), name)
 			require.NoError(t, os.WriteFile(file, []byte(swapped), 0o600))
 			assert.ErrorContains(t, replay(file), "nondeterministic")
+		})
+	}
+}
+
+// The inputs of the other requests, as histories hold them, run the same steps; only their create has another name.
+func TestReplay_Kinds(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"text2video":      `{"text2video":{"model":"viduq2","prompt":"p","duration":5,"seed":0,"resolution":"720p"}}`,
+		"img2video":       `{"img2video":{"model":"viduq2-pro","images":["https://example.com/hero.png"],"seed":0}}`,
+		"start-end2video": `{"start_end2video":{"model":"viduq2-pro","images":["https://example.com/1.png","https://example.com/2.png"]}}`,
+		"generic":         `{"generic":{"endpoint":"lip-sync","fields":{"text":"t","number":9223372036854775809}}}`,
+	}
+	text, err := os.ReadFile("testdata/history_v1.json")
+	require.NoError(t, err)
+	input := regexp.MustCompile(`"data": "[^"]*"`).FindString(string(text)) // the first of all is the workflow's
+	require.NotEmpty(t, input)
+	for name, request := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			data := `"data": ` + quote(base64.StdEncoding.EncodeToString([]byte(request)))
+			history := strings.Replace(string(text), input, data, 1)
+			file := filepath.Join(t.TempDir(), "history.json")
+			require.NoError(t, os.WriteFile(file, []byte(history), 0o600))
+			require.ErrorContains(t, replay(file), "nondeterministic", "the create of a Reference2VideoRequest is another activity")
+			history = strings.ReplaceAll(history, quote(viduworkflow.SubmitName), `"vidu.Create"`)
+			require.NoError(t, os.WriteFile(file, []byte(history), 0o600))
+			require.NoError(t, replay(file))
 		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 const (
 	workflowName  = "vidu.Generate"
 	submitName    = "vidu.Submit"
+	createName    = "vidu.Create"
 	reconcileName = "vidu.Reconcile"
 	awaitName     = "vidu.Await"
 	downloadName  = "vidu.Download"
@@ -54,7 +55,8 @@ const (
 
 	// Reconcile looks for the task by its payload and takes it over. It sends the request again only when two looks, with
 	// Input.Settle between them, saw no such task. It pays twice if the server shows a task later than that. It needs a
-	// server that lists tasks, as the official API does; elsewhere it is Fail.
+	// server that lists tasks, as the official API does; elsewhere it is Fail. So it is for a request without a prompt, or
+	// with IsRec, while the account has another new task without a payload: that task could be the one.
 	Reconcile OnUnknown = "reconcile"
 
 	// Resubmit sends the request again. It accepts a second charge: each of [Output].Doubts may have cost as much as
@@ -62,12 +64,27 @@ const (
 	Resubmit OnUnknown = "resubmit"
 )
 
-// Input is what to generate. It is part of the history, which everybody with access to the namespace can read.
+// Input is what to generate: exactly one of Request, Text2Video, Img2Video, StartEnd2Video and Generic. It is part of
+// the history, which everybody with access to the namespace can read.
+//
+// Whichever it is, its media are given by URL or upload only. Its payload is the workflow's id: leave it empty. With a
+// callback URL, which then leads to [CallbackHandler], the end of the task is noticed at once; the workflow's id is
+// added to the URL's query.
 type Input struct {
-	// Request is the request, with media by URL or upload only. Its Payload is the workflow's id: leave it empty. With a
-	// CallbackURL, which then leads to [CallbackHandler], the end of the task is noticed at once; the workflow's id is
-	// added to its query.
-	Request vidu.Reference2VideoRequest `json:"request"`
+	// Request is for [vidu.Client.Reference2Video]. The zero request is none.
+	Request vidu.Reference2VideoRequest `json:"request,omitzero"`
+
+	// Text2Video is for [vidu.Client.Text2Video].
+	Text2Video *vidu.Text2VideoRequest `json:"text2video,omitempty"`
+
+	// Img2Video is for [vidu.Client.Img2Video].
+	Img2Video *vidu.Img2VideoRequest `json:"img2video,omitempty"`
+
+	// StartEnd2Video is for [vidu.Client.StartEnd2Video].
+	StartEnd2Video *vidu.StartEnd2VideoRequest `json:"start_end2video,omitempty"`
+
+	// Generic is for [vidu.Client.CreateTask].
+	Generic *Generic `json:"generic,omitempty"`
 
 	// OnUnknown is what to do after a create with an unknown outcome. "" is [Fail].
 	OnUnknown OnUnknown `json:"on_unknown,omitempty"`
@@ -144,15 +161,20 @@ func (g *generation) prepare(info *workflow.Info) error {
 	if err := g.in.check(g.id); err != nil {
 		return err
 	}
-	g.in.Request.Payload = g.id
-	g.in.Request.CallbackURL = addWorkflow(g.in.Request.CallbackURL, g.id)
+	g.in.bind(g.id)
 	return nil
 }
 
 // check returns what is wrong with the input of workflow id, its media aside.
 func (in *Input) check(id string) error {
+	if err := in.checkOne(); err != nil {
+		return err
+	}
+	payload, err := in.payload()
 	switch {
-	case in.Request.Payload != "" && in.Request.Payload != id:
+	case err != nil:
+		return err
+	case payload != "" && payload != id:
 		return errors.New("the payload must be empty or the workflow's id")
 	case in.SubmitTimeout < 0 || in.Settle < 0:
 		return errors.New("a duration is negative")
@@ -218,7 +240,8 @@ func (g *generation) create(ctx workflow.Context) error {
 	})
 	queued := workflow.Now(ctx)
 	var task Submitted
-	if err := workflow.ExecuteActivity(ctx, submitName, &g.in.Request).Get(ctx, &task); err != nil {
+	name, request := g.in.activity()
+	if err := workflow.ExecuteActivity(ctx, name, request).Get(ctx, &task); err != nil {
 		return err
 	}
 	g.adopt(ctx, &task, queued)
@@ -268,7 +291,7 @@ func (g *generation) reconcile(ctx workflow.Context) (found bool, err error) {
 		},
 	})
 	var task Submitted
-	look := Lookup{Payload: g.id, Prompt: g.in.Request.Prompt, Since: g.unknownSince}
+	look := Lookup{Payload: g.id, Prompt: g.in.prompt(), Since: g.unknownSince}
 	if err := workflow.ExecuteActivity(ctx, reconcileName, look).Get(ctx, &task); err != nil {
 		return false, err
 	}

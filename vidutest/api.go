@@ -18,7 +18,8 @@ type route struct {
 	path    string
 	method  string
 	handle  func(*Server, *call) answer
-	storage bool // not part of the API: authorized by a signed link instead of a key
+	creates string // the endpoint, of a create
+	storage bool   // not part of the API: authorized by a signed link instead of a key
 }
 
 // call is a request that matched a route.
@@ -28,14 +29,10 @@ type call struct {
 	late time.Duration // how much later than now a task is to be created
 }
 
-const createPath = "/reference2video"
-
 // taskRoutes are the endpoints that every server has.
 func taskRoutes(prefix string) []route {
-	return []route{
-		{path: prefix + createPath, method: http.MethodPost, handle: (*Server).create},
-		{path: prefix + "/tasks/*/creations", method: http.MethodGet, handle: (*Server).query},
-	}
+	return append(createRoutes(prefix, endpoints),
+		route{path: prefix + "/tasks/*/creations", method: http.MethodGet, handle: (*Server).query})
 }
 
 // officialRoutes are the endpoints that most gateways lack.
@@ -52,7 +49,7 @@ func officialRoutes(prefix string) []route {
 
 // serveAPI records a request to the API in the ledger and answers it, with the fault of the next script that applies.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	id := s.ledger.open(r)
+	id := s.ledger.open(r, s.endpointOf(r))
 	fault := s.scripts.next(r)
 	body := newTee(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	if fault.instead != nil {
@@ -103,9 +100,16 @@ func (s *Server) find(escapedPath string) *route {
 	return nil
 }
 
-func (s *Server) isCreate(r *http.Request) bool {
-	return r.Method == http.MethodPost && r.URL.Path == s.dialect.prefix+createPath
+// endpointOf returns the endpoint of a create, "" for any other request.
+func (s *Server) endpointOf(r *http.Request) string {
+	found := s.find(r.URL.EscapedPath())
+	if found == nil || r.Method != found.method {
+		return ""
+	}
+	return found.creates
 }
+
+func (s *Server) isCreate(r *http.Request) bool { return s.endpointOf(r) != "" }
 
 // hasAnswerBody reports whether the answer to a request has a body. A successful PUT to storage has none.
 func (s *Server) hasAnswerBody(r *http.Request) bool {

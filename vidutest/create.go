@@ -16,12 +16,16 @@ type createRequest struct {
 	Model             string
 	Images            []string
 	Videos            []string
+	Sounds            []string
 	Subjects          []subject
 	AutoSubjects      bool
 	Prompt            string
 	Audio             bool
 	AudioType         string
+	VoiceID           string
 	BGM               bool
+	IsRec             bool
+	Style             string
 	Duration          int
 	Seed              int
 	AspectRatio       string
@@ -35,9 +39,6 @@ type createRequest struct {
 	MetaData          string
 	CallbackURL       string
 }
-
-// taskType is what the published sample calls a task of this endpoint.
-const taskType = "img2video"
 
 // subject is one item of subjects. ID is what Name was called before 2026.
 type subject struct {
@@ -78,15 +79,15 @@ type createReply struct {
 // wmPositions are the names in a reply for the numbers in a request; 0 is none.
 var wmPositions = []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
 
-// create answers POST reference2video.
-func (s *Server) create(c *call) answer {
+// create answers a POST to an endpoint.
+func (s *Server) create(e *endpoint, c *call) answer {
 	values, err := readFields(c.body)
 	if err != nil {
 		drain(c.body) // so that the client has sent everything and reads the answer
 		return refuseBody(err)
 	}
-	req, refused := s.dialect.decode(values)
-	if refused == nil {
+	req, refused := s.dialect.decode(e, values)
+	if refused == nil && !e.anything {
 		refused = s.refuseMedia(req.items())
 	}
 	if refused == nil {
@@ -95,7 +96,7 @@ func (s *Server) create(c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	t := s.tasks.add(req, c.late)
+	t := s.tasks.add(e, req, c.late)
 	if t == nil {
 		return refuse(http.StatusTooManyRequests, "QuotaExceeded", "too many tasks have not ended")
 	}
@@ -105,7 +106,7 @@ func (s *Server) create(c *call) answer {
 	return reply
 }
 
-// refuseMedia returns the refusal of the first image or video that is wrong, nil when there is none.
+// refuseMedia returns the refusal of the first image, video or sound that is wrong, nil when there is none.
 func (s *Server) refuseMedia(items []item) *answer {
 	if refused := refuseInline(items); refused != nil {
 		return refused
@@ -174,10 +175,10 @@ func newCreateReply(t *task) createReply {
 	req := &t.request
 	return createReply{
 		TaskID:            t.id,
-		Type:              taskType,
+		Type:              t.endpoint.taskType,
 		State:             stateCreated,
 		Model:             req.Model,
-		Style:             "general",
+		Style:             req.Style,
 		Prompt:            req.Prompt,
 		Images:            req.Images,
 		Duration:          req.Duration,
@@ -190,6 +191,7 @@ func newCreateReply(t *task) createReply {
 		Payload:           req.Payload,
 		OffPeak:           req.OffPeak,
 		Watermark:         req.Watermark,
+		IsRec:             req.IsRec,
 		WMPosition:        wmPositions[req.WMPosition],
 		WMURL:             req.WMURL,
 		MetaData:          req.MetaData,

@@ -60,12 +60,14 @@ func TestCreate_Accepts(t *testing.T) {
 		"new resolution":    {"resolution", `"8k"`, "resolution", "8k"},
 		"longest prompt":    {"prompt", `"` + strings.Repeat("界", 5000) + `"`, "prompt", strings.Repeat("界", 5000)},
 		"long payload":      {"payload", `"` + strings.Repeat("x", 1<<20) + `"`, "payload", strings.Repeat("x", 1<<20)},
-		"unknown field":     {"sounds", `{"deep":[[{}],"data:"]}`, "state", "created"},
+		"unknown field":     {"effects", `{"deep":[[{}],"data:"]}`, "state", "created"},
 		"watermark":         {"watermark", "true", "watermark", true},
 		"position":          {"wm_position", "3", "wm_position", "bottom_right"},
 		"inline image":      {"images", `["data:image/png;base64,iVBORw0KGgo=","https://a.example/b"]`, "images", []any{"https://a.example/b"}},
 		"upload reference":  {"images", `["ssupload:?id=1"]`, "images", []any{"ssupload:?id=1"}},
-		"seven images":      {"images", `["1","2","3","4","5","6","7"]`, "state", "created"},
+		"fifteen images":    {"images", items(t, 15), "state", "created"},
+		"three sounds":      {"sounds", items(t, 3), "state", "created"},
+		"no sounds":         {"sounds", `[]`, "state", "created"},
 		"colon in an array": {"images", `[ "https://a.example/:\"" ]`, "images", []any{`https://a.example/:"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +97,7 @@ func TestCreate_AcceptsSubjectsInsteadOfImages(t *testing.T) {
 
 func TestCreate_RefusesFields(t *testing.T) {
 	t.Parallel()
-	const lacking, invalid, items = "FieldLacking", "FieldInvalid", "FieldItemCountOutOfRange"
+	const lacking, invalid, count = "FieldLacking", "FieldInvalid", "FieldItemCountOutOfRange"
 	for name, test := range map[string]struct{ field, value, reason, message string }{
 		"no model":              {"model", "", lacking, "model"},
 		"no images":             {"images", "", lacking, "images"},
@@ -120,12 +122,13 @@ func TestCreate_RefusesFields(t *testing.T) {
 		"string for images":   {"images", `"https://a.example"`, invalid, "images must be an array of strings"},
 		"number in images":    {"images", `["https://a.example",1]`, invalid, "images"},
 		"empty image":         {"images", `["https://a.example",""]`, invalid, "images[1]"},
-		"zero images":         {"images", `[]`, items, "images"},
-		"eight images":        {"images", `["1","2","3","4","5","6","7","8"]`, items, "images"},
+		"zero images":         {"images", `[]`, count, "images"},
+		"sixteen images":      {"images", items(t, 16), count, "images has 16 items, 1 to 15 are allowed"},
+		"four sounds":         {"sounds", items(t, 4), count, "sounds has 4 items, 0 to 3 are allowed"},
 		"array for subjects":  {"subjects", `["a"]`, invalid, "subjects must be an array of objects"},
-		"zero subjects":       {"subjects", `[]`, items, "subjects"},
+		"zero subjects":       {"subjects", `[]`, count, "subjects"},
 		"nameless subject":    {"subjects", `[{"name":"a"},{}]`, invalid, "subjects[1].name"},
-		"three videos":        {"videos", `["1","2","3"]`, items, "videos"},
+		"three videos":        {"videos", `["1","2","3"]`, count, "videos"},
 		"audio":               {"audio", `1`, invalid, "audio"},
 		"audio_type":          {"audio_type", `true`, invalid, "audio_type"},
 		"auto_subjects":       {"auto_subjects", `0`, invalid, "auto_subjects"},
@@ -136,6 +139,7 @@ func TestCreate_RefusesFields(t *testing.T) {
 		"watermark":           {"watermark", `""`, invalid, "watermark"},
 		"wm_position by name": {"wm_position", `"top_left"`, invalid, "wm_position"},
 		"wm_position":         {"wm_position", `5`, invalid, "wm_position"},
+		"wm_position 0":       {"wm_position", `0`, invalid, "wm_position"},
 		"wm_url":              {"wm_url", `[]`, invalid, "wm_url"},
 		"meta_data":           {"meta_data", `{"Label":"1"}`, invalid, "meta_data"},
 		"callback_url":        {"callback_url", `false`, invalid, "callback_url"},

@@ -1,5 +1,5 @@
-// Package vidutest provides a fake of the Vidu "reference to video" API for tests: of code that uses package vidu, of
-// package vidu itself, and of any other client, for it shares no code with package vidu and speaks plain HTTP.
+// Package vidutest provides a fake of the Vidu video API for tests: of code that uses package vidu, of package vidu
+// itself, and of any other client, for it shares no code with package vidu and speaks plain HTTP.
 //
 // A test of code that makes videos needs no key, no network and no money:
 //
@@ -20,10 +20,17 @@
 // # What it does
 //
 // [NewServer] starts a [Server] that checks the API key, the Content-Type and every field of a create, answers with the
-// fields of the published samples, and refuses with the official error envelope. It answers two endpoints:
+// fields of the published samples, and refuses with the official error envelope. It answers four creates and the query:
 //
 //	POST {prefix}/reference2video
+//	POST {prefix}/text2video
+//	POST {prefix}/img2video
+//	POST {prefix}/start-end2video
 //	GET  {prefix}/tasks/{id}/creations
+//
+// Each create has fields of its own, requires some of them and counts its images: 1 to 15, none, exactly 1, exactly 2.
+// A field that belongs to another of the four is refused with FieldUnwanted; one that none of them has is passed over.
+// [WithEndpoint] adds a create that takes any JSON object.
 //
 // By default it speaks as a gateway that resells the API does, and the prefix is /vidu/v2. With [WithOfficialAPI] the
 // prefix is /ent/v2, and there is what most gateways lack:
@@ -40,10 +47,11 @@
 //
 // # Media
 //
-// Images and videos that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they must
-// have a media type, be whole base64 and begin as a file of a known format does. Nothing else about them is checked,
-// and links are not fetched. The official API accepts references to uploads as well, but only to those that were
-// finished there; the upload links check what real ones check, and answer 400 to a request that brings the API key.
+// Images, videos and sounds that come inline are decoded as they stream by, so a create of 20 MB costs kilobytes: they
+// must have a media type, be whole base64 and begin as a file of a known format does. Nothing else about them is
+// checked, and links are not fetched. The official API accepts references to uploads as well, but only to those that
+// were finished there; the upload links check what real ones check, and answer 400 to a request that brings the API
+// key.
 //
 // The result of a task is a real video, two seconds of H.264 in an MP4 of 9096 bytes, and a cover; [WithVideoSize]
 // makes the video larger. Both are served by links that are signed afresh with every query. Like real ones, the links
@@ -95,7 +103,7 @@
 // # Ledger
 //
 // [Server.Charged] counts the creates that were accepted, which is what a bill would count. [Server.Requests] lists
-// what arrived at the API, and [Server.Downloads] what arrived at result links, both without keys. A server remembers
-// every task and every request, with bodies of up to 1 MiB, until it is garbage: a create of a few fields leaves about
-// a kilobyte behind, so 100 000 of them are no trouble.
+// what arrived at the API, creates with their endpoint, and [Server.Downloads] what arrived at result links, both
+// without keys. A server remembers every task and every request, with bodies of up to 1 MiB, until it is garbage: a
+// create of a few fields leaves about a kilobyte behind, so 100 000 of them are no trouble.
 package vidutest

@@ -44,7 +44,7 @@ func (s *Server) Downloads() []Request {
 
 // serveMedia answers a request for the file behind a result link.
 func (s *Server) serveMedia(w http.ResponseWriter, r *http.Request) {
-	d := &downloadWriter{ResponseWriter: w, server: s, request: r, entry: s.downloads.ledger.open(r)}
+	d := &downloadWriter{ResponseWriter: w, server: s, request: r, entry: s.downloads.ledger.open(r, "")}
 	refused := s.refuseLink(r)
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:

@@ -186,6 +186,18 @@ func ExampleWithOfficialAPI() {
 	// 200 {} <nil>
 }
 
+func ExampleWithEndpoint() {
+	server := vidutest.NewServer(vidutest.WithEndpoint("lip-sync"))
+	defer server.Close()
+
+	status, body, _ := send(server, http.MethodPost, "/vidu/v2/lip-sync", "Bearer "+vidutest.APIKey, `{"video_url":"https://example.com/a.mp4"}`)
+	fmt.Println(status, strings.Contains(body, `"type":"lip-sync"`))
+	fmt.Println(server.Charged(), server.Requests()[0].Endpoint)
+	// Output:
+	// 200 true
+	// 1 lip-sync
+}
+
 func ExampleServer_FailNext() {
 	server := vidutest.NewServer()
 	defer server.Close()

@@ -10,57 +10,53 @@ import (
 
 // Limits of a create. Characters are counted, not bytes.
 const (
-	maxImages       = 7
-	maxVideos       = 2
-	maxSubjects     = 7
 	maxPromptChars  = 5000
 	maxPayloadChars = 1 << 20
 	maxSeconds      = 16 // the most of any model; the fake has no table of models
 )
 
-// need is which server requires a field.
-type need int
-
-const (
-	optional  need = iota
-	byGateway      // required by the gateway's published contract alone
-	byAll          // required by the official API as well
-)
-
-// field is one row of the contract. The order of the rows is the order in which a request is checked.
+// field is one row of the contract. Which endpoints have it, and which server requires it, is in the table of
+// endpoints. The order of the rows is the order in which a request is checked.
 type field struct {
 	name   string
-	need   need
-	unless string                             // a field that may take its place
-	target func(*createRequest) any           // where the value goes; its type is the field's type
-	count  func(*createRequest) (n, most int) // how many items there are and may be, for an array
-	check  func(*createRequest) string        // returns what else is wrong with the value, "" if nothing
+	unless string                      // a field that may take its place
+	target func(*createRequest) any    // where the value goes; its type is the field's type
+	items  func(*createRequest) int    // how many there are, for an array
+	span   func(*endpoint) span        // how many there may be
+	check  func(*createRequest) string // returns what else is wrong with the value, "" if nothing
 }
 
 var createFields = []field{
-	{name: "model", need: byAll, target: func(r *createRequest) any { return &r.Model }, check: checkModel},
+	{name: "model", target: func(r *createRequest) any { return &r.Model }},
 	{
-		name: "images", need: byAll, unless: "subjects", target: func(r *createRequest) any { return &r.Images },
-		count: func(r *createRequest) (n, most int) { return len(r.Images), maxImages }, check: checkImages,
+		name: "images", unless: "subjects", target: func(r *createRequest) any { return &r.Images },
+		items: func(r *createRequest) int { return len(r.Images) }, span: func(e *endpoint) span { return e.images }, check: checkImages,
 	},
 	{
 		name: "subjects", target: func(r *createRequest) any { return &r.Subjects },
-		count: func(r *createRequest) (n, most int) { return len(r.Subjects), maxSubjects }, check: checkNames,
+		items: func(r *createRequest) int { return len(r.Subjects) }, span: upTo(1, 7), check: checkNames,
 	},
 	{
 		name: "videos", target: func(r *createRequest) any { return &r.Videos },
-		count: func(r *createRequest) (n, most int) { return len(r.Videos), maxVideos },
+		items: func(r *createRequest) int { return len(r.Videos) }, span: upTo(1, 2),
 	},
-	{name: "prompt", need: byAll, target: func(r *createRequest) any { return &r.Prompt }, check: checkPrompt},
-	{name: "duration", need: byGateway, target: func(r *createRequest) any { return &r.Duration }, check: checkDuration},
-	{name: "seed", need: byGateway, target: func(r *createRequest) any { return &r.Seed }},
-	{name: "resolution", need: byGateway, target: func(r *createRequest) any { return &r.Resolution }},
-	{name: "movement_amplitude", need: byGateway, target: func(r *createRequest) any { return &r.MovementAmplitude }},
-	{name: "off_peak", need: byGateway, target: func(r *createRequest) any { return &r.OffPeak }},
+	{
+		name: "sounds", target: func(r *createRequest) any { return &r.Sounds },
+		items: func(r *createRequest) int { return len(r.Sounds) }, span: upTo(0, 3),
+	},
+	{name: "prompt", target: func(r *createRequest) any { return &r.Prompt }, check: checkPrompt},
+	{name: "duration", target: func(r *createRequest) any { return &r.Duration }, check: checkDuration},
+	{name: "seed", target: func(r *createRequest) any { return &r.Seed }},
+	{name: "resolution", target: func(r *createRequest) any { return &r.Resolution }},
+	{name: "movement_amplitude", target: func(r *createRequest) any { return &r.MovementAmplitude }},
+	{name: "off_peak", target: func(r *createRequest) any { return &r.OffPeak }},
 	{name: "auto_subjects", target: func(r *createRequest) any { return &r.AutoSubjects }},
 	{name: "audio", target: func(r *createRequest) any { return &r.Audio }},
 	{name: "audio_type", target: func(r *createRequest) any { return &r.AudioType }},
+	{name: "voice_id", target: func(r *createRequest) any { return &r.VoiceID }},
 	{name: "bgm", target: func(r *createRequest) any { return &r.BGM }},
+	{name: "is_rec", target: func(r *createRequest) any { return &r.IsRec }},
+	{name: "style", target: func(r *createRequest) any { return &r.Style }},
 	{name: "aspect_ratio", target: func(r *createRequest) any { return &r.AspectRatio }},
 	{name: "payload", target: func(r *createRequest) any { return &r.Payload }, check: checkPayload},
 	{name: "watermark", target: func(r *createRequest) any { return &r.Watermark }},
@@ -70,42 +66,62 @@ var createFields = []field{
 	{name: "callback_url", target: func(r *createRequest) any { return &r.CallbackURL }},
 }
 
+func upTo(least, most int) func(*endpoint) span {
+	return func(*endpoint) span { return span{least, most} }
+}
+
 func known(name string) bool {
 	return slices.ContainsFunc(createFields, func(f field) bool { return f.name == name })
 }
 
 // decode turns the values of a create into a request, or returns the refusal of the first field that is wrong. A field
 // that may be missing has its default.
-func (d dialect) decode(values map[string]json.RawMessage) (*createRequest, *answer) {
-	req := &createRequest{Duration: 5, Resolution: "720p", MovementAmplitude: "auto"}
+func (d dialect) decode(e *endpoint, values map[string]json.RawMessage) (*createRequest, *answer) {
+	req := &createRequest{Style: "general", Duration: 5, Resolution: "720p", MovementAmplitude: "auto"}
 	for _, f := range createFields {
 		value, ok := values[f.name]
-		if !ok {
-			if _, replaced := values[f.unless]; d.requires(f) && !replaced {
-				return nil, refuseField("FieldLacking", f.name+" is required")
+		need := e.needOf(f.name)
+		_, replaced := values[f.unless]
+		switch {
+		case e.anything && ok:
+			f.keep(value, req)
+		case need == unwanted && ok:
+			return nil, refuseField("FieldUnwanted", e.name+" has no field "+f.name)
+		case ok:
+			if refused := f.decode(value, e, req); refused != nil {
+				return nil, refused
 			}
-			continue
-		}
-		if refused := f.decode(value, req); refused != nil {
-			return nil, refused
+		case d.requires(need) && !replaced:
+			return nil, refuseField("FieldLacking", f.name+" is required")
 		}
 	}
 	return req, nil
 }
 
-func (d dialect) requires(f field) bool {
-	return f.need == byAll || f.need == byGateway && d.strict
+func (d dialect) requires(n need) bool {
+	return n == byAll || n == byGateway && d.strict
+}
+
+// keep stores one value in the request, if it is valid.
+func (f *field) keep(value json.RawMessage, req *createRequest) {
+	scratch := *req
+	if json.Unmarshal(value, f.target(&scratch)) == nil && (f.check == nil || f.check(&scratch) == "") {
+		*req = scratch
+	}
 }
 
 // decode stores one value in the request. null is invalid for every type.
-func (f *field) decode(value json.RawMessage, req *createRequest) *answer {
+func (f *field) decode(value json.RawMessage, e *endpoint, req *createRequest) *answer {
 	target := f.target(req)
 	if string(value) == "null" || json.Unmarshal(value, target) != nil {
 		return refuseField("FieldInvalid", f.name+" must be "+typeName(target))
 	}
-	if f.count != nil {
-		if n, most := f.count(req); n < 1 || n > most {
-			return refuseField("FieldItemCountOutOfRange", fmt.Sprintf("%s has %d items, 1 to %d are allowed", f.name, n, most))
+	if text, ok := target.(*string); ok && *text == "" && e.needOf(f.name) == byAll {
+		return refuseField("FieldInvalid", f.name+" is empty")
+	}
+	if f.items != nil {
+		if n, span := f.items(req), f.span(e); n < span.least || n > span.most {
+			return refuseField("FieldItemCountOutOfRange", fmt.Sprintf("%s has %d items, %v", f.name, n, span))
 		}
 	}
 	if f.check != nil {
@@ -135,13 +151,6 @@ func typeName(target any) string {
 	}
 }
 
-func checkModel(r *createRequest) string {
-	if r.Model == "" {
-		return "model is empty"
-	}
-	return ""
-}
-
 func checkImages(r *createRequest) string {
 	if i := slices.Index(r.Images, ""); i >= 0 {
 		return fmt.Sprintf("images[%d] is empty", i)
@@ -159,10 +168,7 @@ func checkNames(r *createRequest) string {
 }
 
 func checkPrompt(r *createRequest) string {
-	switch n := utf8.RuneCountInString(r.Prompt); {
-	case n == 0:
-		return "prompt is empty"
-	case n > maxPromptChars:
+	if n := utf8.RuneCountInString(r.Prompt); n > maxPromptChars {
 		return fmt.Sprintf("prompt has %d characters, at most %d are allowed", n, maxPromptChars)
 	}
 	return ""

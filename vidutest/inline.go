@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// Verdicts on an inline image or video. A clipper writes one behind verdictMark at the end of each data URI; the first
-// two are also the kinds that fields require.
+// Verdicts on an inline image, video or sound. A clipper writes one behind verdictMark at the end of each data URI; the
+// first three are also the kinds that fields require.
 const (
 	kindImage   = "image"
 	kindVideo   = "video"
+	kindAudio   = "audio"
 	noType      = "no media type"
 	noBase64    = "invalid base64"
 	noMedia     = "unknown file format"
@@ -136,6 +137,13 @@ var magics = []magic{
 	{kindVideo, 4, "mdat"},
 	{kindVideo, 4, "wide"},
 	{kindVideo, 4, "free"},
+	{kindAudio, 0, "ID3"},
+	{kindAudio, 0, "\xff\xfb"}, // a frame of an MP3 without a tag
+	{kindAudio, 0, "\xff\xfa"},
+	{kindAudio, 0, "\xff\xf3"},
+	{kindAudio, 0, "\xff\xf2"},
+	{kindAudio, 0, "\xff\xe3"},
+	{kindAudio, 0, "\xff\xe2"},
 }
 
 // sniff returns the kind of media that content begins as, "" if it is unknown.
@@ -148,35 +156,36 @@ func sniff(content []byte) string {
 	return ""
 }
 
-// item is one image or video of a create.
+// item is one image, video or sound of a create.
 type item struct {
 	path  string // as in "subjects[0].images[1]"
 	kind  string
 	value string
 }
 
-// items returns every image and video of a create.
+// items returns every image, video and sound of a create.
 func (req *createRequest) items() []item {
-	items := appendItems(nil, "", kindImage, req.Images)
-	items = appendItems(items, "", kindVideo, req.Videos)
+	items := appendItems(nil, "images", kindImage, req.Images)
+	items = appendItems(items, "videos", kindVideo, req.Videos)
+	items = appendItems(items, "sounds", kindAudio, req.Sounds)
 	for i, sub := range req.Subjects {
 		path := fmt.Sprintf("subjects[%d].", i)
-		items = appendItems(items, path, kindImage, sub.Images)
-		items = appendItems(items, path, kindVideo, sub.Videos)
+		items = appendItems(items, path+"images", kindImage, sub.Images)
+		items = appendItems(items, path+"videos", kindVideo, sub.Videos)
 	}
 	return items
 }
 
 func appendItems(items []item, path, kind string, values []string) []item {
 	for i, value := range values {
-		items = append(items, item{path: fmt.Sprintf("%s%ss[%d]", path, kind, i), kind: kind, value: value})
+		items = append(items, item{path: fmt.Sprintf("%s[%d]", path, i), kind: kind, value: value})
 	}
 	return items
 }
 
 // refuseInline returns the refusal of the first data URI that does not hold what it should, nil when there is none.
 func refuseInline(items []item) *answer {
-	reasons := map[string]string{kindImage: "ImageFormatInvalid", kindVideo: "VideoFormatInvalid"}
+	reasons := map[string]string{kindImage: "ImageFormatInvalid", kindVideo: "VideoFormatInvalid", kindAudio: "FieldInvalid"}
 	for _, it := range items {
 		if !strings.HasPrefix(it.value, dataScheme) {
 			continue

@@ -52,10 +52,11 @@ func TestCreate_AcceptsInlineMedia(t *testing.T) {
 		"mp4":              {"videos", list(t, dataURI("video/mp4", string(video)))},
 		"mov":              {"videos", list(t, dataURI("video/quicktime", "\x00\x00\x00\x08wide"))},
 		"avi":              {"videos", list(t, dataURI("video/x-msvideo", "RIFF\x00\x00\x00\x00AVI LIST"))},
+		"mp3":              {"sounds", list(t, dataURI("audio/mpeg", "ID3\x04"), dataURI("audio/mpeg", "\xff\xfb\x90\x00"))},
 		"image of subject": {"subjects", `[{"name":"a","images":` + list(t, webp) + `}]`},
 		"video of subject": {"subjects", `[{"name":"a","videos":` + list(t, dataURI("video/mp4", string(video))) + `}]`},
-		"unknown field":    {"sounds", `["data:"]`},
-		"name":             {"sounds", `{"data:":1,"data:#":[{"x":1,"data:":2}]}`},
+		"unknown field":    {"effects", `["data:"]`},
+		"name":             {"effects", `{"data:":1,"data:#":[{"x":1,"data:":2}]}`},
 		"value":            {"payload", `"data:"`},
 		"mark in a link":   {"images", `["https://a.example/b#data:"]`},
 	} {
@@ -120,6 +121,7 @@ func TestCreate_RefusesInlineMedia_Elsewhere(t *testing.T) {
 	t.Parallel()
 	png := dataURI("image/png", "\x89PNG\r\n\x1a\n")
 	for name, test := range map[string]struct{ field, value, reason, path string }{
+		"sound":            {"sounds", list(t, "https://a.example/1.mp3", png), "FieldInvalid", "sounds[1]: want audio, found image"},
 		"video":            {"videos", list(t, png), "VideoFormatInvalid", "videos[0]: want video, found image"},
 		"image of subject": {"subjects", `[{"name":"a"},{"name":"b","images":["1","data:"]}]`, "ImageFormatInvalid", "subjects[1].images[1]"},
 		"video of subject": {"subjects", `[{"name":"a","videos":["data:"]}]`, "VideoFormatInvalid", "subjects[0].videos[0]"},

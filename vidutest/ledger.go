@@ -22,6 +22,9 @@ type Request struct {
 	RawQuery string      // as sent, without the question mark; "" when there was none
 	Header   http.Header // without Host; every Authorization value reads "[removed]"
 
+	// Endpoint is that of a create, such as "img2video", whether or not it was accepted; "" for any other request.
+	Endpoint string
+
 	// Body is what was read of the body: nil when there was nothing, or more than 1 MiB of it.
 	Body []byte
 
@@ -66,7 +69,7 @@ func (l *ledger) list() []Request {
 }
 
 // open enters a request that has just arrived.
-func (l *ledger) open(r *http.Request) int {
+func (l *ledger) open(r *http.Request, endpoint string) int {
 	header := r.Header.Clone()
 	for i := range header["Authorization"] {
 		header["Authorization"][i] = "[removed]"
@@ -81,6 +84,7 @@ func (l *ledger) open(r *http.Request) int {
 		Path:     r.URL.EscapedPath(),
 		RawQuery: r.URL.RawQuery,
 		Header:   header,
+		Endpoint: endpoint,
 	})
 	return len(l.requests) - 1
 }

@@ -69,7 +69,7 @@ func (s *Server) newListItem(t *task) listItem {
 	return listItem{
 		ID:          t.id,
 		KeyID:       "1",
-		Type:        taskType,
+		Type:        t.endpoint.taskType,
 		Model:       t.request.Model,
 		Prompt:      t.request.Prompt,
 		Images:      t.request.Images,

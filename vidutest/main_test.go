@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -144,4 +145,14 @@ func encode(t *testing.T, v any) []byte {
 	text, err := json.Marshal(v)
 	require.NoError(t, err)
 	return text
+}
+
+// items returns a JSON array of so many strings.
+func items(t *testing.T, n int) string {
+	t.Helper()
+	values := make([]string, n)
+	for i := range values {
+		values[i] = "https://a.example/" + strconv.Itoa(i)
+	}
+	return list(t, values...)
 }

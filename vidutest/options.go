@@ -32,16 +32,16 @@ func WithAPIKey(key string) Option {
 }
 
 // WithOfficialAPI makes the server speak as the official API does: paths begin with /ent/v2, the key comes as
-// "Authorization: Token KEY", a create needs only model, prompt and images or subjects, and a query needs no
-// Content-Type. It adds the endpoints that most gateways lack: cancel, list, credits and uploads, with the rule that a
-// create may refer to an upload only if it was finished here.
+// "Authorization: Token KEY", a create needs only model and, as its endpoint has them, images or subjects and prompt,
+// and a query needs no Content-Type. It adds the endpoints that most gateways lack: cancel, list, credits and uploads,
+// with the rule that a create may refer to an upload only if it was finished here.
 //
 // A task can be canceled as long as it queues, and ends as failed with UserCancelled. The list has the newest task
 // first. The account holds 1 000 000 credits at first and never runs out.
 //
 // The default is a gateway that resells the API: paths begin with /vidu/v2, the key comes as "Authorization: Bearer
-// KEY", a create needs all eight fields of the gateway's published contract (model, images or subjects, prompt,
-// duration, seed, resolution, movement_amplitude and off_peak), and a query needs "Content-Type: application/json" too.
+// KEY", a create also needs the other fields of the gateway's published contract (duration, seed, resolution,
+// movement_amplitude and off_peak), and a query needs "Content-Type: application/json" too.
 func WithOfficialAPI() Option {
 	return func(s *Server) { s.dialect = official() }
 }

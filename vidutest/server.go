@@ -25,6 +25,7 @@ type Server struct {
 	URL string
 
 	dialect  dialect
+	added    []endpoint // beside those of every server
 	key      string
 	inMemory bool
 	madeAt   time.Time
@@ -68,6 +69,7 @@ func NewServer(opts ...Option) *Server {
 			opt(s)
 		}
 	}
+	s.dialect.routes = append(s.dialect.routes, createRoutes(s.dialect.prefix, s.added)...)
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.transport = &memoryTransport{server: s}
 	s.listening = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnState: s.trackConn}

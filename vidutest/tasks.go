@@ -26,6 +26,7 @@ type task struct {
 	creationID  string
 	createdAt   time.Time
 	queue, work time.Duration
+	endpoint    *endpoint
 	request     createRequest // its images are links alone
 	credits     int
 	failure     string        // the err_code it ends with, "" for success
@@ -60,8 +61,8 @@ func newTasks() tasks {
 }
 
 // add makes the task of an accepted request, late from now. It returns nil when there are too many.
-func (ts *tasks) add(req *createRequest, late time.Duration) *task {
-	req.Images, req.Subjects = req.links(), nil
+func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task {
+	req.Images, req.Subjects, req.Videos, req.Sounds = req.links(), nil, nil, nil
 	if req.Seed == 0 {
 		req.Seed = 1 + int(rand.Int32N(1<<31-1)) //nolint:gosec // a seed is not secret
 	}
@@ -75,6 +76,7 @@ func (ts *tasks) add(req *createRequest, late time.Duration) *task {
 		createdAt: time.Now().Add(late).UTC(),
 		queue:     ts.queue,
 		work:      ts.work,
+		endpoint:  e,
 		request:   *req,
 		credits:   price(req),
 		failure:   ts.failure(req.Prompt),
@@ -164,6 +166,9 @@ func (ts *tasks) cancel(t *task) (refused string) {
 // creditsPerSecond is the price of a second of video. Any other resolution costs as much as 720p.
 var creditsPerSecond = map[string]int{"360p": 5, "540p": 8, "720p": 11, "1080p": 22}
 
+// recPrice is what it costs to have the server write the prompt.
+const recPrice = 10
+
 // price returns the credits of a task. An automatic duration counts as 5 s; off-peak is half, rounded up.
 func price(req *createRequest) int {
 	perSecond, ok := creditsPerSecond[req.Resolution]
@@ -177,6 +182,9 @@ func price(req *createRequest) int {
 	credits := perSecond * seconds
 	if req.OffPeak {
 		credits = (credits + 1) / 2
+	}
+	if req.IsRec {
+		credits += recPrice
 	}
 	return credits
 }

@@ -1,4 +1,5 @@
-// Command reference2video makes one video and writes it to a file.
+// Command reference2video makes one video and writes it to a file: of reference images, or with -endpoint of a text, of
+// a first image, or of a first and a last one.
 //
 // Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server: no key, no network, no cost.
 //
@@ -8,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -18,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,7 +53,8 @@ func main() {
 
 // job is the command line.
 type job struct {
-	request  vidu.Reference2VideoRequest
+	settings settings
+	endpoint string
 	official bool
 	taskID   string
 	out      string
@@ -60,19 +64,20 @@ type job struct {
 
 func parse(args []string, stderr io.Writer) (*job, error) {
 	j := &job{}
-	req := &j.request
+	req := &j.settings
 	flags := flag.NewFlagSet("reference2video", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Func("image", "reference image, a URL or a file; repeat for more (default: the API's sample image)", func(ref string) error {
-		req.Images = append(req.Images, media(ref))
+	flags.StringVar(&j.endpoint, "endpoint", "reference2video", "reference2video, text2video, img2video or start-end2video")
+	flags.Func("image", "image, a URL or a file; repeat for more (default: the API's sample image)", func(ref string) error {
+		req.images = append(req.images, media(ref))
 		return nil
 	})
-	flags.StringVar(&req.Prompt, "prompt", "The astronaut waved and the camera moved up.", "what happens")
-	flags.StringVar((*string)(&req.Model), "model", string(vidu.ModelQ2Pro), "model")
-	flags.IntVar(&req.Duration, "duration", 5, "seconds; 0 is the model's default")
-	flags.StringVar((*string)(&req.Resolution), "resolution", string(vidu.Resolution720p), "resolution")
-	flags.IntVar(&req.Seed, "seed", 0, "seed; 0 is random")
-	flags.BoolVar(&req.OffPeak, "off-peak", false, "cheaper, done within 48 hours")
+	flags.StringVar(&req.prompt, "prompt", "The astronaut waved and the camera moved up.", "what happens")
+	flags.StringVar((*string)(&req.model), "model", "", "model (default: viduq2-pro, for text2video viduq2)")
+	flags.IntVar(&req.duration, "duration", 5, "seconds; 0 is the model's default")
+	flags.StringVar((*string)(&req.resolution), "resolution", string(vidu.Resolution720p), "resolution")
+	flags.IntVar(&req.seed, "seed", 0, "seed; 0 is random")
+	flags.BoolVar(&req.offPeak, "off-peak", false, "cheaper, done within 48 hours")
 	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")
 	flags.StringVar(&j.taskID, "task", "", "wait for this existing task and create none")
 	flags.StringVar(&j.out, "out", "", "file to write (default: TASK.mp4)")
@@ -80,7 +85,12 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	way, known := endpoints[j.endpoint]
 	switch {
+	case !known:
+		return nil, fmt.Errorf("-endpoint: there is no %q", j.endpoint)
+	case way.images == 0 && len(req.images) > 0:
+		return nil, fmt.Errorf("-image: %s takes no images", j.endpoint)
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case j.taskID != "" && !taskID.MatchString(j.taskID):
@@ -88,17 +98,20 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	case j.timeout < 0:
 		return nil, fmt.Errorf("-timeout: %v is not a time to wait", j.timeout)
 	}
-	if len(req.Images) == 0 {
-		req.Images = []vidu.Media{vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")}
+	req.model = cmp.Or(req.model, way.model)
+	if len(req.images) == 0 {
+		req.images = slices.Repeat([]vidu.Media{sampleImage}, way.images)
 	}
 	if j.timeout == 0 {
 		j.timeout = defaultTimeout
-		if req.OffPeak {
+		if req.offPeak {
 			j.timeout = offPeakTimeout
 		}
 	}
 	return j, nil
 }
+
+var sampleImage = vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")
 
 var taskID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
@@ -186,13 +199,13 @@ func (j *job) create(ctx context.Context, client *vidu.Client, stderr io.Writer)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	j.request.Payload = vidu.NewMarker() // to find the task by, if the answer is lost
+	j.settings.payload = vidu.NewMarker() // to find the task by, if the answer is lost
 	if !j.fake {
-		fmt.Fprintln(stderr, "Creating a task with the payload", j.request.Payload+". Ctrl-C waits for the answer; a second one may leave a task without its id.")
+		fmt.Fprintln(stderr, "Creating a task with the payload", j.settings.payload+". Ctrl-C waits for the answer; a second one may leave a task without its id.")
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
-	return client.Reference2Video(ctx, &j.request)
+	return endpoints[j.endpoint].create(ctx, client, &j.settings)
 }
 
 // make creates the task, unless there is one, waits for it and writes the video.
@@ -234,7 +247,7 @@ func (j *job) explain(err error, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "No task was created.")
 		return exitFailed
 	}
-	fmt.Fprintln(stderr, "A TASK MAY EXIST and may be charged. Do not run this again before you have looked for it; its payload is", j.request.Payload)
+	fmt.Fprintln(stderr, "A TASK MAY EXIST and may be charged. Do not run this again before you have looked for it; its payload is", j.settings.payload)
 	return exitMayExist
 }
 

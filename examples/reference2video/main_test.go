@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -43,6 +44,52 @@ func TestMakesAVideoWithoutAKey(t *testing.T) { //nolint:paralleltest // the env
 	assert.Equal(t, "ftyp", string(video[4:8]))
 }
 
+// TestEndpoints makes a video in each of the four ways, and each flag that goes into a request arrives.
+func TestEndpoints(t *testing.T) { //nolint:paralleltest // as above
+	for name, tt := range map[string]struct { //nolint:paralleltest // as above
+		args []string
+		sent string
+	}{
+		"reference2video": {sent: `"images":["https://example.com/a.png"],"model":"m","prompt":"p",`},
+		"text2video":      {sent: `"model":"m","prompt":"p",`},
+		"img2video":       {sent: `"images":["https://example.com/a.png"],"model":"m","prompt":"p",`},
+		"start-end2video": {
+			args: []string{"-image", "https://example.com/b.png"},
+			sent: `"images":["https://example.com/a.png","https://example.com/b.png"],"model":"m","prompt":"p",`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := vidutest.NewServer(vidutest.WithTiming(0, 0))
+			defer server.Close()
+			args := []string{"-endpoint", name, "-model", "m", "-prompt", "p", "-duration", "7", "-resolution", "540p", "-seed", "3", "-off-peak"}
+			if name != "text2video" {
+				args = append(args, "-image", "https://example.com/a.png")
+			}
+			code, said := against(t, t.Context(), server, append(args, tt.args...)...)
+			require.Equal(t, exitDone, code, said)
+			created := server.Requests()[0]
+			assert.Equal(t, name, created.Endpoint)
+			var fields map[string]any
+			require.NoError(t, json.Unmarshal(created.Body, &fields))
+			assert.Regexp(t, "^vidu-", fields["payload"])
+			delete(fields, "payload")
+			sent, err := json.Marshal(fields)
+			require.NoError(t, err)
+			assert.JSONEq(t, "{"+tt.sent+`"duration":7,"resolution":"540p","seed":3,"off_peak":true,"movement_amplitude":"auto"}`, string(sent))
+		})
+	}
+}
+
+// TestEndpoints_Defaults lets each endpoint choose its model and the number of its images.
+func TestEndpoints_Defaults(t *testing.T) { //nolint:paralleltest // as above
+	for name := range endpoints { //nolint:paralleltest // as above
+		t.Run(name, func(t *testing.T) {
+			code, said := against(t, t.Context(), nil, "-endpoint", name, "-out", "v.mp4")
+			assert.Equal(t, exitDone, code, said)
+		})
+	}
+}
+
 func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 	quick := vidutest.WithTiming(0, 0)
 	tests := map[string]struct {
@@ -53,6 +100,9 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 	}{
 		"video, named after the task": {code: exitDone, says: ".mp4 (9096 bytes)"},
 		"an unknown flag":             {args: []string{"-colour"}, code: exitUsage, says: "-colour"},
+		"an unknown endpoint":         {args: []string{"-endpoint", "tasks"}, code: exitUsage, says: `-endpoint: there is no "tasks"`},
+		"an image for text2video":     {args: []string{"-endpoint", "text2video", "-image", "a.png"}, code: exitUsage, says: "takes no images"},
+		"one image of two":            {args: []string{"-endpoint", "start-end2video", "-image", "https://example.com/1.png"}, code: exitFailed, says: "No task was created."},
 		"an invalid task id":          {args: []string{"-task", "../../x"}, code: exitUsage, says: "is not a task id"},
 		"an unknown task":             {args: []string{"-task", "77", "-timeout", "1s"}, code: exitMayExist, says: "To try again:"},
 		"no time at all":              {args: []string{"-timeout", "-1s"}, code: exitUsage, says: "-timeout"},

@@ -120,8 +120,8 @@ func (d *download) checkLimit() error {
 	return nil
 }
 
-// isSame reports whether a 206 is of the same file: it must repeat a strong ETag, and has no other ETag or date than the
-// 200 had. It may leave out a weak ETag and a date.
+// isSame reports whether a 206 is of the same file: it must repeat a strong ETag, and has no other ETag or date than
+// the 200 had. It may leave out a weak ETag and a date.
 func (d *download) isSame(header http.Header) bool {
 	etag, modified := header.Get("ETag"), header.Get("Last-Modified")
 	if strings.HasPrefix(d.validator, `"`) {

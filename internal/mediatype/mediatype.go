@@ -19,7 +19,7 @@ import (
 const HeadSize = 512
 
 // Sniff returns the content type of a file that begins with head. It is [http.DetectContentType] without parameters,
-// plus the video containers that it does not know.
+// plus the video and audio files that it does not know.
 func Sniff(head []byte) string {
 	if len(head) >= 12 && string(head[4:8]) == "ftyp" {
 		switch brand := string(head[8:12]); brand {
@@ -27,6 +27,8 @@ func Sniff(head []byte) string {
 			return "video/quicktime"
 		case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis": // images in the same container
 			return "image/" + brand
+		case "M4A ", "M4B ":
+			return "audio/mp4"
 		default:
 			return "video/mp4"
 		}
@@ -37,8 +39,22 @@ func Sniff(head []byte) string {
 			return "video/quicktime"
 		}
 	}
+	if isMP3Frame(head) {
+		return "audio/mpeg"
+	}
 	contentType, _, _ := strings.Cut(http.DetectContentType(head), ";")
+	if contentType == "audio/wave" {
+		return "audio/wav" // as everybody else calls it
+	}
 	return contentType
+}
+
+// isMP3Frame reports whether head begins with a frame of MPEG audio, as an MP3 without a tag does: eleven bits of sync,
+// a version and layer III. Source: ISO/IEC 11172-3, 2.4.1.3.
+func isMP3Frame(head []byte) bool {
+	const version, layer3 = 0x18, 0x02
+	return len(head) >= 4 && head[0] == 0xff && head[1]&0xe0 == 0xe0 && head[1]&version != 0x08 && head[1]&0x06 == layer3 &&
+		head[2]>>4 != 0x0f && head[2]&0x0c != 0x0c // a bit rate and a sampling rate that exist
 }
 
 // ErrUnknown means that the dimensions cannot be read here, which is no fault of the file: it is a video, or an image

@@ -1,7 +1,7 @@
-// Package oneshot makes request bodies of JSON with files in it, of which each sending can be read once and then be
-// sealed. A sealed body hands out nothing more and reports whether its last byte was ever handed out: if not, the
-// server can never have the whole request. Files are streamed as base64 and must stay as they were when they were
-// checked, or the body fails before its last byte.
+// Package oneshot makes request bodies that can be read once: text, and between it media, raw or as base64, which are
+// streamed from their files while the body is read. A [Reader] can be sealed, and then reports whether its last byte
+// was ever handed out: if not, nobody can have the whole request. A file that changes meanwhile is an error of the
+// read, and memory does not grow with the media.
 package oneshot
 
 import (

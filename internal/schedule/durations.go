@@ -15,9 +15,10 @@ const (
 // record is what is known about one class.
 type record struct {
 	offPeak bool
-	probes  int8   // tasks that were queried often, because nothing was known
-	total   sample // created to ended
-	work    sample // processing to ended
+	probes  int8    // tasks that were queried often, because nothing was known
+	total   sample  // created to ended
+	work    sample  // processing to ended
+	wider   *record // of the class without its endpoint; nil if that is this one
 }
 
 // learn adds the durations of a task that ended at when.
@@ -27,6 +28,9 @@ func (r *record) learn(s *PollState, when time.Duration) {
 	}
 	if s.workBegan != 0 {
 		r.work.add(when - s.workBegan)
+	}
+	if r.wider != nil {
+		r.wider.learn(s, when)
 	}
 }
 

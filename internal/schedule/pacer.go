@@ -1,11 +1,12 @@
 // Package schedule decides when to query tasks that are waited for. It learns from what queries and callbacks saw how
-// long the tasks of each class take, and places the next query where the task is likely to end. It sends nothing and is
-// given [Sighting]s, not tasks; what a [Pacer] remembers is bounded. Callbacks bring forward one query per second and
-// task, and none before the server's Retry-After.
+// long the tasks of each class take, and places the next query where the task is likely to end; callbacks bring forward
+// one query per second and task, and none before the server's Retry-After. It sends nothing and is given [Sighting]s,
+// not tasks, and what a [Pacer] remembers is bounded.
 package schedule
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,7 +36,8 @@ const (
 	callbacksNeeded  = 3           // in a row, before they are relied on
 	callbackMaxGaps  = 4           // times the longest gap without callbacks
 
-	maxClasses    = 64   // the rest share one
+	maxClasses    = 128  // the rest share one
+	maxEndpoints  = 64   // the rest share none
 	maxClassName  = 128  // bytes; longer names are not kept
 	maxCreated    = 1024 // tasks that this client created
 	maxReply      = 4096 // bytes of the reply to a create
@@ -49,6 +51,7 @@ type Class struct {
 	Resolution string
 	Duration   int // of the video, in seconds
 	OffPeak    bool
+	Endpoint   uint8 // of the create, see [Pacer.Endpoint]; 0: unknown
 }
 
 // bounded returns c without names that are too long to keep.
@@ -87,6 +90,7 @@ type Pacer struct {
 	random func() float64 // in [0, 1)
 
 	mu             sync.Mutex
+	endpoints      []string
 	records        map[Class]*record
 	created        map[string]createdTask
 	createdOrder   []string      // the keys of created, as a ring
@@ -114,6 +118,18 @@ func NewPacer(random func() float64) *Pacer {
 
 // Now returns the time on the clock of p.
 func (p *Pacer) Now() time.Duration { return time.Since(p.epoch) }
+
+// Endpoint returns a short form of an endpoint's name for [Class], 0 after more than 64 endpoints.
+func (p *Pacer) Endpoint(name string) uint8 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.endpoints, name)
+	if i < 0 && len(p.endpoints) < maxEndpoints && len(name) <= maxClassName {
+		i = len(p.endpoints)
+		p.endpoints = append(p.endpoints, name)
+	}
+	return uint8(i + 1) //nolint:gosec // at most maxEndpoints
+}
 
 // Remember records a task that this client has just created, whether a callback was requested for it, and the reply to
 // the create, which must not be changed any more. The newest 1,024 tasks are remembered.
@@ -226,7 +242,9 @@ func (p *Pacer) Observe(s *PollState, seen Sighting, at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s.record == nil || (seen.Class.OffPeak && !s.record.offPeak) { // not every reply to a create has off_peak
-		p.enroll(s, seen.Class.bounded())
+		c := seen.Class.bounded()
+		c.Endpoint = p.created[seen.ID].class.Endpoint
+		p.enroll(s, c)
 	}
 	uncertainty := at - s.answered // the change happened within that time or, after a callback, just now
 	if s.wokenAt != 0 {
@@ -289,13 +307,20 @@ func (p *Pacer) Delay(seen Sighting, age time.Duration) time.Duration {
 	return p.Gap(&s)
 }
 
-// recordOf returns what is known about a class. Beyond maxClasses the rest share one.
+// recordOf returns what is known about a class. What is learned of a class with an endpoint is also known of the same
+// class without one, which is that of tasks created by others. Beyond maxClasses the rest share one.
 func (p *Pacer) recordOf(c Class) *record {
 	if p.records[c] == nil && len(p.records) >= maxClasses {
 		c = Class{OffPeak: c.OffPeak}
 	}
 	if p.records[c] == nil {
-		p.records[c] = &record{offPeak: c.OffPeak}
+		r := &record{offPeak: c.OffPeak}
+		p.records[c] = r
+		if c.Endpoint != 0 {
+			c.Endpoint = 0
+			r.wider = p.recordOf(c)
+		}
+		return r
 	}
 	return p.records[c]
 }

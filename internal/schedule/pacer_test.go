@@ -22,11 +22,12 @@ type job struct {
 	ID, Model, Resolution string
 	Duration              int
 	OffPeak               bool
+	Endpoint              uint8
 	Phase                 schedule.Phase
 }
 
 func (j job) sighting() schedule.Sighting {
-	class := schedule.Class{Model: j.Model, Resolution: j.Resolution, Duration: j.Duration, OffPeak: j.OffPeak}
+	class := schedule.Class{Model: j.Model, Resolution: j.Resolution, Duration: j.Duration, OffPeak: j.OffPeak, Endpoint: j.Endpoint}
 	return schedule.Sighting{ID: j.ID, Class: class, Phase: j.Phase}
 }
 
@@ -92,12 +93,13 @@ func TestPacer_LearnsEachClass(t *testing.T) {
 		"duration":   {Model: "viduq2-pro", Duration: 8, Resolution: "720p"},
 		"resolution": {Model: "viduq2-pro", Duration: 5, Resolution: "1080p"},
 		"off-peak":   {Model: "viduq2-pro", Duration: 5, Resolution: "720p", OffPeak: true},
+		"endpoint":   {Model: "viduq2-pro", Duration: 5, Resolution: "720p", Endpoint: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				p := steady()
-				task := job{Model: "viduq2-pro", Duration: 5, Resolution: "720p"}
+				task := job{Model: "viduq2-pro", Duration: 5, Resolution: "720p", Endpoint: 1}
 				teach(p, task, 20, 0, 12*time.Second)
 				teach(p, other, 20, 0, 80*time.Second)
 				quick, _ := created(p, task)
@@ -112,6 +114,64 @@ func TestPacer_LearnsEachClass(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A task of another process has no endpoint: it is taken for any of its class.
+func TestPacer_TasksOfOthersHaveNoEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{Model: "m", Endpoint: 1}, 20, 0, 12*time.Second)
+		teach(p, job{Model: "m", Endpoint: 2}, 20, 0, 48*time.Second)
+		s, reply := p.Begin("of another process")
+		assert.Nil(t, reply)
+		p.answer(&s, job{ID: "of another process", Model: "m", Phase: schedule.Processing})
+		both, _, n, _ := schedule.Learned(&s)
+		assert.Equal(t, 40, n)
+		assert.InDelta(t, 24, both, 1, "the middle of both, on a logarithmic scale")
+
+		// What is learned of such tasks stays there.
+		teach(p, job{Model: "m"}, 5, 0, 12*time.Second)
+		own, _ := created(p, job{Model: "m", Endpoint: 1})
+		_, _, n, _ = schedule.Learned(&own)
+		assert.Equal(t, 20, n)
+		unseen, _ := created(p, job{Model: "m", Endpoint: 3})
+		_, _, n, _ = schedule.Learned(&unseen)
+		assert.Zero(t, n, "nor is it taken for that of an endpoint which was never seen")
+	})
+}
+
+// The endpoint of a task is known from its create, whatever later replies say of its class.
+func TestPacer_EndpointOfTheCreateIsKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		teach(p, job{Model: "m", OffPeak: true, Endpoint: 1}, 5, 0, 20*time.Second)
+		p.create(job{ID: "1", Model: "m", Endpoint: 1}, false) // the reply to the create does not say that it is off-peak
+		s, _ := p.Begin("1")
+		p.answer(&s, job{ID: "1", Model: "m", OffPeak: true, Phase: schedule.Queueing})
+		_, _, n, _ := schedule.Learned(&s)
+		assert.Equal(t, 5, n)
+		teach(p, job{Model: "m", OffPeak: true, Endpoint: 2}, 5, 0, 20*time.Second)
+		_, _, n, _ = schedule.Learned(&s)
+		assert.Equal(t, 5, n, "not those of another endpoint")
+	})
+}
+
+func TestPacer_Endpoint(t *testing.T) {
+	t.Parallel()
+	p := schedule.NewPacer(func() float64 { return 0.5 })
+	first := p.Endpoint("/reference2video")
+	assert.NotZero(t, first)
+	assert.Zero(t, p.Endpoint(strings.Repeat("x", 129)), "too long to keep")
+	assert.NotEqual(t, first, p.Endpoint(strings.Repeat("x", 128)))
+	seen := map[uint8]bool{}
+	for i := range 200 {
+		seen[p.Endpoint(strconv.Itoa(i))] = true
+	}
+	assert.Len(t, seen, 63, "62 more, and 0 for the rest")
+	assert.True(t, seen[0])
+	assert.Equal(t, first, p.Endpoint("/reference2video"), "known ones stay")
 }
 
 func TestPacer_ForgetsWhatIsLongAgo(t *testing.T) {
@@ -431,13 +491,13 @@ func TestPacer_MemoryIsBounded(t *testing.T) {
 		p := steady()
 		for i := range 5000 {
 			id := strconv.Itoa(i)
-			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0}, false)
+			p.create(job{ID: id, Model: id, OffPeak: i%2 == 0, Endpoint: uint8(i % 3)}, false)
 			s, _ := p.Begin(id)
 			testkit.Pass(time.Second)
 			p.answer(&s, seen(schedule.Succeeded))
 		}
 		classes, births := p.Sizes()
-		assert.LessOrEqual(t, classes, 66)
+		assert.LessOrEqual(t, classes, 131)
 		assert.Equal(t, 1024, births)
 
 		s, _ := p.Begin("4999")

@@ -19,8 +19,8 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-// overHTTP2 returns a client with a transport of its own that speaks HTTP/2 to a server on which do happens to every
-// request.
+// overHTTP2 returns a client whose transport is not net/http's, so that creates use it as it is, and speaks HTTP/2 to a
+// server on which do happens to every request.
 func overHTTP2(t *testing.T, do testkit.H2Fault) (*countingClient, *testkit.Server) {
 	t.Helper()
 	config := trusted.Clone()
@@ -30,7 +30,7 @@ func overHTTP2(t *testing.T, do testkit.H2Fault) (*countingClient, *testkit.Serv
 	require.True(t, ok)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: standard.TLSClientConfig.Clone()}
 	t.Cleanup(transport.CloseIdleConnections)
-	return newClient(t, serverAt(w, "https", "gateway.example.com"), vidu.WithHTTPClient(&http.Client{Transport: transport})), w
+	return newClient(t, serverAt(w, "https", "gateway.example.com"), vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(transport.RoundTrip)})), w
 }
 
 func TestHTTP2_CreateFails(t *testing.T) {
@@ -56,7 +56,7 @@ func TestHTTP2_RefusedInsideABigBodyThenWorks(t *testing.T) {
 		switch {
 		case refused.CompareAndSwap(false, true):
 			s.Reset(stream, testkit.H2RefusedStream)
-		case whole && stream > 1:
+		case whole: // on a connection of its own
 			s.Reply(stream, createdReply)
 		}
 	})
@@ -83,7 +83,8 @@ func TestHTTP2_AnswerBeforeTheBody(t *testing.T) {
 			server.EnableHTTP2 = true
 			server.StartTLS()
 			defer server.Close()
-			client := newClient(t, server.URL, vidu.WithHTTPClient(server.Client()), vidu.WithMaxAttempts(1))
+			client := newClient(t, server.URL, vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(server.Client().Transport.RoundTrip)}),
+				vidu.WithMaxAttempts(1))
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			began := time.Now()

@@ -6,22 +6,34 @@ package transport
 
 import (
 	"crypto/tls"
-	"net"
+	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
 )
 
 // Clients are what one API client sends its requests with. None of them follows redirects.
 type Clients struct {
-	Creates   *http.Client // one connection for each request, HTTP/1.1 only: net/http never sends a create twice
+	// Creates opens a connection for each request and speaks HTTP/1.1 only, so that net/http never sends one twice. With a
+	// RoundTripper of the caller's that is no *http.Transport, only the Guard is left.
+	Creates   *http.Client
 	Reads     *http.Client // many idle connections, for many polls at once
 	Downloads *http.Client // without cookies or timeout; never waits for a free connection, which would look like a stall
 	Uploads   *http.Client // as Downloads, with the timeout of Creates: the other side may stop reading
+
+	// Replaced is what the program has put in place of http.DefaultTransport, if it is used for want of another and is
+	// no *http.Transport, so that creates have no transport of their own.
+	Replaced http.RoundTripper
 }
 
+// Wrap puts a RoundTripper around another.
+type Wrap func(http.RoundTripper) http.RoundTripper
+
 // New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it
-// has them.
-func New(callers *http.Client) Clients {
+// has them. The wraps go around the transports of Creates and Reads, the first outermost.
+func New(callers *http.Client, wraps ...Wrap) (Clients, error) {
 	if callers == nil {
 		callers = &http.Client{}
 	}
@@ -29,28 +41,56 @@ func New(callers *http.Client) Clients {
 	for _, client := range []*http.Client{c.Creates, c.Reads, c.Downloads, c.Uploads} {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	if callers.Transport == nil {
+	switch {
+	case callers.Transport == nil:
 		c.setTransports()
+	case isNil(callers.Transport):
+		return Clients{}, fmt.Errorf("WithHTTPClient: the transport is a nil %T", callers.Transport)
+	default:
+		if theirs, ok := callers.Transport.(*http.Transport); ok {
+			c.Creates.Transport = createTransport(theirs)
+		}
+	}
+	if err := c.wrap(wraps); err != nil {
+		return Clients{}, err
 	}
 	c.Downloads.Jar, c.Downloads.Timeout = nil, 0
 	c.Uploads.Jar, c.Uploads.Timeout = nil, c.Creates.Timeout
-	return c
+	return c, nil
 }
 
-// setTransports is for clients whose transport and timeouts are not the caller's.
+// isNil reports whether t is a nil pointer or function inside an interface, which panics when it is used.
+func isNil(t http.RoundTripper) bool {
+	v := reflect.ValueOf(t)
+	return !v.IsValid() || (v.Kind() == reflect.Pointer || v.Kind() == reflect.Func) && v.IsNil()
+}
+
+// setTransports is for clients whose transport is not the caller's.
 func (c *Clients) setTransports() {
 	if c.Creates.Timeout == 0 {
 		c.Creates.Timeout, c.Reads.Timeout = 10*time.Minute, time.Minute
 	}
 	standard, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // the program has replaced it
+	switch {
+	case !ok && !isNil(http.DefaultTransport): // perhaps a mock, and a test that passed it by would reach a paid API
+		c.Replaced = http.DefaultTransport
+		for _, client := range []*http.Client{c.Creates, c.Reads, c.Downloads, c.Uploads} {
+			client.Transport = c.Replaced
+		}
+		return
+	case standard == nil:
 		standard = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	}
 	shared := readTransport(standard)
 	unbounded := shared.Clone()
 	unbounded.MaxConnsPerHost = 0
-	c.Creates.Transport, c.Reads.Transport = createTransport(shared), shared
+	create := createTransport(shared)
+	create.ResponseHeaderTimeout = 2 * time.Minute // a timeout leaves the outcome unknown, so it is long
+	create.MaxConnsPerHost = 0
+	c.Creates.Transport, c.Reads.Transport = create, shared
 	c.Downloads.Transport, c.Uploads.Transport = unbounded, unbounded
+	nameProxy(shared)
+	nameProxy(unbounded)
 }
 
 const maxHeader = 64 << 10
@@ -59,7 +99,7 @@ const maxHeader = 64 << 10
 // a TLS handshake.
 func readTransport(standard *http.Transport) *http.Transport {
 	t := standard.Clone()
-	t.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	setDialer(t)
 	t.TLSHandshakeTimeout = 10 * time.Second
 	t.ResponseHeaderTimeout = 30 * time.Second
 	t.IdleConnTimeout = 90 * time.Second
@@ -70,14 +110,16 @@ func readTransport(standard *http.Transport) *http.Transport {
 	return t
 }
 
-// createTransport opens a new connection for every create and speaks HTTP/1.1 only. At the price of one handshake per
-// call that removes the failures whose outcome is always unknown: the keep-alive connection that the server closes as
-// the request arrives, and HTTP/2's refused and abandoned streams.
-func createTransport(shared *http.Transport) *http.Transport {
-	t := shared.Clone()
+// createTransport returns a transport like t that opens a new connection for every create and speaks HTTP/1.1 only. At
+// the price of one handshake per call that removes the failures whose outcome is always unknown: the keep-alive
+// connection that the server closes as the request arrives, and HTTP/2's refused and abandoned streams.
+func createTransport(t *http.Transport) *http.Transport {
+	t = t.Clone()
+	nameProxy(t)
 	t.DisableKeepAlives = true
-	t.ResponseHeaderTimeout = 2 * time.Minute // a timeout leaves the outcome unknown, so it is long
-	t.MaxConnsPerHost = 0
+	if choosesProtocol(t) {
+		return t
+	}
 	t.ForceAttemptHTTP2 = false
 	t.Protocols = new(http.Protocols)
 	t.Protocols.SetHTTP1(true)
@@ -86,5 +128,53 @@ func createTransport(shared *http.Transport) *http.Transport {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	refuseHTTP2(t)
 	return t
+}
+
+// ErrHTTP2Only means that a server began to speak HTTP/2 on a connection for HTTP/1.1, so it cannot have understood
+// what it was sent.
+var ErrHTTP2Only = errors.New("the server speaks HTTP/2 only; creates need HTTP/1.1")
+
+// choosesProtocol reports whether the caller has settled the protocol: with a function that does the TLS handshake, and
+// so may agree on HTTP/2, or by excluding HTTP/1.
+func choosesProtocol(t *http.Transport) bool {
+	return t.DialTLS != nil || t.DialTLSContext != nil || //nolint:staticcheck // callers may still set it
+		t.Protocols != nil && !t.Protocols.HTTP1() && *t.Protocols != http.Protocols{}
+}
+
+// wrap puts the wraps around one RoundTripper for Creates and Reads.
+func (c *Clients) wrap(wraps []Wrap) error {
+	if len(wraps) == 0 {
+		return nil
+	}
+	var wrapped http.RoundTripper = &router{creates: c.Creates.Transport, reads: c.Reads.Transport}
+	for _, wrap := range slices.Backward(wraps) {
+		if wrapped = wrap(wrapped); isNil(wrapped) {
+			return errors.New("WithTransportWrapper: the function returned nil")
+		}
+	}
+	c.Creates.Transport, c.Reads.Transport = wrapped, wrapped
+	return nil
+}
+
+// router sends reads to one transport and everything else to that of creates: a wrapper may lose the context, and a
+// create must not land on an idle connection by that.
+type router struct{ creates, reads http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (r *router) RoundTrip(req *http.Request) (*http.Response, error) {
+	if isRead(req.Context()) {
+		return r.reads.RoundTrip(req)
+	}
+	return r.creates.RoundTrip(req)
+}
+
+// CloseIdleConnections is called by [http.Client.CloseIdleConnections], through wrappers that pass it on.
+func (r *router) CloseIdleConnections() {
+	for _, t := range []http.RoundTripper{r.creates, r.reads} {
+		if closer, ok := t.(interface{ CloseIdleConnections() }); ok {
+			closer.CloseIdleConnections()
+		}
+	}
 }

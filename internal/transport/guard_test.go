@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/http/httputil"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -177,12 +178,72 @@ func TestWatch_TransportThatResends(t *testing.T) {
 		ctx, guard := transport.Watch(t.Context(), sendings, watched)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, sent)
 		require.NoError(t, err)
-		_, err = transport.New(&http.Client{Transport: resending}).Reads.Do(req) //nolint:bodyclose // an error has none
+		_, err = made(t, &http.Client{Transport: resending}).Reads.Do(req) //nolint:bodyclose // an error has none
 		require.Error(t, err)
 		assert.True(t, transport.Stopped(ctx), name)
 		assert.Equal(t, tt.posts, posts.Load(), name)
 		guard.Release()
 	}
+}
+
+// A transport that dumps requests, to log or to record them, sends them over a connection in memory first.
+func TestWatch_DumpedRequests(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) //nolint:errcheck // the test sees it
+	}))
+	defer server.Close()
+	for name, bodies := range map[string][]bool{"none": {}, "once": {true}, "without body": {false}, "often": {false, true, false, true, true}} {
+		for _, sendings := range []int{1, 2} {
+			next := &http.Transport{DisableKeepAlives: true}
+			dumping := testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+				for _, body := range bodies {
+					if _, err := httputil.DumpRequestOut(r, body); err != nil {
+						return nil, err
+					}
+				}
+				for range sendings - 1 {
+					if text, err := io.ReadAll(r.Body); err != nil || len(text) == 0 {
+						return nil, errors.New("no body")
+					}
+					r.Body = io.NopCloser(strings.NewReader("text"))
+					resp, err := next.RoundTrip(r)
+					if err != nil {
+						return nil, err
+					}
+					resp.Body.Close()
+					r.Body = io.NopCloser(strings.NewReader("text"))
+				}
+				return next.RoundTrip(r)
+			})
+			sent := &touchable{Reader: strings.NewReader("text")}
+			ctx, guard := transport.Watch(t.Context(), 1, sent)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, sent)
+			require.NoError(t, err)
+			req.ContentLength = 4
+			resp, err := made(t, &http.Client{Transport: dumping}).Creates.Do(req)
+			if sendings > 1 {
+				require.Error(t, err)
+				assert.True(t, transport.Stopped(ctx), name)
+			} else if assert.NoError(t, err, name) {
+				resp.Body.Close()
+				assert.False(t, transport.Stopped(ctx), name)
+			}
+			guard.Release()
+		}
+	}
+}
+
+// Transports that call the hooks by themselves may have no connection to show.
+func TestWatch_NoConnectionToShow(t *testing.T) {
+	t.Parallel()
+	ctx, guard := transport.Watch(t.Context(), 1, nil)
+	defer guard.Release()
+	connect(ctx)
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
+	require.NoError(t, ctx.Err())
+	connect(ctx)
+	assert.True(t, transport.Stopped(ctx), "what is not known to lead nowhere counts")
 }
 
 // A Guard leaves nothing behind once it is released.
