@@ -212,6 +212,23 @@ func TestWaitAll_AnswersAtTheEndAreHandedOver(t *testing.T) {
 	})
 }
 
+// Nor are those of queries in flight that are answered all the same.
+func TestWaitAll_AnswersAfterTheEndAreHandedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(5, func(int) time.Duration { return 0 })
+		client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+			testkit.Pass(2 * time.Second) // whatever becomes of the context
+			return f.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for _, o := range collect(ctx, client, numbered(5)) {
+			require.NoError(t, o.err)
+		}
+	})
+}
+
 // The error says why nothing is known of a task.
 func TestWaitAll_ContextEndsInAnOutage(t *testing.T) {
 	t.Parallel()
