@@ -172,7 +172,7 @@ func TestReading(t *testing.T) {
 }
 
 const simulation = `=== RUN   TestSchedule_Simulation/A
-    schedule_test.go:343: 
+    simulation_test.go:343: 
         A: lognormal 60 s, σ 0.25
                                         polls ×   lag ÷  31.0 =     G  against fixed, oracle at equal polls
         ours, learned                    6.60 ×  2.46 s       =  0.52   0.48  1.21
@@ -180,7 +180,7 @@ const simulation = `=== RUN   TestSchedule_Simulation/A
         ours, first 40, together         9.08 ×  2.32 s       =  0.68   0.64  1.58
         exponential (AWS)                7.39 × 32.91 s       =  7.85   7.26 18.17
         
-    schedule_test.go:343: 
+    simulation_test.go:343: 
         D: lognormal 60 s, σ 0.25, after a queue of 60 s, exponential
                                         polls ×   lag ÷  61.0 =     G  against fixed, oracle at equal polls
         ours, learned                    6.60 ×  2.46 s       =  0.41   0.48  1.21
