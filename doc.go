@@ -1,21 +1,28 @@
-// Package vidu is a client for Vidu's reference-to-video API (参考生视频): reference images and a prompt become a video.
+// Package vidu is a client for Vidu's video API: reference images (参考生视频), a text (文生视频), a first image (图生视频), or
+// a first and a last one (首尾帧) become a video.
 //
 //	client, err := vidu.NewClient("https://gateway.example.com", os.Getenv("VIDU_API_KEY"))
-//	if err != nil {
-//		return err
-//	}
+//
+// One client serves the whole program. It creates a task, waits for it and fetches the result:
+//
 //	task, err := client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
-//		Model:  vidu.ModelQ2Pro,
-//		Images: []vidu.Media{vidu.URL("https://example.com/hero.png"), vidu.File("villain.jpg")},
-//		Prompt: "The astronaut waved and the camera moved up.",
+//		Model:   vidu.ModelQ2Pro,
+//		Images:  []vidu.Media{vidu.URL("https://example.com/hero.png")},
+//		Prompt:  "The astronaut waved and the camera moved up.",
+//		Payload: vidu.NewMarker(), // new for every create; stored before the call it finds the task if the answer is lost
 //	})
 //	if err != nil {
-//		return err // see Errors: it says whether a task may exist
+//		return "", err
 //	}
-//	if task, err = client.Wait(ctx, task.ID); err != nil {
-//		return err
+//	id = task.ID // paid for: keep it, and Wait and DownloadFile can go on from there at any time
+//	if task, err = client.Wait(ctx, id); err != nil {
+//		return id, err
 //	}
-//	_, err = client.DownloadFile(ctx, task, "hero.mp4")
+//	_, err = client.DownloadFile(ctx, task, path)
+//	return id, err
+//
+// [Client.Text2Video], [Client.Img2Video] and [Client.StartEnd2Video] are the other creates, and [Client.CreateTask]
+// serves every further endpoint.
 //
 // The API is sold by its maker ([WithOfficialAPI]) and by gateways, which keep the bodies and change the address:
 // [WithAPIPath] and [WithAuthScheme] fit most of them.
@@ -37,20 +44,18 @@
 // A create is paid for and the API has no idempotency, so what matters about a failure is whether a task exists:
 //
 //   - [*ValidationError]: nothing was sent; it lists every problem.
-//   - [*APIError]: the server answered with an error. From [Client.Reference2Video], and not inside a
-//     MaybeCreatedError, it means that no task was created.
+//   - [*APIError]: the server answered with an error. From a create, and not inside a MaybeCreatedError, it means that
+//     no task was created.
 //   - [*MaybeCreatedError]: the request may have arrived. A task may exist and be billed. Do not send it again.
 //   - [*TaskError]: the task was accepted and then failed or was cancelled, which is not charged.
 //   - any other error: nothing was created; it wraps its cause.
 //
-// One question to an error of Reference2Video is enough:
-//
-//	if errors.Is(err, vidu.ErrMaybeCreated) {
-//		// look for the task by its Payload, or alert an operator
-//	}
+// One question to an error of a create is enough: whether it matches [ErrMaybeCreated]. If so, look for the task by its
+// Payload, or alert an operator.
 //
 // So give every request a Payload of its own ([NewMarker]) and store it before the call. On the official API
-// [Client.FindTask] looks for it, and [WithRecovery] does so inside the call; not to find it is no proof.
+// [Client.FindTask] looks for it, and [WithRecovery] does so inside the call; not to find it is no proof. Elsewhere a
+// callback brings the lost task. docs/recovery.md in the repository has both as programs.
 //
 // Codes of the API match refused calls and failed tasks alike: errors.Is(err, [ErrCreditInsufficient]).
 //

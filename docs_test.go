@@ -1,8 +1,8 @@
 package vidu_test
 
 import (
-	"errors"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -20,44 +20,131 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
-	"github.com/vidu-go/vidu/vidutest"
 )
 
-// TestNotPaidTwice is the program in README that tests a user's own code.
-func TestNotPaidTwice(t *testing.T) {
-	t.Parallel()
-	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
-	defer server.Close()
-	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
-
-	server.DropReplyAfterCommit() // the task is created, the answer is lost
-	_, err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
-
-	if !errors.Is(err, vidu.ErrMaybeCreated) || server.Charged() != 1 {
-		t.Fatal(err, server.Charged())
-	}
+// pages are the Markdown files of the repository, but for hidden folders other than .github.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var names []string
+	require.NoError(t, filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && len(name) > 1 && name[0] == '.' && name != ".github" {
+			return fs.SkipDir
+		}
+		if filepath.Ext(name) == ".md" {
+			names = append(names, name)
+		}
+		return err
+	}))
+	return names
 }
 
-// TestReadmeProgramsAreCompiled finds every Go program of README, whole, in the Examples and tests of this folder.
-func TestReadmeProgramsAreCompiled(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	var compiled strings.Builder
-	for _, name := range []string{"example_test.go", "docs_test.go"} {
-		text, err := os.ReadFile(name)
-		require.NoError(t, err)
-		compiled.WriteString(strings.ReplaceAll(string(text), "\tt.Parallel()\n", "")) // which a user's test may do without
+// programsOf returns the fenced blocks of a page in one of the languages.
+func programsOf(page string, languages ...string) []string {
+	fence := regexp.MustCompile("(?ms)^```(" + strings.Join(languages, "|") + ")\n(.*?)^```")
+	var programs []string
+	for _, block := range fence.FindAllStringSubmatch(page, -1) {
+		programs = append(programs, block[2])
 	}
-	programs := strings.Split(string(readme), "```go\n")[1:]
-	require.NotEmpty(t, programs)
-	for _, program := range programs {
-		program, _, _ = strings.Cut(program, "```")
-		if !strings.Contains(compiled.String(), program) {
-			assert.Fail(t, "not compiled", program)
+	return programs
+}
+
+// programsInComment returns the programs of a package comment.
+func programsInComment(file string) []string {
+	programs := regexp.MustCompile(`(?m)(^//\t.*\n)+`).FindAllString(file, -1)
+	for i, program := range programs {
+		programs[i] = strings.ReplaceAll(program, "//\t", "")
+	}
+	return programs
+}
+
+// flat is a program without its indentation and without what only the tests of this repository have. What is main on a
+// page is an Example here.
+func flat(program string) string {
+	program = strings.NewReplacer("\tt.Parallel()\n", "", "func Example() {", "func main() {").Replace(program)
+	return "\n" + regexp.MustCompile(`(?m)^[\t ]+| //nolint:.*$`).ReplaceAllString(program, "")
+}
+
+// TestDocs_ProgramsAreCompiled finds every Go program of every page, whole, in a Go file of the same repository. All of
+// them are compiled when their module is tested.
+func TestDocs_ProgramsAreCompiled(t *testing.T) {
+	t.Parallel()
+	var compiled strings.Builder
+	require.NoError(t, filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(name) == ".go" && !strings.Contains(name, "testdata") {
+			compiled.WriteString(flat(readText(t, name)))
+		}
+		return err
+	}))
+	programs := map[string][]string{"doc.go": programsInComment(readText(t, "doc.go"))}
+	for _, name := range pages(t) {
+		programs[name] = programsOf(readText(t, name), "go")
+	}
+	everything, found := compiled.String(), 0
+	for name, programs := range programs {
+		for _, program := range programs {
+			found++
+			if !strings.Contains(everything, flat(program)) {
+				assert.Fail(t, "not compiled", "%s:\n%s", name, program)
+			}
+			formatted, err := format.Source([]byte(program))
+			if assert.NoError(t, err, name) {
+				assert.Equal(t, string(formatted), program, "%s is not formatted", name)
+			}
 		}
 	}
-	assert.LessOrEqual(t, strings.Count(string(readme), "\n"), 200, "README stays short")
+	assert.NotEmpty(t, programs["doc.go"])
+	assert.Greater(t, found, 20)
+}
+
+// TestReadme_BothLanguages compares the two READMEs: programs, figures and links.
+func TestReadme_BothLanguages(t *testing.T) {
+	t.Parallel()
+	english, chinese := readText(t, "README.md"), readText(t, "README.zh-CN.md")
+	assert.Equal(t, programsOf(english, "go", "sh"), programsOf(chinese, "go", "sh"))
+	assert.Len(t, programsOf(english, "go"), 4)
+	assert.Contains(t, english, "](README.zh-CN.md)")
+	assert.Contains(t, chinese, "](README.md)")
+	for _, page := range []string{english, chinese} {
+		assert.LessOrEqual(t, strings.Count(page, "\n"), 200, "a README stays short")
+	}
+
+	// What a reader compares must not depend on the language: the figures of the tables, the files that are linked.
+	figure, link := regexp.MustCompile(`\d[\d.,]*\d|\d`), regexp.MustCompile(`\]\(([^#)][^)]*)\)`)
+	figures := func(page string) []string {
+		return figure.FindAllString(regexp.MustCompile(`(?m)^\| .*×.*\n(\|.*\n)+`).FindString(page), -1)
+	}
+	assert.Equal(t, figures(english), figures(chinese))
+	assert.NotEmpty(t, figures(english))
+	links := func(page string) map[string]bool {
+		targets := map[string]bool{}
+		for _, found := range link.FindAllStringSubmatch(page, -1) {
+			if !strings.HasPrefix(found[1], "README") {
+				targets[found[1]] = true
+			}
+		}
+		return targets
+	}
+	assert.Equal(t, links(english), links(chinese))
+	assert.Greater(t, len(links(english)), 10)
+}
+
+// TestDependabot_NamesEveryModule finds each go.mod in the configuration of Dependabot, and no other folder.
+func TestDependabot_NamesEveryModule(t *testing.T) {
+	t.Parallel()
+	var modules, named []string
+	require.NoError(t, filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		if filepath.Base(name) == "go.mod" && !strings.Contains(name, "testdata") {
+			modules = append(modules, path.Join("/", filepath.ToSlash(filepath.Dir(name))))
+		}
+		return err
+	}))
+	entry := regexp.MustCompile(`(?m)^ +- package-ecosystem: gomod\n +directory: (\S+)$`)
+	config := readText(t, ".github/dependabot.yml")
+	for _, found := range entry.FindAllStringSubmatch(config, -1) {
+		named = append(named, found[1])
+	}
+	assert.ElementsMatch(t, modules, named)
+	assert.Contains(t, config, "package-ecosystem: github-actions")
 }
 
 // TestDocsListTheWholePolicy keeps the table in docs equal to the one in the code, order included.
@@ -222,25 +309,29 @@ func engineOf(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(path, module+"/internal/"), "_test")
 }
 
-func TestReadme_NamesEveryOption(t *testing.T) {
+// TestOptions_EachHasARow finds each option in a table of docs/options.md, and README has a link to that page.
+func TestOptions_EachHasARow(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
+	page := readText(t, "docs/options.md")
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	option := regexp.MustCompile(`(?m)^func (With\w+)\(`)
-	found := 0
+	options := map[string]bool{}
 	for _, name := range files {
-		text, err := os.ReadFile(name)
-		require.NoError(t, err)
-		for _, match := range option.FindAllStringSubmatch(string(text), -1) {
-			if !strings.HasSuffix(name, "_test.go") {
-				found++
-				assert.True(t, strings.Contains(string(readme), "`"+match[1]), "README lacks %s", match[1]) //nolint:testifylint // not the whole page
-			}
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, match := range option.FindAllStringSubmatch(readText(t, name), -1) {
+			options[match[1]] = true
 		}
 	}
-	assert.Greater(t, found, 20)
+	rows := map[string]bool{}
+	for _, match := range regexp.MustCompile("(?m)^\\| `(With\\w+)\\(.*\\)` \\| .+ \\| .+ \\|$").FindAllStringSubmatch(page, -1) {
+		rows[match[1]] = true
+	}
+	assert.Equal(t, options, rows)
+	assert.Greater(t, len(rows), 20)
+	assert.Contains(t, readText(t, "README.md"), "](docs/options.md)")
 }
 
 // TestReadme_NamesEveryCreate finds each create in README's table, with its endpoint.
@@ -261,12 +352,8 @@ func TestReadme_NamesEveryCreate(t *testing.T) {
 func TestDocs_LinksResolve(t *testing.T) {
 	t.Parallel()
 	link, fence := regexp.MustCompile(`\]\(([^)\s]+)\)`), regexp.MustCompile("(?ms)^```.*?^```")
-	pages, links := 0, 0
-	require.NoError(t, filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(name) != ".md" {
-			return err
-		}
-		pages++
+	links := 0
+	for _, name := range pages(t) {
 		for _, found := range link.FindAllStringSubmatch(fence.ReplaceAllString(readText(t, name), ""), -1) {
 			target, fragment, _ := strings.Cut(found[1], "#")
 			if strings.Contains(target, "://") {
@@ -282,10 +369,9 @@ func TestDocs_LinksResolve(t *testing.T) {
 				assert.Contains(t, fragmentsOf(readText(t, file)), fragment, "%s links to %s", name, found[1])
 			}
 		}
-		return nil
-	}))
-	assert.Greater(t, pages, 8)
-	assert.Greater(t, links, 15)
+	}
+	assert.Greater(t, len(pages(t)), 15)
+	assert.Greater(t, links, 60)
 }
 
 func readText(t *testing.T, name string) string {

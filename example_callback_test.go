@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 // The vendor's own example.
@@ -93,12 +94,94 @@ func ExampleClient_CallbackHandler() {
 	// success
 }
 
+// serveCallbacks returns a server for callbacks at https://api.example.com/hooks/vidu.
+func serveCallbacks(client *vidu.Client, secret string, finished chan<- *vidu.Task) (*http.Server, error) {
+	callbacks, err := client.CallbackHandler(secret, func(ctx context.Context, task *vidu.Task) error {
+		select {
+		case finished <- task: // whoever receives it downloads the video
+			return nil
+		case <-ctx.Done():
+			return ctx.Err() // the API delivers the callback again
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /hooks/vidu", callbacks)
+	return &http.Server{
+		Addr:              "127.0.0.1:8080",
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second, // a callback URL is public: slow senders must not hold connections
+		ReadTimeout:       15 * time.Second,
+	}, nil
+}
+
+// A handler is tested with callbacks that the fake server makes, genuine or not.
+func ExampleClient_CallbackHandler_test() {
+	fakeServer, client := fake()
+	defer fakeServer.Close()
+	ctx, finished := context.Background(), make(chan *vidu.Task, 1)
+	server, err := serveCallbacks(client, vidutest.APIKey, finished)
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.Reference2Video(ctx, astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	for _, key := range []string{"a guess", vidutest.APIKey} {
+		callback := vidutest.Callback{TaskID: task.ID, URL: "https://api.example.com/hooks/vidu", Key: key}
+		r, err := fakeServer.NewCallback(ctx, callback)
+		if err != nil {
+			log.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		server.Handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, len(finished))
+	}
+	// Output:
+	// 401 0
+	// 200 1
+}
+
 func ExampleWithTolerance() {
 	const secret = "your_secret_token"
 	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/vidu/callback", nil)
 	vidu.SignCallback(r, secret, time.Now().Add(-30*time.Minute), "nonce-1")
 	fmt.Println(vidu.VerifyCallback(r, secret, vidu.WithTolerance(time.Hour)))
 	// Output: <nil>
+}
+
+// stripped mounts a callback handler below a prefix, whose path it then does not see.
+func stripped(client *vidu.Client, secret string, fn func(context.Context, *vidu.Task) error) (http.Handler, error) {
+	callbacks, err := client.CallbackHandler(secret, fn, vidu.WithPublicURL("https://api.example.com/hooks/vidu"))
+	return http.StripPrefix("/hooks", callbacks), err
+}
+
+func Example_stripPrefix() {
+	fakeServer, client := fake()
+	defer fakeServer.Close()
+	handler, err := stripped(client, "your_secret_token", func(_ context.Context, task *vidu.Task) error {
+		fmt.Println(task.State)
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	task, err := client.Reference2Video(context.Background(), astronaut())
+	if err != nil {
+		log.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/hooks/vidu", strings.NewReader(`{"id":"`+task.ID+`"}`))
+	vidu.SignCallback(r, "your_secret_token", time.Now(), "nonce-1")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Println(w.Code)
+	// Output:
+	// success
+	// 200
 }
 
 func ExampleWithPublicURL() {

@@ -5,6 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/vidu-go/vidu"
@@ -21,67 +28,187 @@ func fakeOfficial(opts ...vidu.Option) (*vidutest.Server, *vidu.Client) {
 	return server, client
 }
 
-// jobs stands for the table of a backend.
-type jobs map[string]string
+// orders stands for a table of a database; docs/recovery.md has it in SQL.
+type orders struct {
+	mu   sync.Mutex
+	rows map[string]order // by payload
+}
 
-func (j jobs) save(id, state string) { j[id] = state }
+// order is a row: one try to make the video of a job.
+type order struct {
+	job, state, taskID string
+	createdAt          time.Time
+}
 
-// What a careful backend does with a call that costs money: it stores the payload, makes the call, looks for the task
-// when the outcome is unknown, and else alerts an operator. It never makes the call a second time.
+func newOrders() *orders { return &orders{rows: map[string]order{}} }
+
+// insert is INSERT … VALUES (payload, job, 'creating', now()).
+func (o *orders) insert(payload, job string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rows[payload] = order{job: job, state: "creating", createdAt: time.Now()}
+	return nil
+}
+
+// set is UPDATE … WHERE payload = $1 AND state IN (from).
+func (o *orders) set(payload, state, taskID string, from ...string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if row, known := o.rows[payload]; known && slices.Contains(from, row.state) {
+		row.state, row.taskID = state, taskID
+		o.rows[payload] = row
+	}
+	return nil
+}
+
+// open is SELECT … WHERE state IN ('creating', 'unknown', 'running').
+func (o *orders) open() map[string]order {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	rows := maps.Clone(o.rows)
+	maps.DeleteFunc(rows, func(_ string, row order) bool {
+		return !slices.Contains([]string{"creating", "unknown", "running"}, row.state)
+	})
+	return rows
+}
+
+// states returns how many rows are in each state.
+func (o *orders) states() map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	states := map[string]int{}
+	for _, row := range o.rows {
+		states[row.state]++
+	}
+	return states
+}
+
+// place makes the paid call for a job.
+func place(ctx context.Context, client *vidu.Client, table *orders, job, callbackURL string) error {
+	payload := vidu.NewMarker()
+	if err := table.insert(payload, job); err != nil { // committed before the call
+		return err
+	}
+	task, err := client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
+		Model:       vidu.ModelQ2Pro,
+		Images:      []vidu.Media{vidu.URL("https://example.com/hero.png")},
+		Prompt:      "The astronaut waved and the camera moved up.",
+		Payload:     payload,
+		CallbackURL: callbackURL,
+	})
+	switch {
+	case err == nil:
+		return table.set(payload, "running", task.ID, "creating", "unknown")
+	case errors.Is(err, vidu.ErrMaybeCreated):
+		return table.set(payload, "unknown", "", "creating") // a callback may have been quicker
+	default: // nothing was created
+		return errors.Join(err, table.set(payload, "refused", "", "creating", "unknown"))
+	}
+}
+
+// adopt takes the task of an order that lacks it. It is the function of the CallbackHandler, too: the task comes from
+// the API, with the payload of its create.
+func (o *orders) adopt(_ context.Context, task *vidu.Task) error {
+	return o.set(task.Payload, "running", task.ID, "creating", "unknown")
+}
+
+// resume runs at every start of the program, and every few minutes. It never creates.
+func resume(ctx context.Context, client *vidu.Client, table *orders, dir string) error {
+	var errs []error
+	for payload, row := range table.open() {
+		if row.state == "running" {
+			errs = append(errs, finish(ctx, client, table, payload, row.taskID, dir))
+			continue
+		}
+		task, err := client.FindTask(ctx, payload, row.createdAt)
+		switch {
+		case task != nil: // if there are several it is the oldest, and err names the others
+			errs = append(errs, err, table.adopt(ctx, task))
+		case errors.Is(err, vidu.ErrNotSupported), errors.Is(err, vidu.ErrNotFound): // a callback may still come
+			errs = append(errs, table.set(payload, "unknown", "", "creating"))
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// finish waits for the task of an order and stores its video.
+func finish(ctx context.Context, client *vidu.Client, table *orders, payload, id, dir string) error {
+	task, err := client.Wait(ctx, id)
+	if _, failed := errors.AsType[*vidu.TaskError](err); failed {
+		return table.set(payload, "failed", id, "running") // not charged
+	}
+	if err == nil {
+		_, err = client.DownloadFile(ctx, task, filepath.Join(dir, payload+".mp4"), vidu.WithOverwrite())
+	}
+	if err != nil { // the task goes on, or the video is there for some hours: the next resume tries again
+		return err
+	}
+	return table.set(payload, "done", id, "running")
+}
+
+// What a careful backend does with a call that costs money: it stores the payload, makes the call, and looks for the
+// task when the outcome is unknown. It never makes the call a second time.
 func Example_maybeCreated() {
 	server, client := fakeOfficial()
 	defer server.Close()
-	server.DropReplyAfterCommit() // the server takes the request, and the connection dies
-	table := jobs{}
+	ctx, table := context.Background(), newOrders()
+	dir, err := os.MkdirTemp("", "vidu")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
 
-	task, err := createOnce(context.Background(), client, table, "job-4711")
-	fmt.Println("found:", err == nil && task.Payload != "")
-	fmt.Println("stored:", table["job-4711"])
+	server.DropReplyAfterCommit() // the server takes the request, and the connection dies
+	fmt.Println(place(ctx, client, table, "job-4711", ""), table.states())
+	for range 2 { // at the next starts of the program
+		fmt.Println(resume(ctx, client, table, dir), table.states())
+	}
 	fmt.Println("charged:", server.Charged())
 	// Output:
-	// found: true
-	// stored: running
+	// <nil> map[unknown:1]
+	// <nil> map[running:1]
+	// <nil> map[done:1]
 	// charged: 1
 }
 
-func createOnce(ctx context.Context, client *vidu.Client, table jobs, job string) (*vidu.Task, error) {
-	req := astronaut()
-	req.Payload = vidu.NewMarker()
-	table.save(job, "creating "+req.Payload) // before the call, so that a crash leaves something to look for
+// On a server that lists no tasks, which is every gateway, the lost task comes by itself: as a callback.
+func Example_lostTaskByCallback() {
+	server := vidutest.NewServer(vidutest.WithTiming(0, 50*time.Millisecond),
+		vidutest.WithCallbacks(&http.Client{Timeout: 5 * time.Second}))
+	defer server.Close()
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, table, adopted := context.Background(), newOrders(), make(chan struct{})
+	handler, err := client.CallbackHandler(vidutest.APIKey, func(ctx context.Context, task *vidu.Task) error {
+		defer close(adopted)
+		return table.adopt(ctx, task)
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	receiver := httptest.NewServer(handler)
+	defer receiver.Close()
+	dir, err := os.MkdirTemp("", "vidu")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
 
-	task, err := client.Reference2Video(ctx, req)
-	if maybe, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
-		task, err = look(ctx, client, maybe)
-	}
-	switch {
-	case err == nil:
-		table.save(job, "running")
-	case errors.Is(err, vidu.ErrMaybeCreated):
-		table.save(job, "unknown "+req.Payload) // and an operator is alerted
-	default:
-		table.save(job, "failed")
-	}
-	return task, err
-}
-
-// look asks for the task a few times, for it may be listed late. Not seen is not the same as not created, so without a
-// task the outcome stays unknown.
-func look(ctx context.Context, client *vidu.Client, maybe *vidu.MaybeCreatedError) (*vidu.Task, error) {
-	for _, pause := range []time.Duration{0, time.Second, 10 * time.Second, time.Minute} {
-		select {
-		case <-ctx.Done():
-			return nil, maybe
-		case <-time.After(pause):
-		}
-		task, err := client.FindTask(ctx, maybe.Payload, maybe.From)
-		switch {
-		case task != nil:
-			return task, nil // when there are several, it is the oldest, and err names the others
-		case errors.Is(err, vidu.ErrNotSupported), errors.Is(err, context.Canceled):
-			return nil, maybe
-		}
-	}
-	return nil, maybe
+	server.DropReplyAfterCommit() // the server takes the request, and the connection dies
+	fmt.Println(place(ctx, client, table, "job-4711", receiver.URL), len(table.open()))
+	<-adopted
+	fmt.Println(table.states())
+	fmt.Println(resume(ctx, client, table, dir), table.states())
+	fmt.Println("charged:", server.Charged())
+	// Output:
+	// <nil> 1
+	// map[running:1]
+	// <nil> map[done:1]
+	// charged: 1
 }
 
 func ExampleNewMarker() {

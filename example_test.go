@@ -576,6 +576,16 @@ func ExampleWithLogger() {
 	// level=DEBUG msg="vidu: request" method=GET status=200 attempt=2
 }
 
+// In production: one JSON line per attempt.
+func ExampleWithLogger_json() {
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	client, err := vidu.NewClientFromEnv(vidu.WithLogger(logger))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(client)
+}
+
 // A wrapper sees every call of the API, beneath it creates keep their own transport.
 func ExampleWithTransportWrapper() {
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
@@ -830,35 +840,4 @@ func ExampleStartEnd2VideoRequest_UnmarshalJSON() {
 	err := json.Unmarshal([]byte(`{"model":"viduq2-pro","images":["https://example.com/bud.png","https://example.com/flower.png"]}`), &req)
 	fmt.Println(len(req.Images), req.Images[1], err)
 	// Output: 2 https://example.com/flower.png <nil>
-}
-
-// outcomeCounter counts how calls end.
-type outcomeCounter map[vidu.Outcome]int
-
-func (c outcomeCounter) TraceCallStart(ctx context.Context, start vidu.CallStart) context.Context {
-	fmt.Println("begin", start.Operation) //nolint:forbidigo // for the output of the Example
-	return ctx
-}
-
-func (c outcomeCounter) TraceAttempt(_ context.Context, attempt vidu.Attempt) {
-	fmt.Println("attempt", attempt.Number, attempt.StatusCode) //nolint:forbidigo // as above
-}
-
-func (c outcomeCounter) TraceCallEnd(_ context.Context, end vidu.CallEnd) { c[end.Outcome]++ }
-
-func ExampleWithTracer() {
-	server := vidutest.NewServer()
-	defer server.Close()
-	outcomes := outcomeCounter{}
-	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithTracer(outcomes))
-	if err != nil {
-		log.Fatal(err)
-	}
-	server.FailNext(502, "")
-	_, err = client.Reference2Video(context.Background(), astronaut())
-	fmt.Println(errors.Is(err, vidu.ErrMaybeCreated), outcomes)
-	// Output:
-	// begin reference2video
-	// attempt 1 502
-	// true map[unknown:1]
 }

@@ -2,11 +2,15 @@ package vidu_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,6 +21,7 @@ import (
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 // tracer records what it is given, of each call under the context of its start.
@@ -304,4 +309,67 @@ func TestWithTracer_ConcurrentCalls(t *testing.T) {
 	for _, a := range tr.attempts {
 		assert.Equal(t, 1, a.Number)
 	}
+}
+
+// outcomeCounter counts how calls end.
+type outcomeCounter map[vidu.Outcome]int
+
+func (c outcomeCounter) TraceCallStart(ctx context.Context, start vidu.CallStart) context.Context {
+	fmt.Println("begin", start.Operation) //nolint:forbidigo // for the output of the Example
+	return ctx
+}
+
+func (c outcomeCounter) TraceAttempt(_ context.Context, attempt vidu.Attempt) {
+	fmt.Println("attempt", attempt.Number, attempt.StatusCode) //nolint:forbidigo // as above
+}
+
+func (c outcomeCounter) TraceCallEnd(_ context.Context, end vidu.CallEnd) { c[end.Outcome]++ }
+
+func ExampleWithTracer() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	outcomes := outcomeCounter{}
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithTracer(outcomes))
+	if err != nil {
+		log.Fatal(err)
+	}
+	server.FailNext(502, "")
+	_, err = client.Reference2Video(context.Background(), astronaut())
+	fmt.Println(errors.Is(err, vidu.ErrMaybeCreated), outcomes)
+	// Output:
+	// begin reference2video
+	// attempt 1 502
+	// true map[unknown:1]
+}
+
+// unknowns counts the creates whose outcome is unknown, and logs each.
+type unknowns struct {
+	count  atomic.Int64
+	logger *slog.Logger
+}
+
+func (u *unknowns) TraceCallStart(ctx context.Context, _ vidu.CallStart) context.Context { return ctx }
+
+func (u *unknowns) TraceAttempt(context.Context, vidu.Attempt) {}
+
+func (u *unknowns) TraceCallEnd(ctx context.Context, end vidu.CallEnd) {
+	if end.Outcome == vidu.OutcomeUnknown {
+		u.count.Add(1)
+		u.logger.ErrorContext(ctx, "a task may exist and be billed", "task_id", end.TaskID, "error", end.Err)
+	}
+}
+
+// What to alert on.
+func ExampleWithTracer_unknownOutcomes() {
+	server := vidutest.NewServer()
+	defer server.Close()
+	alert := &unknowns{logger: slog.New(slog.DiscardHandler)}
+	client, err := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithTracer(alert))
+	if err != nil {
+		log.Fatal(err)
+	}
+	server.DropReplyAfterCommit()
+	_, err = client.Reference2Video(context.Background(), astronaut())
+	fmt.Println(errors.Is(err, vidu.ErrMaybeCreated), alert.count.Load())
+	// Output: true 1
 }
