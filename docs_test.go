@@ -334,17 +334,18 @@ func TestOptions_EachHasARow(t *testing.T) {
 	assert.Contains(t, readText(t, "README.md"), "](docs/options.md)")
 }
 
-// TestReadme_NamesEveryCreate finds each create in README's table, with its endpoint.
+// TestReadme_NamesEveryCreate finds each create in the table of both READMEs, with its endpoint.
 func TestReadme_NamesEveryCreate(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	for method, call := range createCalls {
-		row := regexp.MustCompile("(?m)^\\| `" + method + "` \\|.*\\| " + regexp.QuoteMeta(call.endpoint) + " \\|$")
-		if method == "CreateTask" {
-			row = regexp.MustCompile("(?m)^\\| `CreateTask` \\|")
+	for _, name := range []string{"README.md", "README.zh-CN.md"} {
+		readme := readText(t, name)
+		for method, call := range createCalls {
+			row := regexp.MustCompile("(?m)^\\| `" + method + "` \\|.*\\| " + regexp.QuoteMeta(call.endpoint) + " \\|$")
+			if method == "CreateTask" {
+				row = regexp.MustCompile("(?m)^\\| `CreateTask` \\|")
+			}
+			assert.True(t, row.MatchString(readme), "%s has no row of %s", name, method)
 		}
-		assert.True(t, row.Match(readme), "README has no row of %s", method)
 	}
 }
 

@@ -34,7 +34,11 @@ const (
 	ModelQ1        Model = "viduq1"         // every endpoint
 	ModelQ1Classic Model = "viduq1-classic" // img2video, start-end2video
 	Model20        Model = "vidu2.0"        // reference2video, img2video, start-end2video
-	Model15        Model = "vidu1.5"        // reference2video; gone from the newest pages
+
+	// Model15 serves reference2video.
+	//
+	// Deprecated: the API's newest pages do not list it any more; use a newer model.
+	Model15 Model = "vidu1.5"
 )
 
 // AutoDuration as a request's Duration lets the model choose the length. Of the known models only viduq2-pro can.

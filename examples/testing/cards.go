@@ -28,18 +28,21 @@ type Service struct {
 // [vidu.ErrMaybeCreated] persists, an operator has to look for the task. A failed task is not charged and stays failed.
 func (s *Service) Card(ctx context.Context, order, greeting string) (string, error) {
 	path := s.path(order)
-	id, err := s.begin(ctx, path+".task", order, greeting)
+	if video, err := os.Stat(path + ".mp4"); err == nil && video.Size() > 0 {
+		return path + ".mp4", nil
+	}
+	id, err := s.begin(ctx, path+".task", greeting)
 	if errors.Is(err, fs.ErrExist) {
-		id, err = s.recall(ctx, path+".task", order)
+		id, err = s.recall(ctx, path+".task")
+	}
+	var task *vidu.Task
+	if err == nil {
+		task, err = s.Client.Wait(ctx, id)
+	}
+	if err == nil {
+		_, err = s.Client.DownloadFile(ctx, task, path+".mp4", vidu.WithOverwrite())
 	}
 	if err != nil {
-		return "", fmt.Errorf("order %q: %w", order, err)
-	}
-	task, err := s.Client.Wait(ctx, id)
-	if err != nil {
-		return "", fmt.Errorf("order %q: %w", order, err)
-	}
-	if _, err := s.Client.DownloadFile(ctx, task, path+".mp4"); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("order %q: %w", order, err)
 	}
 	return path + ".mp4", nil
@@ -51,17 +54,22 @@ func (s *Service) path(order string) string {
 	return filepath.Join(s.Dir, "card-"+hex.EncodeToString([]byte(order)))
 }
 
-// begin creates the task of a new order. The order's id is on the disk before the call and comes back as its payload.
-func (s *Service) begin(ctx context.Context, record, order, greeting string) (string, error) {
+// begin creates the task of a new order. Its record has two lines: the payload, which is on the disk before the call, and
+// then the task's id. The payload is new for every create: if a refused order is tried again with that of the first try,
+// the two tries cannot be told apart.
+func (s *Service) begin(ctx context.Context, record, greeting string) (string, error) {
 	file, err := os.OpenFile(record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close() //nolint:errcheck // Sync has reported what matters, and a second Close does nothing
-	req := &vidu.Reference2VideoRequest{Model: vidu.ModelQ2Pro, Images: []vidu.Media{s.Motif}, Prompt: greeting, Payload: order}
+	payload := vidu.NewMarker()
+	_, err = file.WriteString(payload + "\n")
 	var task *vidu.Task
-	if err = errors.Join(file.Sync(), syncFolder(s.Dir)); err == nil {
-		task, err = s.Client.Reference2Video(ctx, req)
+	if err = errors.Join(err, file.Sync(), syncFolder(s.Dir)); err == nil {
+		task, err = s.Client.Reference2Video(ctx, &vidu.Reference2VideoRequest{
+			Model: vidu.ModelQ2Pro, Images: []vidu.Media{s.Motif}, Prompt: greeting, Payload: payload,
+		})
 	}
 	switch {
 	case errors.Is(err, vidu.ErrMaybeCreated):
@@ -86,12 +94,19 @@ func syncFolder(path string) error {
 }
 
 // recall returns the task of an order that was begun. It never creates one.
-func (s *Service) recall(ctx context.Context, record, order string) (string, error) {
-	line, err := os.ReadFile(record) // a line without its end was truncated by a crash
-	if id, whole := strings.CutSuffix(string(line), "\n"); whole || err != nil {
-		return id, err
+func (s *Service) recall(ctx context.Context, record string) (string, error) {
+	text, err := os.ReadFile(record)
+	if err != nil {
+		return "", err
 	}
-	task, err := s.Client.FindTask(ctx, order, time.Time{})
+	lines := strings.Split(string(text), "\n") // a crash leaves fewer than two, or the last one without its end
+	switch {
+	case len(lines) > 2:
+		return lines[1], nil
+	case len(lines) < 2: // the payload was not written: another process is about to create the task, or died before
+		return "", fmt.Errorf("%w: %s is not complete", vidu.ErrMaybeCreated, record)
+	}
+	task, err := s.Client.FindTask(ctx, lines[0], time.Time{})
 	if err != nil { // most gateways list no tasks: an operator has to look
 		return "", fmt.Errorf("%w: %w", vidu.ErrMaybeCreated, err)
 	}

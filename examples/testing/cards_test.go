@@ -1,6 +1,7 @@
 package cards_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,4 +95,53 @@ func TestRefused(t *testing.T) {
 	assert.Empty(t, left, "the record is gone")
 	_, err = service.Card(t.Context(), "9", "The cake says: get well.")
 	require.NoError(t, err, "nothing was created, so the order was not used up")
+
+	var payloads []string
+	for _, r := range server.Requests() {
+		if r.Endpoint != "" {
+			var create struct{ Payload string }
+			require.NoError(t, json.Unmarshal(r.Body, &create))
+			payloads = append(payloads, create.Payload)
+		}
+	}
+	require.Len(t, payloads, 2)
+	assert.NotEqual(t, payloads[0], payloads[1], "a new payload for every create")
+}
+
+// TestCrash has a record as a crash leaves it, at every byte: the task is found, or an operator is asked. It is never
+// created again.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	for name, official := range map[string]bool{"lists tasks": true, "lists none": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var serverOpt vidutest.Option
+			var clientOpt vidu.Option
+			if official {
+				serverOpt, clientOpt = vidutest.WithOfficialAPI(), vidu.WithOfficialAPI()
+			}
+			service, server := newService(t, clientOpt, serverOpt)
+			video, err := service.Card(t.Context(), "7", "The cake says: congratulations.")
+			require.NoError(t, err)
+			record := strings.TrimSuffix(video, ".mp4") + ".task"
+			whole, err := os.ReadFile(record)
+			require.NoError(t, err)
+			payload := strings.Index(string(whole), "\n") + 1
+
+			for size := len(whole); size >= 0; size-- {
+				require.NoError(t, os.WriteFile(record, whole[:size], 0o600))
+				require.NoError(t, os.WriteFile(video, nil, 0o600)) // an empty file is no video
+				_, err := service.Card(t.Context(), "7", "The cake says: congratulations.")
+				if size == len(whole) || official && size >= payload {
+					require.NoError(t, err, "%d bytes", size)
+					found, err := os.Stat(video)
+					require.NoError(t, err)
+					assert.NotZero(t, found.Size())
+				} else {
+					require.ErrorIs(t, err, vidu.ErrMaybeCreated, "%d bytes", size)
+				}
+			}
+			assert.Equal(t, 1, server.Charged(), "not paid twice")
+		})
+	}
 }
