@@ -64,7 +64,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&j.prompt, "prompt", "The astronaut waved and the camera moved up.", "what happens")
 	flags.StringVar(&j.image, "image", sampleImage, "URL of the reference image")
-	flags.StringVar(&j.out, "out", "", "file to write (default: TASK.mp4)")
+	flags.StringVar(&j.out, "out", "", "file to write (default: task-ID.mp4)")
 	flags.StringVar(&j.listen, "listen", "127.0.0.1:0", "address to listen on; behind the proxy that serves -callback-url")
 	flags.StringVar(&j.callbackURL, "callback-url", "", "public URL under which the API reaches this program (default: the listener's)")
 	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/vidu-go/vidu"
@@ -59,10 +60,13 @@ func (j *job) wait(ctx context.Context, id string) (*vidu.Task, error) {
 	return j.client.Wait(ctx, id)
 }
 
+// unsafeInNames matches what not every file system takes in a name.
+var unsafeInNames = regexp.MustCompile(`[^\w-]`)
+
 func (j *job) download(ctx context.Context, task *vidu.Task, stdout, stderr io.Writer) int {
 	path := j.out
 	if path == "" {
-		path = task.ID + ".mp4"
+		path = "task-" + unsafeInNames.ReplaceAllString(task.ID, "_") + ".mp4"
 	}
 	size, err := j.client.DownloadFile(ctx, task, path)
 	if err != nil {

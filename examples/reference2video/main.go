@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 	flags.BoolVar(&req.offPeak, "off-peak", false, "cheaper, done within 48 hours")
 	flags.BoolVar(&j.official, "official", false, "speak to the official API instead of a gateway")
 	flags.StringVar(&j.taskID, "task", "", "wait for this existing task and create none")
-	flags.StringVar(&j.out, "out", "", "file to write (default: TASK.mp4)")
+	flags.StringVar(&j.out, "out", "", "file to write (default: task-ID.mp4)")
 	flags.DurationVar(&j.timeout, "timeout", 0, "how long to wait (default: 15m, with -off-peak 49h)")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -113,7 +113,10 @@ func parse(args []string, stderr io.Writer) (*job, error) {
 
 var sampleImage = vidu.URL("https://prod-ss-images.s3.cn-northwest-1.amazonaws.com.cn/vidu-maas/template/image2video.png")
 
-var taskID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var taskID = regexp.MustCompile(`^[\w.:~+=-]{1,256}$`)
+
+// unsafeInNames matches what not every file system takes in a name.
+var unsafeInNames = regexp.MustCompile(`[^\w-]`)
 
 // checkTarget checks, before anything is paid for, that the file to write does not exist and its folder is writable.
 func (j *job) checkTarget() error {
@@ -138,7 +141,7 @@ func (j *job) checkTarget() error {
 // target returns the file to write, "" if it is not known yet.
 func (j *job) target(id string) string {
 	if j.out == "" && id != "" {
-		return id + ".mp4"
+		return "task-" + unsafeInNames.ReplaceAllString(id, "_") + ".mp4"
 	}
 	return j.out
 }
@@ -220,9 +223,10 @@ func (j *job) make(ctx context.Context, client *vidu.Client, waiting []vidu.Wait
 		}
 		id = task.ID
 	}
-	line := newStatusLine(stderr, id)
-	task, err := client.Wait(ctx, id, append(waiting, vidu.WithProgress(line.show))...)
-	line.stop()
+	began := time.Now()
+	task, err := client.Wait(ctx, id, append(waiting, vidu.WithProgress(func(task *vidu.Task) {
+		fmt.Fprintf(stderr, "%4.0f s  %v\n", time.Since(began).Seconds(), task)
+	}))...)
 	if err != nil {
 		return j.explainWait(err, id, stderr)
 	}

@@ -243,13 +243,17 @@ func TestNameTakenMeanwhile(t *testing.T) { //nolint:paralleltest // as above
 	assert.Equal(t, 1, server.Charged())
 }
 
-// TestTakenNameOfATask has a file with the name of the task.
+// TestTakenNameOfATask has a file with the name of the task, which is safe on every system.
 func TestTakenNameOfATask(t *testing.T) {
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("77.mp4", nil, 0o600))
-	var stderr bytes.Buffer
-	assert.Equal(t, exitUsage, run(t.Context(), []string{"-task", "77"}, &stderr, &stderr))
-	assert.Contains(t, stderr.String(), "77.mp4 exists already")
+	for id, name := range map[string]string{
+		"77": "task-77.mp4", "-1": "task--1.mp4", "CON": "task-CON.mp4", "a.": "task-a_.mp4", "cgt:20~x+y==": "task-cgt_20_x_y__.mp4",
+	} {
+		require.NoError(t, os.WriteFile(name, nil, 0o600))
+		var stderr bytes.Buffer
+		assert.Equal(t, exitUsage, run(t.Context(), []string{"-task", id}, &stderr, &stderr))
+		assert.Contains(t, stderr.String(), name+" exists already")
+	}
 }
 
 // TestAdviceIsTheSameJob has a shell parse the advice, and the program parse the result.
