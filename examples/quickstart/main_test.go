@@ -29,7 +29,7 @@ func TestNotPaidTwice(t *testing.T) {
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.DropReplyAfterCommit() // the task is created and charged, the answer is lost
-	err := makeVideo(t.Context(), client, t.TempDir())
+	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if !errors.Is(err, vidu.ErrMaybeCreated) || server.Charged() != 1 {
 		t.Fatal(err, server.Charged())
@@ -44,7 +44,7 @@ func TestOutOfCredits(t *testing.T) {
 	defer server.Close()
 	client, _ := vidu.NewClient(server.URL, "any-key")
 
-	err := makeVideo(t.Context(), client, t.TempDir())
+	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if !errors.Is(err, vidu.ErrCreditInsufficient) || errors.Is(err, vidu.ErrMaybeCreated) {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestBadGateway(t *testing.T) {
 	})
 	client, _ := vidu.NewClient("https://gateway.example.com", "any-key", vidu.WithHTTPClient(&http.Client{Transport: mock}))
 
-	err := makeVideo(t.Context(), client, t.TempDir())
+	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if !errors.Is(err, vidu.ErrMaybeCreated) || mock.GetTotalCallCount() != 1 {
 		t.Fatal(err, mock.GetTotalCallCount())
@@ -77,7 +77,7 @@ func TestTwoDays(t *testing.T) {
 		client, _ := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithHTTPClient(server.Client()))
 
 		began := time.Now()
-		err := makeVideo(t.Context(), client, t.TempDir())
+		err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 		if err != nil || time.Since(began) < 48*time.Hour {
 			t.Fatal(err, time.Since(began))
@@ -95,7 +95,7 @@ func TestBusy(t *testing.T) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
-	err := makeVideo(t.Context(), client, t.TempDir())
+	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if err != nil || server.Charged() != 1 || len(server.Requests()) < 3 { // two creates and a query
 		t.Fatal(err, server.Charged(), len(server.Requests()))
@@ -109,7 +109,7 @@ func TestModeration(t *testing.T) {
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.FailTask("CreationPolicyViolation")
-	err := makeVideo(t.Context(), client, t.TempDir())
+	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	var failed *vidu.TaskError
 	if !errors.As(err, &failed) || failed.Task.ErrCode != vidu.ErrCreationPolicyViolation {
@@ -132,6 +132,7 @@ func TestMain_MakesAVideo(t *testing.T) { //nolint:paralleltest // the environme
 			t.Setenv("VIDU_BASE_URL", tt.url)
 			t.Setenv("VIDU_API_KEY", tt.key)
 			t.Chdir(t.TempDir())
+			before := server.Charged()
 			main()
 			found, err := filepath.Glob("*.mp4")
 			require.NoError(t, err)
@@ -139,7 +140,7 @@ func TestMain_MakesAVideo(t *testing.T) { //nolint:paralleltest // the environme
 			video, err := os.ReadFile(found[0])
 			require.NoError(t, err)
 			assert.Equal(t, "ftyp", string(video[4:8]))
-			assert.Equal(t, tt.charged, server.Charged())
+			assert.Equal(t, tt.charged, server.Charged()-before)
 		})
 	}
 }
