@@ -118,10 +118,10 @@ func TestModeration(t *testing.T) {
 }
 
 // TestMain_MakesAVideo runs the program against its own fake server, and against the server of the environment.
-func TestMain_MakesAVideo(t *testing.T) { //nolint:paralleltest // the environment and the folder are shared
+func TestMain_MakesAVideo(t *testing.T) {
 	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
 	defer server.Close()
-	for name, tt := range map[string]struct { //nolint:paralleltest // as above
+	for name, tt := range map[string]struct {
 		url, key string
 		charged  int
 	}{

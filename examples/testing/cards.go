@@ -54,9 +54,9 @@ func (s *Service) path(order string) string {
 	return filepath.Join(s.Dir, "card-"+hex.EncodeToString([]byte(order)))
 }
 
-// begin creates the task of a new order. Its record has two lines: the payload, which is on the disk before the call, and
-// then the task's id. The payload is new for every create: if a refused order is tried again with that of the first try,
-// the two tries cannot be told apart.
+// begin creates the task of a new order. Its record has two lines: the payload, which is on the disk before the call,
+// and then the task's id. The payload is new for every create: with that of the first try, a second try of a refused
+// order could not be told from it.
 func (s *Service) begin(ctx context.Context, record, greeting string) (string, error) {
 	file, err := os.OpenFile(record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
