@@ -173,6 +173,23 @@ func Example_maybeCreated() {
 	// charged: 1
 }
 
+// The shortest form, for the call site.
+func ExampleClient_FindTask_unknownOutcome() {
+	server, client := fakeOfficial()
+	defer server.Close()
+	ctx, req := context.Background(), astronaut()
+	req.Payload = vidu.NewMarker() // stored before the call
+	server.DropReplyAfterCommit()  // the server takes the request, and the connection dies
+	task, err := client.Reference2Video(ctx, req)
+	if maybe, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
+		if found, _ := client.FindTask(ctx, maybe.Payload, maybe.From); found != nil {
+			task, err = found, nil // not found is no proof: then the outcome stays unknown
+		}
+	}
+	fmt.Println(task.Payload == req.Payload, err)
+	// Output: true <nil>
+}
+
 // On a server that lists no tasks, which is every gateway, the lost task comes by itself: as a callback.
 func Example_lostTaskByCallback() {
 	server := vidutest.NewServer(vidutest.WithTiming(0, 50*time.Millisecond),

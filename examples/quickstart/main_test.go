@@ -43,7 +43,6 @@ func TestOutOfCredits(t *testing.T) {
 	}))
 	defer server.Close()
 	client, _ := vidu.NewClient(server.URL, "any-key")
-
 	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if !errors.Is(err, vidu.ErrCreditInsufficient) || errors.Is(err, vidu.ErrMaybeCreated) {
@@ -59,7 +58,6 @@ func TestBadGateway(t *testing.T) {
 		return httpmock.NewStringResponse(http.StatusBadGateway, "<html>"), err
 	})
 	client, _ := vidu.NewClient("https://gateway.example.com", "any-key", vidu.WithHTTPClient(&http.Client{Transport: mock}))
-
 	err := makeVideo(t.Context(), client, t.TempDir()+"/hero.mp4")
 
 	if !errors.Is(err, vidu.ErrMaybeCreated) || mock.GetTotalCallCount() != 1 {
