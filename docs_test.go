@@ -334,6 +334,24 @@ func TestOptions_EachHasARow(t *testing.T) {
 	assert.Contains(t, readText(t, "README.md"), "](docs/options.md)")
 }
 
+// TestObservability_NamesEveryRecord finds each log record in the table of docs/observability.md, with its level.
+func TestObservability_NamesEveryRecord(t *testing.T) {
+	t.Parallel()
+	page := readText(t, "docs/observability.md")
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	record := regexp.MustCompile(`\.(?:record\([^"]*slog\.Level(\w+), |(warn)\()"(vidu: [\w. ]+)`)
+	found := 0
+	for _, name := range files {
+		for _, match := range record.FindAllStringSubmatch(readText(t, name), -1) {
+			found++
+			row := regexp.MustCompile("(?mi)^\\| `" + regexp.QuoteMeta(match[3]) + "…?` \\| " + match[1] + match[2] + " \\|")
+			assert.True(t, row.MatchString(page), "no row of %q, %s", match[3], match[1]+match[2])
+		}
+	}
+	assert.GreaterOrEqual(t, found, 7)
+}
+
 // TestReadme_NamesEveryCreate finds each create in the table of both READMEs, with its endpoint.
 func TestReadme_NamesEveryCreate(t *testing.T) {
 	t.Parallel()
