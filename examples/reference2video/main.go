@@ -128,9 +128,6 @@ func (j *job) checkTarget() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("-out: %w", err)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("-out: %w", err)
-	}
 	probe, err := os.CreateTemp(filepath.Dir(path), ".reference2video-*")
 	if err != nil {
 		return fmt.Errorf("-out: %w", err)
