@@ -38,18 +38,28 @@ func decodeTask(body []byte) (*Task, error) {
 	return d.finish()
 }
 
-// decodeQuery reads the reply to the query for the task with this id. Large replies take their time, and a query can be
-// repeated: nothing more is read for a caller who is gone.
+// decodeQuery reads the reply to the query for the task with this id.
 func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
-	if err := ctx.Err(); err != nil {
+	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
 	d := readTask(body, id)
-	if err := ctx.Err(); err != nil {
+	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
 	return d.finish()
 }
+
+// stillWanted returns the error of a context that has ended while a large reply, which takes its time, is read in steps.
+// A small one is read to its end, and so is the reply to a create, which was paid for.
+func stillWanted(ctx context.Context, body []byte) error {
+	if len(body) < largeReply {
+		return nil
+	}
+	return ctx.Err()
+}
+
+const largeReply = 1 << 20
 
 // syntaxError says what is wrong with text that json.Valid refused.
 func syntaxError(body []byte) error {
@@ -190,13 +200,24 @@ func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
 			d.otherID = id
 		}
 	case !valid:
-		if !v.IsEmpty() {
-			d.oddID, d.noID = v, d.noID || isTaskID
-		}
+		d.keepOddID(v, isTaskID)
 	case d.id == "", isTaskID && !d.isTaskID:
 		d.id, d.isTaskID = id, isTaskID
 	case isTaskID == d.isTaskID && id != d.id:
 		d.twoIDs = true
+	}
+}
+
+// keepOddID keeps what is called an id and is none, for the error.
+func (d *taskDecoder) keepOddID(v lenientjson.Value, isTaskID bool) {
+	switch {
+	case v.IsEmpty():
+	case isTaskID:
+		d.oddID, d.noID = v, true
+		d.warn("task_id cannot be read")
+	default:
+		d.oddID = v
+		d.warn("id cannot be read")
 	}
 }
 
@@ -243,9 +264,6 @@ func (d *taskDecoder) task() *Task {
 	if d.noID {
 		t.ID = ""
 	}
-	if d.oddID != nil {
-		t.warn("the id " + quoted(d.oddID) + " cannot be used")
-	}
 	if d.otherID != "" && d.otherID != d.asked {
 		t.warn("the reply has the id " + d.otherID + ", too")
 	}
@@ -254,7 +272,7 @@ func (d *taskDecoder) task() *Task {
 			t.warn(taskFields[i].name + " cannot be read")
 		}
 	}
-	if isNoReason(string(t.ErrCode)) {
+	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
 		t.ErrCode = ""
 	}
 	d.setState(t)

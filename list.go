@@ -97,10 +97,7 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 
 // decodePage reads a list, which may be long, for a caller who is still there.
 func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := cmp.Or(checkReply(reply), ctx.Err()); err != nil {
+	if err := cmp.Or(stillWanted(ctx, reply), checkReply(reply), stillWanted(ctx, reply)); err != nil {
 		return nil, err
 	}
 	list := lenientjson.Value(reply)
