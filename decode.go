@@ -34,7 +34,7 @@ const maxNested = 3
 // decodeTask reads a task from the reply to a create, or from a callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
 func decodeTask(body []byte) (*Task, error) {
-	d := readTask(body, "")
+	d := readTask(body)
 	return d.finish()
 }
 
@@ -43,7 +43,7 @@ func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
-	d := readTask(body, id)
+	d := readReply(body, id)
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
@@ -81,8 +81,8 @@ type taskDecoder struct {
 
 	id       string
 	isTaskID bool              // the id came from "task_id", which wins over "id"
-	oddID    lenientjson.Value // an id that no task can have; nil: none
-	noID     bool              // oddID is a "task_id", so an "id" is something else
+	badID    lenientjson.Value // an id that no task can have; nil: none
+	oddID     bool              // badID is a "task_id", so an "id" is something else
 	twoIDs   bool
 	otherID  string // of what is around the record or inside it
 
@@ -98,7 +98,10 @@ type taskDecoder struct {
 }
 
 // readTask reads what it can of any text.
-func readTask(body []byte, asked string) taskDecoder {
+func readTask(body []byte) taskDecoder { return readReply(body, "") }
+
+// readReply reads what it can of a reply to the question for the task with this id.
+func readReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
 	d.read(lenientjson.Value(body))
@@ -117,7 +120,7 @@ func readTask(body []byte, asked string) taskDecoder {
 // isRecord reports whether what was read has both the id of a task and a state. An "id" may be the gateway's own, unless
 // it is the one that was asked for; and a "status" may be that of the request.
 func (d *taskDecoder) isRecord() bool {
-	named := d.isTaskID || d.noID || (d.asked != "" && d.id == d.asked)
+	named := d.isTaskID || d.oddID || (d.asked != "" && d.id == d.asked)
 	return named && (!d.state.IsEmpty() || State(d.status.Str()).isKnown())
 }
 
@@ -131,12 +134,12 @@ func (d *taskDecoder) unwrap() {
 		inner.places.drop("message", "msg")
 	}
 	inner.read(d.data)
-	hasID := inner.id != "" || inner.noID
+	hasID := inner.id != "" || inner.oddID
 	switch {
 	case !hasID && inner.state.IsEmpty() && inner.status.Str() == "":
 		return // no task
 	case !hasID:
-		inner.id, inner.isTaskID, inner.oddID, inner.noID = d.id, d.isTaskID, d.oddID, d.noID
+		inner.id, inner.isTaskID, inner.badID, inner.oddID = d.id, d.isTaskID, d.badID, d.oddID
 		if d.id != "" && !d.isTaskID {
 			inner.warn("the id " + d.id + " stands beside the task")
 		}
@@ -200,7 +203,7 @@ func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
 			d.otherID = id
 		}
 	case !valid:
-		d.keepOddID(v, isTaskID)
+		d.keepBadID(v, isTaskID)
 	case d.id == "", isTaskID && !d.isTaskID:
 		d.id, d.isTaskID = id, isTaskID
 	case isTaskID == d.isTaskID && id != d.id:
@@ -208,15 +211,15 @@ func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
 	}
 }
 
-// keepOddID keeps what is called an id and is none, for the error.
-func (d *taskDecoder) keepOddID(v lenientjson.Value, isTaskID bool) {
+// keepBadID keeps what is called an id and is none, for the error.
+func (d *taskDecoder) keepBadID(v lenientjson.Value, isTaskID bool) {
 	switch {
 	case v.IsEmpty():
 	case isTaskID:
-		d.oddID, d.noID = v, true
+		d.badID, d.oddID = v, true
 		d.warn("task_id cannot be read")
 	default:
-		d.oddID = v
+		d.badID = v
 		d.warn("id cannot be read")
 	}
 }
@@ -261,7 +264,7 @@ func (d *taskDecoder) finish() (*Task, error) {
 // task makes a Task of what was read.
 func (d *taskDecoder) task() *Task {
 	t := &Task{ID: d.id, Warnings: d.warnings, raw: d.body}
-	if d.noID {
+	if d.oddID {
 		t.ID = ""
 	}
 	if d.otherID != "" && d.otherID != d.asked {
@@ -363,17 +366,22 @@ func (d *taskDecoder) saysError() bool { return d.refused || saysError(d.places.
 
 // whyNoTask turns a valid 2xx reply without a task into its error: the envelope it carries, or what it lacks.
 func (d *taskDecoder) whyNoTask() error {
-	unusable := fmt.Errorf("%w: it names a task %s, which is not a task id", errBadReply, quoted(d.oddID))
 	e := parseEnvelope(d.body)
 	switch {
-	case d.noID:
-		return unusable
+	case d.oddID:
+		return d.lacksID()
 	case d.id != "":
 		return fmt.Errorf("%w: it names a task and an error", errBadReply)
 	case e.saysError():
 		return e.apiError(http.StatusOK)
-	case d.oddID != nil:
-		return unusable
+	}
+	return d.lacksID()
+}
+
+// lacksID says why a reply has no id.
+func (d *taskDecoder) lacksID() error {
+	if d.badID != nil {
+		return fmt.Errorf("%w: no task can have its id %s", errBadReply, scrub.OneLine(string(d.badID[:min(len(d.badID), 200)]), 80))
 	}
 	return errNoTask
 }
@@ -406,7 +414,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
 		return errors.New("vidu: a task must be a JSON object")
 	}
-	d := readTask(bytes.Clone(data), "")
+	d := readTask(bytes.Clone(data))
 	if d.twoIDs {
 		return fmt.Errorf("vidu: %w", errTwoIDs)
 	}
@@ -424,8 +432,8 @@ func maskTask(task *Task, mask func(string) string) {
 // namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the
 // request's, unless the state of a task that was accepted stands beside it.
 func namedTask(body []byte) string {
-	d := readTask(body, "")
-	if state := cmp.Or(State(d.state.Str()), State(d.status.Str())); d.noID || !(d.isTaskID || state.isRunning()) {
+	d := readTask(body)
+	if state := cmp.Or(State(d.state.Str()), State(d.status.Str())); d.oddID || !(d.isTaskID || state.isRunning()) {
 		return ""
 	}
 	return d.id

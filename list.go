@@ -114,8 +114,8 @@ func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
 		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		d := readTask(it.Value, "")
-		if d.id == "" || d.noID || d.twoIDs { // one bad task must not hide the others
+		d := readTask(it.Value)
+		if d.id == "" || d.oddID || d.twoIDs { // one bad task must not hide the others
 			continue
 		}
 		task := d.task()

@@ -79,8 +79,8 @@ var places = [...]struct {
 	{"code", holdsCode | isError},
 	{"message", holdsMessage},
 	{"msg", holdsMessage},
-	{"detail", holdsMessage}, // of RFC 9457, as is the title
-	{"title", holdsMessage},
+	{"detail", holdsMessage}, // of RFC 9457, as is the title; both may be the only one
+	{"title", holdsCode},
 	{"type", holdsCode},
 }
 

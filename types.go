@@ -207,6 +207,7 @@ type Task struct {
 	BGM               bool              `json:"bgm,omitempty"`        // as Audio
 	IsRec             bool              `json:"is_rec,omitempty"`     // recommended prompt; not settable on this endpoint
 	Watermark         bool              `json:"watermark,omitempty"`
+	unsure            bool              // failed, or the query did; among the bools it takes no room
 	WatermarkPosition int               `json:"wm_position,omitempty"`       // as in the request; 0 is unspecified
 	WatermarkURL      string            `json:"wm_url,omitempty"`            // as in the request
 	MetaData          string            `json:"meta_data,omitempty"`         // as in the request
@@ -224,8 +225,7 @@ type Task struct {
 	// id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
-	raw    []byte // shared with copies of the task: never written to
-	unsure bool   // that it failed: the word may be about the query
+	raw []byte // shared with copies of the task: never written to
 }
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in

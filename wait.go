@@ -299,7 +299,7 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == nil {
 		return nil
 	}
-	d := readTask(reply, "")
+	d := readTask(reply)
 	first := d.task()
 	if first.unsure {
 		return nil
