@@ -109,7 +109,8 @@ func readReply(body []byte, asked string) taskDecoder {
 		d.unwrap()
 	}
 	d.inside = true
-	for range maxNested {
+	for n := 0; n < maxNested && d.data.IsObject(); n++ {
+		d.places.dropNoReasons()
 		object := d.data
 		d.data = nil
 		d.read(object)
@@ -187,8 +188,7 @@ func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
 	case !ok:
 	case places[i].use&isText != 0 && !v.IsString() && !v.IsNumber() && !v.IsNull():
 		d.warn(places[i].name + " cannot be read")
-	case v.IsEmpty() || (d.inside && d.places[i] != nil && len(v) <= maxWord && isNoReason(v.Text())):
-	default:
+	case !v.IsEmpty() && (!d.inside || d.places[i] == nil):
 		d.places[i] = v
 	}
 }

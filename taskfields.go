@@ -113,6 +113,15 @@ type placeValues [len(places)]lenientjson.Value
 
 func (p *placeValues) value(name string) lenientjson.Value { return p[placeIndex[name]] }
 
+// dropNoReasons makes room for what is inside a record that says that all is well.
+func (p *placeValues) dropNoReasons() {
+	for i, v := range p {
+		if len(v) <= maxWord && (v.IsString() || v.IsNumber()) && isNoReason(v.Text()) {
+			p[i] = nil
+		}
+	}
+}
+
 func (p *placeValues) drop(names ...string) {
 	for _, name := range names {
 		p[placeIndex[name]] = nil
