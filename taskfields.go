@@ -197,8 +197,11 @@ var noReasons = []string{"ok", "none", "null", "nil", "n/a"}
 
 // saysError reports whether the value of "error" says that something is wrong. Some servers send one whose code is 0.
 func saysError(v lenientjson.Value) bool {
+	if v.IsString() || v.IsNumber() {
+		return !isNoReason(v.Text())
+	}
 	if !v.IsObject() {
-		return v != nil && (!(v.IsString() || v.IsNumber()) || !isNoReason(v.Text()))
+		return v != nil
 	}
 	if code, message := reasonIn(v, holdsMessage); code != "" || message != "" {
 		return true

@@ -411,6 +411,21 @@ func TestGetCredits_Large(t *testing.T) {
 	}
 }
 
+// A page of millions of items that are no tasks is not read to its end.
+func TestListTasks_ManyItems(t *testing.T) {
+	t.Parallel()
+	for items, ok := range map[int]bool{1000: true, 1001: false} {
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[`+strings.Repeat(`{},`, items-1)+`{"id":"1"}]}`))
+		page, err := client.ListTasks(t.Context(), nil)
+		if !ok {
+			require.ErrorContains(t, err, "more than 1000 tasks")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Len(t, page.Tasks, 1)
+	}
+}
+
 func TestNewMarker(t *testing.T) {
 	t.Parallel()
 	markers := make([]string, 1000)
