@@ -319,12 +319,13 @@ func (d *taskDecoder) hasResult(t *Task) bool {
 	if d.places.link(isResult) == "" && !slices.ContainsFunc(t.Creations, func(c Creation) bool { return isLink(c.URL) }) {
 		return false
 	}
+	isPreview := t.Progress < 100 && !d.fields[fieldIndex["progress"]].IsEmpty()
+	hasReason := t.ErrCode != "" || t.ErrMessage != ""
 	code, message := d.places.reason(isError)
-	done := d.fields[fieldIndex["progress"]].IsEmpty() || t.Progress >= 100
-	if done && !d.cut && t.ErrCode == "" && t.ErrMessage == "" && code == "" && message == "" && !d.saysError() {
+	if !isPreview && !hasReason && code == "" && message == "" && !d.saysError() && !d.cut {
 		return true
 	}
-	if t.Progress == 0 && t.ErrCode == "" && t.ErrMessage == "" { // a Task does not show why; marshalled, it would be a success
+	if !hasReason && (t.Progress == 0 || t.Progress >= 100) { // the Task does not show why it is none
 		t.Creations = nil
 	}
 	return false
