@@ -109,6 +109,9 @@ func readReply(body []byte, asked string) taskDecoder {
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
+	if d.data != nil && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
+		d.warn("the id " + d.id + " may be that of the request")
+	}
 	d.inside = true
 	for n := 0; n < maxNested && d.data.IsObject(); n++ {
 		d.places.dropNoReasons()
@@ -144,7 +147,7 @@ func (d *taskDecoder) unwrap() {
 		inner.id, inner.isTaskID, inner.badID, inner.oddID = d.id, d.isTaskID, d.badID, d.oddID
 	case !hasID && d.id != "" && d.asked == "": // for want of a better one
 		inner.id = d.id
-		inner.warn("the id " + d.id + " stands beside the task")
+		inner.warn("the id " + d.id + " may be that of the request")
 	case d.id != inner.id:
 		inner.otherID = d.id
 	}
