@@ -1,7 +1,7 @@
 // Package lenientjson walks JSON that may be cut off, mistyped or repeated, as the replies of strange servers are. It
 // yields each member and element in the order and number in which they came, and of a text that breaks off everything
-// before the break, but never a string or a number that is not whole. It copies nothing while it walks, and the time it
-// takes grows with the length of the text only.
+// before the break, but never a string or a number that is not whole. It copies nothing while it walks but names with
+// escapes, and the time it takes grows with the length of the text only.
 //
 // encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in
 // their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
@@ -21,11 +21,12 @@ type Value []byte
 //		use(it.Key, it.Value)
 //	}
 type Items struct {
-	Key   []byte // of an object's member, unescaped
+	Key   []byte // of an object's member, unescaped; valid until the next call of Next
 	Value Value
 
 	rest   []byte
 	object bool
+	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
 }
 
 // Items begins a walk. It has no items where v is neither an object nor an array.
@@ -62,7 +63,7 @@ func (it *Items) nextKey() bool {
 	}
 	it.Key = it.rest[1 : n-1]
 	if bytes.IndexByte(it.Key, '\\') >= 0 {
-		it.Key = []byte(Value(it.rest[:n]).Str())
+		it.Key = it.unescaped(it.Key)
 	}
 	it.rest = TrimLeft(it.rest[n:])
 	if len(it.rest) == 0 || it.rest[0] != ':' {
@@ -70,6 +71,18 @@ func (it *Items) nextKey() bool {
 	}
 	it.rest = TrimLeft(it.rest[1:])
 	return true
+}
+
+// unescaped returns a key whose escapes are decoded, "" where one is none. A hostile reply has millions of them.
+func (it *Items) unescaped(key []byte) []byte {
+	if it.buffer == nil {
+		it.buffer = new(bytes.Buffer)
+	}
+	it.buffer.Reset()
+	if !unescape(it.buffer, key) {
+		return nil
+	}
+	return it.buffer.Bytes()
 }
 
 // TrimLeft returns text without JSON's white space at its start.
