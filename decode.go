@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -228,12 +227,6 @@ func (d *taskDecoder) keepBadID(v lenientjson.Value, isTaskID bool) {
 	}
 }
 
-// isDigits reports whether text is a whole number, digit by digit. An id that went through a float, such as 9.1e+17, is
-// another one.
-func isDigits(text string) bool {
-	return strings.Trim(text, "0123456789") == ""
-}
-
 // readState keeps a word. What is inside the record may be older than the record.
 func (d *taskDecoder) readState(to *lenientjson.Value, v lenientjson.Value) {
 	if !d.inside {
@@ -280,10 +273,10 @@ func (d *taskDecoder) task() *Task {
 			t.warn(taskFields[i].name + " cannot be read")
 		}
 	}
-	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
+	if saysNothing(string(t.ErrCode)) {
 		t.ErrCode = ""
 	}
-	if t.ErrMessage != "" && isNoReason(t.ErrMessage) {
+	if saysNothing(t.ErrMessage) {
 		t.ErrMessage = ""
 	}
 	d.setState(t)
