@@ -82,7 +82,7 @@ type taskDecoder struct {
 	id       string
 	isTaskID bool              // the id came from "task_id", which wins over "id"
 	badID    lenientjson.Value // an id that no task can have; nil: none
-	oddID     bool              // badID is a "task_id", so an "id" is something else
+	oddID    bool              // badID is a "task_id", so an "id" is something else
 	twoIDs   bool
 	otherID  string // of what is around the record or inside it
 
@@ -92,6 +92,7 @@ type taskDecoder struct {
 	fields [len(taskFields)]lenientjson.Value
 	places placeValues
 
+	valid    bool // body is valid JSON
 	refused  bool // "success" is false
 	inside   bool // what is being read is inside the record
 	warnings []string
@@ -104,7 +105,7 @@ func readTask(body []byte) taskDecoder { return readReply(body, "") }
 func readReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
-	d.read(lenientjson.Value(body))
+	d.valid = d.read(lenientjson.Value(body))
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
@@ -128,7 +129,7 @@ func (d *taskDecoder) isRecord() bool {
 // does not say it.
 func (d *taskDecoder) unwrap() {
 	inner := taskDecoder{
-		body: d.body, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
+		body: d.body, valid: d.valid, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
 	}
 	if code := d.places.value("code"); code != nil && isNoReason(code.Text()) {
 		inner.places.drop("message", "msg")
@@ -152,8 +153,10 @@ func (d *taskDecoder) unwrap() {
 	*d = inner
 }
 
-func (d *taskDecoder) read(object lenientjson.Value) {
-	for it := object.Items(); it.Next(); {
+// read reads the members of an object and reports whether it is valid JSON.
+func (d *taskDecoder) read(object lenientjson.Value) bool {
+	it := object.Items()
+	for it.Next() {
 		switch v := it.Value; string(it.Key) {
 		case "task_id":
 			d.readID(v, true)
@@ -172,6 +175,7 @@ func (d *taskDecoder) read(object lenientjson.Value) {
 			d.keep(it.Key, v)
 		}
 	}
+	return it.Valid()
 }
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
@@ -250,7 +254,7 @@ func (d *taskDecoder) finish() (*Task, error) {
 	}
 	task := d.task()
 	switch {
-	case !json.Valid(d.body):
+	case !d.valid && !json.Valid(d.body):
 		if !d.isTaskID { // what is called "id" may be a gateway's own, the task's being lost with the rest
 			task.ID = ""
 		}

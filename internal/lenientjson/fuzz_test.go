@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // FuzzWalk compares the walk of valid JSON with encoding/json, and the walk of any text with that of the text cut off.
@@ -23,6 +25,11 @@ func FuzzWalk(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, cut int) {
 		if json.Valid(text) && utf8.Valid(text) { // encoding/json replaces invalid UTF-8 in keys
 			assertWalksLikeEncodingJSON(t, text)
+		}
+		if items := lenientjson.Value(text).Items(); lenientjson.Value(lenientjson.TrimLeft(text)).IsObject() || lenientjson.Value(lenientjson.TrimLeft(text)).IsArray() {
+			for items.Next() {
+			}
+			require.Equal(t, json.Valid(text), items.Valid(), "%s", text)
 		}
 		whole := walk(text)
 		for _, it := range whole {
