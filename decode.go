@@ -28,7 +28,7 @@ var (
 	errReplyTooBig = fmt.Errorf("%w: it is larger than the limit", errBadReply)
 )
 
-// maxNested is how many bodies inside the record of a task are read: of a gateway, of the gateway before it …
+// maxNested is how many bodies inside the record of a task are read, each in the other: as many gateways in a row.
 const maxNested = 3
 
 // decodeTask reads a task from the reply to a create, or from a callback. When the reply is not whole, what could be
@@ -50,8 +50,8 @@ func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
 	return d.finish()
 }
 
-// stillWanted returns the error of a context that has ended while a large reply, which takes its time, is read in steps.
-// A small one is read to its end, and so is the reply to a create, which was paid for.
+// stillWanted returns the error of a context that has ended between the steps of reading a large reply. A small one is
+// read to its end all the same, and so is the reply to a create, which was paid for.
 func stillWanted(ctx context.Context, body []byte) error {
 	if len(body) < largeReply {
 		return nil
@@ -92,7 +92,7 @@ type taskDecoder struct {
 	fields [len(taskFields)]lenientjson.Value
 	places placeValues
 
-	valid    bool // body is valid JSON
+	cut      bool // the reply is not whole
 	refused  bool // "success" is false
 	inside   bool // what is being read is inside the record
 	warnings []string
@@ -105,12 +105,16 @@ func readTask(body []byte) taskDecoder { return readReply(body, "") }
 func readReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
-	d.valid = d.read(lenientjson.Value(body))
+	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // no object is read to its end, if it is none
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
+	if d.data != nil && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
+		d.warn("the id " + d.id + " may be that of the request")
+	}
 	d.inside = true
-	for range maxNested {
+	for n := 0; n < maxNested && d.data.IsObject(); n++ {
+		d.places.dropNoReasons()
 		object := d.data
 		d.data = nil
 		d.read(object)
@@ -118,18 +122,18 @@ func readReply(body []byte, asked string) taskDecoder {
 	return d
 }
 
-// isRecord reports whether what was read has both the id of a task and a state. An "id" may be the gateway's own, unless
-// it is the one that was asked for; and a "status" may be that of the request.
+// isRecord reports whether what was read has both the id of a task and a state. An "id" may be the gateway's own,
+// unless it is the one that was asked for; and a "status" may be that of the request.
 func (d *taskDecoder) isRecord() bool {
 	named := d.isTaskID || d.oddID || (d.asked != "" && d.id == d.asked)
 	return named && (!d.state.IsEmpty() || State(d.status.Str()).isKnown())
 }
 
-// unwrap goes on to the task in "data", if there is one. What the wrapper says of a failure counts where the task itself
-// does not say it.
+// unwrap goes on to the task in "data", if there is one. What the wrapper says of a failure counts where the task
+// itself does not say it.
 func (d *taskDecoder) unwrap() {
 	inner := taskDecoder{
-		body: d.body, valid: d.valid, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
+		body: d.body, cut: d.cut, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
 	}
 	if code := d.places.value("code"); code != nil && isNoReason(code.Text()) {
 		inner.places.drop("message", "msg")
@@ -139,11 +143,11 @@ func (d *taskDecoder) unwrap() {
 	switch {
 	case !hasID && inner.state.IsEmpty() && inner.status.Str() == "":
 		return // no task
-	case !hasID:
+	case !hasID && (d.isTaskID || d.oddID):
 		inner.id, inner.isTaskID, inner.badID, inner.oddID = d.id, d.isTaskID, d.badID, d.oddID
-		if d.id != "" && !d.isTaskID {
-			inner.warn("the id " + d.id + " stands beside the task")
-		}
+	case !hasID && d.id != "" && d.asked == "": // for want of a better one
+		inner.id = d.id
+		inner.warn("the id " + d.id + " may be that of the request")
 	case d.id != inner.id:
 		inner.otherID = d.id
 	}
@@ -191,8 +195,7 @@ func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
 	case !ok:
 	case places[i].use&isText != 0 && !v.IsString() && !v.IsNumber() && !v.IsNull():
 		d.warn(places[i].name + " cannot be read")
-	case v.IsEmpty() || (d.inside && d.places[i] != nil && len(v) <= maxWord && isNoReason(v.Text())):
-	default:
+	case !v.IsEmpty() && (!d.inside || d.places[i] == nil):
 		d.places[i] = v
 	}
 }
@@ -254,7 +257,7 @@ func (d *taskDecoder) finish() (*Task, error) {
 	}
 	task := d.task()
 	switch {
-	case !d.valid && !json.Valid(d.body):
+	case d.cut:
 		if !d.isTaskID { // what is called "id" may be a gateway's own, the task's being lost with the rest
 			task.ID = ""
 		}
@@ -282,6 +285,9 @@ func (d *taskDecoder) task() *Task {
 	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
 		t.ErrCode = ""
 	}
+	if t.ErrMessage != "" && isNoReason(t.ErrMessage) {
+		t.ErrMessage = ""
+	}
 	d.setState(t)
 	return t
 }
@@ -301,10 +307,10 @@ func (d *taskDecoder) setState(t *Task) {
 		t.warn("success is guessed from the link: the state is " + strconv.Quote(scrub.OneLine(string(t.State), 40)))
 		t.State = StateSuccess
 	}
-	switch t.State {
-	case StateSuccess:
+	switch {
+	case t.State == StateSuccess:
 		d.setLink(t)
-	case StateFailed, StateCanceled:
+	case t.Done():
 		d.setReason(t)
 		if t.unsure = fromStatus && t.State == StateFailed && !d.isFirm(t); t.unsure {
 			t.warn("the status " + quoted(d.status) + " may be about the query")
@@ -318,12 +324,13 @@ func (d *taskDecoder) hasResult(t *Task) bool {
 	if d.places.link(isResult) == "" && !slices.ContainsFunc(t.Creations, func(c Creation) bool { return isLink(c.URL) }) {
 		return false
 	}
+	isPreview := t.Progress < 100 && !d.fields[fieldIndex["progress"]].IsEmpty()
+	hasReason := t.ErrCode != "" || t.ErrMessage != ""
 	code, message := d.places.reason(isError)
-	done := d.fields[fieldIndex["progress"]].IsEmpty() || t.Progress >= 100
-	if done && t.ErrCode == "" && t.ErrMessage == "" && code == "" && message == "" && !d.saysError() {
+	if !isPreview && !hasReason && code == "" && message == "" && !d.saysError() && !d.cut {
 		return true
 	}
-	if t.Progress == 0 && t.ErrCode == "" && t.ErrMessage == "" { // a Task does not show why; marshalled, it would be a success
+	if !hasReason && (t.Progress == 0 || t.Progress >= 100) { // the Task does not show why it is none
 		t.Creations = nil
 	}
 	return false
@@ -437,8 +444,9 @@ func maskTask(task *Task, mask func(string) string) {
 // request's, unless the state of a task that was accepted stands beside it.
 func namedTask(body []byte) string {
 	d := readTask(body)
-	if state := cmp.Or(State(d.state.Str()), State(d.status.Str())); d.oddID || !(d.isTaskID || state.isRunning()) {
-		return ""
+	state := cmp.Or(State(d.state.Str()), State(d.status.Str()))
+	if !d.oddID && (d.isTaskID || state.isRunning()) {
+		return d.id
 	}
-	return d.id
+	return ""
 }

@@ -2,15 +2,11 @@ package vidu_test
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -69,79 +65,6 @@ func TestQueryReply(t *testing.T) {
 			"id": "93", "url": "https://h/x.mp4?a=%253A;b", "cover_url": "https://h/x.png", "watermarked_url": "https://h/w.mp4",
 			"moderation_url": ["https://h/m"], "video": {"duration": 5.04, "fps": 24, "width": 1280, "height": 720}}]}`, testkit.JSON(t, got))
 	assert.Empty(t, got.Warnings)
-}
-
-// knownReply is a file of testdata/replies: one reply that a server was seen to give, or is documented to, and what
-// becomes of it. Another gateway's reply is one file more.
-type knownReply struct {
-	About    string          `json:"about"`
-	Call     string          `json:"call,omitempty"`     // create, or query, which is the default
-	Asked    string          `json:"asked,omitempty"`    // the id of the query; "": that of the task
-	Reply    json.RawMessage `json:"reply,omitempty"`    // or
-	Text     string          `json:"text,omitempty"`     // where it is no JSON
-	Task     json.RawMessage `json:"task,omitempty"`     // as json.Marshal writes it
-	Video    string          `json:"video,omitempty"`    // the link of Task.Video
-	Warnings []string        `json:"warnings,omitempty"` // parts of them, in their order
-	Error    string          `json:"error,omitempty"`    // a part of it, instead of a task
-}
-
-func (k *knownReply) body() string {
-	if k.Text != "" {
-		return k.Text
-	}
-	return string(k.Reply)
-}
-
-// asked returns the id that a query for this reply is about.
-func (k *knownReply) asked(tb testing.TB) string {
-	tb.Helper()
-	if k.Asked != "" || k.Task == nil {
-		return cmp.Or(k.Asked, "1")
-	}
-	var task struct{ ID string }
-	require.NoError(tb, json.Unmarshal(k.Task, &task))
-	return task.ID
-}
-
-// get returns what the call makes of the reply.
-func (k *knownReply) get(tb testing.TB) (*vidu.Task, error) {
-	tb.Helper()
-	client := clientWithReply(tb, http.StatusOK, k.body())
-	if k.Call == "create" {
-		return client.Reference2Video(tb.Context(), smallRequest())
-	}
-	return client.GetTask(tb.Context(), k.asked(tb))
-}
-
-// knownReplies reads the corpus.
-func knownReplies(tb testing.TB) map[string]*knownReply {
-	tb.Helper()
-	files, err := filepath.Glob("testdata/replies/*.json")
-	require.NoError(tb, err)
-	require.NotEmpty(tb, files)
-	replies := map[string]*knownReply{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		require.NoError(tb, err)
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		reply := &knownReply{}
-		require.NoError(tb, decoder.Decode(reply), file)
-		require.NotEmpty(tb, reply.About, file)
-		replies[strings.TrimSuffix(filepath.Base(file), ".json")] = reply
-	}
-	return replies
-}
-
-// corpusBodies are the starting points of the fuzz targets.
-func corpusBodies(tb testing.TB) []string {
-	tb.Helper()
-	var bodies []string
-	for _, reply := range knownReplies(tb) {
-		bodies = append(bodies, reply.body())
-	}
-	slices.Sort(bodies)
-	return bodies
 }
 
 func TestCorpus_Replies(t *testing.T) {
@@ -203,6 +126,7 @@ func TestCreateReply_ID(t *testing.T) {
 		"wrapper with a task_id and an id":    {`{"task_id":"8","id":"9","data":{"id":"7","state":"created"}}`, "7"},
 		"wrapper with a state":                {`{"id":"req-1","state":"success","data":{"id":"7","state":"created"}}`, "7"},
 		"wrapper with a state, data behind":   {`{"data":{"state":"created","id":"7"},"state":"success","id":"req-1"}`, "7"},
+		"a request's id, odd id inside":       {`{"id":"7","data":{"state":"created","id":[]}}`, "7"},
 		"wrapper with the id, state inside":   {`{"task_id":"7","data":{"state":"created"}}`, "7"},
 		"wrapper with a status of the call":   {`{"task_id":"8","status":"ok","data":{"task_id":"7"}}`, "7"},
 		"error that says that there is none":  {`{"task_id":"7","error":{"code":0,"message":""}}`, "7"},
@@ -211,6 +135,7 @@ func TestCreateReply_ID(t *testing.T) {
 		"id, and data without a task":         {`{"id":"7","data":{"x":1}}`, "7"},
 		"broken behind the id":                {`{"task_id":"7","prompt":"cut o`, "7"},
 		"garbage behind the object":           {`{"task_id":"7"} <!-- cached -->`, "7"},
+		"cut behind a link":                   {`{"task_id":"7","state":"archived","creations":[{"url":"https://h/1"}],"prog`, "7"},
 		"second object":                       {`{"task_id":"7"}{"task_id":"8"}`, "7"},
 		"too deep behind the id":              {`{"task_id":"7","x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `}`, "7"},
 		"too deep before the id":              {`{"x":` + strings.Repeat("[", 10001) + strings.Repeat("]", 10001) + `,"task_id":"7"}`, "7"},
@@ -255,6 +180,8 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 		"invalid UTF-8":             "{\"task_id\":\"7\xff\"}",
 		"too long":                  `{"task_id":"` + strings.Repeat("7", 129) + `"}`,
 		"fraction":                  `{"task_id":7.5}`,
+		"number that was a float":   `{"task_id":9.162e+17}`,
+		"negative number":           `{"task_id":-7}`,
 		"true":                      `{"task_id":true}`,
 		"array of ids":              `{"task_id":["7"]}`,
 		"bare word":                 `{"task_id":undefined}`,
@@ -420,6 +347,7 @@ func TestReply_Drift(t *testing.T) {
 		"credits 4.0":                 {`"credits":4.0`, credits, 4, ""},
 		"credits 1e2":                 {`"credits":1e2`, credits, 100, ""},
 		"credits negative":            {`"credits":-3`, credits, -3, ""},
+		"credits beyond 2^53":         {`"credits":9007199254740993.5`, credits, 0, "credits"},
 		"credits 1e400":               {`"credits":1e400`, credits, 0, "credits"},
 		"credits beyond int":          {`"credits":99999999999999999999`, credits, 0, "credits"},
 		"credits as an object":        {`"credits":{"n":4}`, credits, 0, "credits"},
@@ -483,6 +411,23 @@ func TestReply_Drift(t *testing.T) {
 			}
 			testkit.JSON(t, task)
 		})
+	}
+}
+
+// A price with a fraction is rounded up, a frame rate to the next whole number.
+func TestReply_Fractions(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]int{"7.5": 8, "4.01": 5, `"4.5"`: 5, "-0.5": 0, "4.0": 4} {
+		task, err := createFrom(t, `{"task_id":"1","credits":`+value+`}`)
+		require.NoError(t, err)
+		assert.Equal(t, want, task.Credits, value)
+		assert.Equal(t, value != "4.0", len(task.Warnings) == 1, task.Warnings)
+	}
+	for value, want := range map[string]int{"23.976": 24, "29.97": 30, `"59.94"`: 60, "24.4": 24, "1e400": 0, "null": 0} {
+		task, err := createFrom(t, `{"task_id":"1","creations":[{"video":{"fps":`+value+`}}]}`)
+		require.NoError(t, err)
+		assert.Equal(t, want, task.Creations[0].Video.FPS, value)
+		assert.Empty(t, task.Warnings)
 	}
 }
 
@@ -707,5 +652,214 @@ func TestReply_StatusForState(t *testing.T) {
 		}
 		require.NoError(t, err, body)
 		assert.Equal(t, want, task.State, body)
+	}
+}
+
+// A link to the result, in the places where gateways put it. query and callback share the decoder, and so do lists.
+func TestReply_Links(t *testing.T) {
+	t.Parallel()
+	const link = "https://h/x.mp4?a=%253A;b"
+	for name, tt := range map[string]struct{ members, want string }{
+		"result_url":                      {`"status":"SUCCESS","result_url":"L"`, link},
+		"result_url, blanks around it":    {`"state":"success","result_url":" L\n"`, link},
+		"result_url, plain http":          {`"state":"success","result_url":"http://h/1"`, "http://h/1"},
+		"result_url beside no creation":   {`"state":"success","creations":[],"result_url":"L"`, link},
+		"result_url beside null":          {`"state":"success","creations":null,"result_url":"L"`, link},
+		"result_url beside a cover":       {`"state":"success","creations":[{"id":9,"url":""}],"result_url":"L"`, link},
+		"result_url twice, once empty":    {`"state":"success","result_url":"L","result_url":""`, link},
+		"result_url null":                 {`"state":"success","result_url":null,"video_url":"L"`, link},
+		"result_url that is no link":      {`"state":"success","result_url":"pending"`, ""},
+		"result_url in another case":      {`"state":"success","Result_URL":"L"`, ""},
+		"result_url at a running state":   {`"state":"processing","result_url":"L"`, ""},
+		"result_url of a failure":         {`"state":"failed","result_url":"L"`, ""},
+		"video_url":                       {`"state":"success","video_url":"L"`, link},
+		"video_url at a running state":    {`"state":"processing","video_url":"L"`, ""},
+		"video_url, perhaps of the input": {`"state":"success","result_url":"L","video_url":"https://h/in.mp4"`, link},
+		"fail_reason":                     {`"state":"success","fail_reason":"L"`, link},
+		"the creation wins":               {`"state":"success","result_url":"https://h/2","creations":[{"url":"L"}]`, link},
+		"the creation inside wins":        {`"state":"success","result_url":"https://h/2","data":{"creations":[{"url":"L"}]}`, link},
+		"one creation, an object":         {`"state":"success","creations":{"id":"9","url":"L"}`, link},
+		"inside, two levels":              {`"state":"success","data":{"data":{"creations":[{"url":"L"}]}}`, link},
+		"inside, three levels":            {`"state":"success","data":{"data":{"data":{"creations":[{"url":"L"}]}}}`, link},
+		"inside, result_url":              {`"state":"success","result_url":"","data":{"result_url":"L"}`, link},
+		"inside, nothing takes it away":   {`"state":"success","creations":[{"url":"L"}],"data":{"creations":[],"result_url":null}`, link},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			members := strings.ReplaceAll(tt.members, "L", link)
+			for shape, body := range map[string]string{
+				"flat": `{"task_id":"1",` + members + `}`, "wrapped": `{"code":0,"data":{"task_id":"1",` + members + `}}`,
+			} {
+				task, err := queryFrom(t, body)
+				require.NoError(t, err, shape)
+				video, _ := task.Video()
+				assert.Equal(t, tt.want, video.URL, shape)
+			}
+			page, err := clientWithReply(t, http.StatusOK, `{"tasks":[{"task_id":"1",`+members+`}]}`).ListTasks(t.Context(), nil)
+			require.NoError(t, err)
+			video, _ := page.Tasks[0].Video()
+			assert.Equal(t, tt.want, video.URL, "listed")
+		})
+	}
+}
+
+// A word that no table has, or none, beside a link: the video is there, unless it is a preview or something is wrong.
+func TestReply_UnknownStateWithALink(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		members string
+		ended   bool
+	}{
+		"creation":                        {`"state":"archived","creations":[{"url":"https://h/1"}]`, true},
+		"second creation":                 {`"state":"archived","creations":[{},{"url":"https://h/1"}]`, true},
+		"one creation":                    {`"state":"archived","creations":{"url":"https://h/1"}`, true},
+		"result_url":                      {`"state":"archived","result_url":"https://h/1"`, true},
+		"status":                          {`"status":"archived","result_url":"https://h/1"`, true},
+		"inside":                          {`"status":"archived","data":{"creations":[{"url":"https://h/1"}]}`, true},
+		"no state":                        {`"creations":[{"url":"https://h/1"}]`, true},
+		"progress 100":                    {`"state":"archived","progress":"100%","result_url":"https://h/1"`, true},
+		"progress empty":                  {`"state":"archived","progress":"","result_url":"https://h/1"`, true},
+		"error of code 0":                 {`"state":"archived","error":{"code":0,"message":""},"result_url":"https://h/1"`, true},
+		"code of success":                 {`"state":"archived","code":200,"message":"ok","err_code":0,"result_url":"https://h/1"`, true},
+		"no link":                         {`"state":"archived","creations":[{"cover_url":"https://h/1"}]`, false},
+		"no link but words":               {`"state":"archived","creations":[{"url":"soon"}],"result_url":"soon"`, false},
+		"video_url, perhaps of the input": {`"state":"archived","video_url":"https://h/1"`, false},
+		"fail_reason":                     {`"state":"archived","fail_reason":"https://h/1"`, false},
+		"progress 99":                     {`"state":"archived","progress":99.9,"result_url":"https://h/1"`, false},
+		"progress 0":                      {`"state":"archived","progress":0,"creations":[{"url":"https://h/1"}]`, false},
+		"progress 40%, inside":            {`"state":"archived","data":{"progress":"40%","creations":[{"url":"https://h/1"}]}`, false},
+		"an error":                        {`"state":"archived","error":"gone","creations":[{"url":"https://h/1"}]`, false},
+		"an error object":                 {`"state":"archived","error":{"code":7000},"creations":[{"url":"https://h/1"}]`, false},
+		"an error of another kind":        {`"state":"archived","error":true,"creations":[{"url":"https://h/1"}]`, false},
+		"err_code":                        {`"state":"archived","err_code":"AuditFailed","result_url":"https://h/1"`, false},
+		"err_msg":                         {`"state":"archived","err_msg":"dark","result_url":"https://h/1"`, false},
+		"code":                            {`"state":"archived","code":"AuditFailed","result_url":"https://h/1"`, false},
+		"fail_reason in words":            {`"state":"archived","fail_reason":"dark","result_url":"https://h/1"`, false},
+		"success false":                   {`"state":"archived","success":false,"creations":[{"url":"https://h/1"}]`, false},
+		"known to run":                    {`"state":"RENDERING","creations":[{"url":"https://h/1"}],"result_url":"https://h/1"`, false},
+		"unknown, as gateways say":        {`"state":"unknown","creations":[{"url":"https://h/1"}]`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := queryFrom(t, `{"task_id":"1",`+tt.members+`}`)
+			if err != nil { // no state and an error
+				require.False(t, tt.ended)
+				return
+			}
+			_, ok := task.Video()
+			assert.Equal(t, tt.ended, ok)
+			assert.Equal(t, tt.ended, task.Done())
+			assert.Equal(t, tt.ended, len(task.Warnings) == 1, task.Warnings)
+			assertTask(t, task)
+		})
+	}
+}
+
+// The reason of a failure, in the places where gateways put it.
+func TestReply_Reasons(t *testing.T) {
+	t.Parallel()
+	const code, message = vidu.ErrAuditSubmitIllegal, "dark"
+	for name, tt := range map[string]struct {
+		members string
+		code    vidu.ErrorCode
+		message string
+	}{
+		"error object":                 {`"error":{"code":"AuditSubmitIllegal","message":"dark"}`, code, message},
+		"error object, other names":    {`"error":{"err_code":"AuditSubmitIllegal","msg":"dark"}`, code, message},
+		"error object, its type":       {`"error":{"code":null,"type":"AuditSubmitIllegal","message":"dark"}`, code, message},
+		"error object, nested":         {`"error":{"error":{"code":"AuditSubmitIllegal"},"message":"dark"}`, "", message},
+		"error object of code 0":       {`"error":{"code":0,"message":""}`, "", ""},
+		"error object, only a message": {`"error":{"code":0,"message":"dark"}`, "", message},
+		"error object, a number":       {`"error":{"code":1301,"message":"dark"}`, "1301", message},
+		"error text":                   {`"error":"dark"`, "", message},
+		"error null":                   {`"error":null`, "", ""},
+		"error in a list":              {`"error":[{"code":"AuditSubmitIllegal"}]`, "", ""},
+		"beside the state":             {`"code":"AuditSubmitIllegal","message":"dark"`, code, message},
+		"beside the state, msg":        {`"code":"AuditSubmitIllegal","msg":"dark"`, code, message},
+		"beside the state, success":    {`"code":"success","message":"ok"`, "", ""},
+		"beside the state, 200":        {`"code":200,"message":"OK"`, "", ""},
+		"beside the state, \"0\"":      {`"code":"0","message":"Success"`, "", ""},
+		"beside the state, 500":        {`"code":500,"message":"dark"`, "500", message},
+		"reason":                       {`"reason":"AuditSubmitIllegal","message":"dark"`, code, message},
+		"reason in words":              {`"reason":"it is dark"`, "", "it is dark"},
+		"task_status_msg":              {`"task_status_msg":"dark"`, "", message},
+		"fail_reason":                  {`"fail_reason":"dark"`, "", message},
+		"fail_reason, a link":          {`"fail_reason":"https://h/1","message":"dark"`, "", message},
+		"detail":                       {`"title":"Not allowed","detail":"dark","status":422`, "", message},
+		"title":                        {`"title":"it is dark"`, "", "it is dark"},
+		"err_code wins":                {`"error":{"code":"x","message":"y"},"err_code":"AuditSubmitIllegal","err_msg":"dark"`, code, message},
+		"err_msg ok":                   {`"err_msg":"Success","message":"dark"`, "", message},
+		"err_code 0":                   {`"err_code":0,"error":{"code":"AuditSubmitIllegal"},"err_msg":"dark"`, code, message},
+		"inside":                       {`"fail_reason":"failed","data":{"state":"failed","err_code":"AuditSubmitIllegal","err_msg":"dark"}`, code, message},
+		"inside, another word for ok":  {`"code":"AuditSubmitIllegal","message":"dark","data":{"code":"success","message":"ok"}`, code, message},
+		"inside, an error object":      {`"data":{"error":{"code":"AuditSubmitIllegal","message":"dark"}}`, code, message},
+		"nothing":                      {`"err_code":"","err_msg":null`, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			members := `"task_id":"1","state":"failed",` + tt.members
+			for shape, body := range map[string]string{
+				"flat": `{` + members + `}`, "wrapped": `{"code":"success","message":"the task was found","data":{` + members + `}}`,
+			} {
+				client := clientWithReply(t, http.StatusOK, body)
+				_, err := client.Wait(t.Context(), "1")
+				failure, ok := errors.AsType[*vidu.TaskError](err)
+				require.True(t, ok, "%s: %v", shape, err)
+				assert.Equal(t, tt.code, failure.Task.ErrCode, shape)
+				assert.Equal(t, tt.message, failure.Task.ErrMessage, shape)
+				assert.Equal(t, tt.code == code, errors.Is(err, vidu.ErrAuditSubmitIllegal), shape)
+			}
+		})
+	}
+	t.Run("the wrapper's, where the task gives none", func(t *testing.T) {
+		t.Parallel()
+		task, err := queryFrom(t, `{"code":"AuditSubmitIllegal","message":"dark","data":{"task_id":"1","status":"FAILURE"}}`)
+		require.NoError(t, err)
+		assert.Equal(t, []any{code, message}, []any{task.ErrCode, task.ErrMessage})
+	})
+	t.Run("of no success", func(t *testing.T) {
+		t.Parallel()
+		task, err := queryFrom(t, `{"id":"1","state":"success","message":"dark","error":"dark","creations":[{"url":"https://h/1"}]}`)
+		require.NoError(t, err)
+		assert.Empty(t, task.ErrMessage)
+		assert.True(t, task.Done())
+	})
+}
+
+// The record of a task keeps its id and its state, and takes the rest from what is inside it.
+func TestReply_Records(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body    string
+		state   vidu.State
+		credits int
+		warns   int
+	}{
+		"the gateway's failure":          {`{"task_id":"1","status":"FAILURE","data":{"id":"9","state":"processing","credits":5}}`, vidu.StateFailed, 5, 1},
+		"the gateway's success":          {`{"task_id":"1","status":"SUCCESS","data":{"id":"9","state":"processing","credits":5}}`, vidu.StateSuccess, 5, 1},
+		"the gateway still waits":        {`{"task_id":"1","state":"processing","data":{"id":"9","state":"success","credits":5}}`, vidu.StateProcessing, 5, 1},
+		"the id that was asked for":      {`{"id":"1","state":"processing","data":{"id":"9","state":"success","credits":5}}`, vidu.StateProcessing, 5, 1},
+		"one id":                         {`{"id":"1","state":"processing","data":{"id":"1","state":"success","credits":5}}`, vidu.StateProcessing, 5, 0},
+		"wrapped":                        {`{"code":0,"data":{"id":"1","status":"FAILURE","data":{"id":"9","state":"processing","credits":5}}}`, vidu.StateFailed, 5, 1},
+		"another id":                     {`{"id":"8","state":"success","data":{"id":"1","state":"processing","credits":5}}`, vidu.StateProcessing, 5, 1},
+		"another id, no state inside":    {`{"id":"8","state":"failed","data":{"id":"1","credits":5}}`, vidu.StateFailed, 5, 1},
+		"a request's id, no id inside":   {`{"id":"req-1","data":{"state":"failed","credits":5}}`, vidu.StateFailed, 5, 1},
+		"the task's id, no id inside":    {`{"task_id":"1","data":{"state":"failed","credits":5}}`, vidu.StateFailed, 5, 0},
+		"no id inside":                   {`{"id":"8","state":"failed","data":{"credits":5}}`, vidu.StateFailed, 5, 1},
+		"no id, no state inside":         {`{"state":"failed","data":{"credits":5}}`, vidu.StateFailed, 5, 0},
+		"a status that is the request's": {`{"task_id":"8","status":"ok","data":{"task_id":"1","state":"processing","credits":5}}`, vidu.StateProcessing, 5, 1},
+		"price and progress":             {`{"task_id":"1","status":"IN_PROGRESS","progress":"30%","credits":7,"data":{"progress":10,"credits":5}}`, "IN_PROGRESS", 5, 0},
+		"nothing inside":                 {`{"task_id":"1","status":"FAILURE","credits":5,"data":{"credits":null,"payload":""}}`, vidu.StateFailed, 5, 0},
+		"something else inside":          {`{"task_id":"1","status":"FAILURE","credits":5,"data":["x"]}`, vidu.StateFailed, 5, 0},
+		"too deep inside":                {`{"task_id":"1","status":"FAILURE","credits":5,"data":{"data":{"data":{"data":{"credits":6}}}}}`, vidu.StateFailed, 5, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task, err := queryFrom(t, tt.body)
+			require.NoError(t, err)
+			assert.Equal(t, tt.state, task.State)
+			assert.Equal(t, tt.credits, task.Credits)
+			assert.Len(t, task.Warnings, tt.warns, task.Warnings)
+		})
 	}
 }

@@ -113,6 +113,15 @@ type placeValues [len(places)]lenientjson.Value
 
 func (p *placeValues) value(name string) lenientjson.Value { return p[placeIndex[name]] }
 
+// dropNoReasons makes room for what is inside a record that says that all is well.
+func (p *placeValues) dropNoReasons() {
+	for i, v := range p {
+		if len(v) <= maxWord && (v.IsString() || v.IsNumber()) && isNoReason(v.Text()) {
+			p[i] = nil
+		}
+	}
+}
+
 func (p *placeValues) drop(names ...string) {
 	for _, name := range names {
 		p[placeIndex[name]] = nil
@@ -188,8 +197,11 @@ var noReasons = []string{"ok", "none", "null", "nil", "n/a"}
 
 // saysError reports whether the value of "error" says that something is wrong. Some servers send one whose code is 0.
 func saysError(v lenientjson.Value) bool {
+	if v.IsString() || v.IsNumber() {
+		return !isNoReason(v.Text())
+	}
 	if !v.IsObject() {
-		return v != nil && (!(v.IsString() || v.IsNumber()) || !isNoReason(v.Text()))
+		return v != nil
 	}
 	if code, message := reasonIn(v, holdsMessage); code != "" || message != "" {
 		return true

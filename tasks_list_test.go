@@ -367,6 +367,7 @@ func TestGetCredits_Replies(t *testing.T) {
 		"nothing":        {`{}`, nil},
 		"null":           {`{"remains":null,"packages":null}`, nil},
 		"fraction":       {`{"remains":[{"credit_remain":1234.5},{"credit_remain":"7.0"}]}`, []vidu.CreditRemain{{Credits: 1234}, {Credits: 7}}},
+		"negative":       {`{"remains":[{"credit_remain":-0.5}]}`, []vidu.CreditRemain{{Credits: -1}}},
 		"both names":     {`{"remains":[{"type":"a"}],"remaining_credits":[{"type":"b"}]}`, []vidu.CreditRemain{{Type: "a"}}},
 		"data besides":   {`{"remains":[{"type":"a"}],"data":{"x":1}}`, []vidu.CreditRemain{{Type: "a"}}},
 		"wrapped":        {`{"code":"success","data":{"remains":[{"type":"test"}]}}`, []vidu.CreditRemain{{Type: "test"}}},
@@ -385,11 +386,43 @@ func TestGetCredits_Replies(t *testing.T) {
 	for _, body := range []string{
 		"", "<html>", "[]", `{"success":false}`, "null", `{"message":"hello"}`, `{"remains":7}`, `{"remains":"x"}`, `{"remaining_credits":500}`,
 		`{"remains":[7]}`, `{"remains":[{"credit_remain":{}}]}`, `{"remains":[{"credit_remain":"1,234"}]}`,
+		`{"remains":[{"credit_remain":1e19}]}`, `{"remains":[{"credit_remain":-1e19}]}`, `{"remains":[{"credit_remain":10000000000000000000}]}`,
+		`{"remains":[{"credit_remain":9007199254740993.5}]}`, `{"remains":[{"credit_remain":"1e400"}]}`,
 	} {
 		client, _ := recordedClient(t, testkit.AlwaysStatus(200, body))
 		credits, err := client.GetCredits(t.Context())
 		assertNotCreated(t, err)
 		assert.Nil(t, credits)
+	}
+}
+
+// A balance beyond the int of a small machine is an error there.
+func TestGetCredits_Large(t *testing.T) {
+	t.Parallel()
+	for _, balance := range []string{"3000000000", "3000000000.5", "3e9"} {
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, `{"remains":[{"credit_remain":`+balance+`}]}`))
+		credits, err := client.GetCredits(t.Context())
+		if strconv.IntSize == 32 {
+			require.ErrorContains(t, err, "cannot be read", balance)
+			continue
+		}
+		require.NoError(t, err, balance)
+		assert.Equal(t, int64(3e9), int64(credits.Remains[0].Credits), balance)
+	}
+}
+
+// A page of millions of items that are no tasks is not read to its end.
+func TestListTasks_ManyItems(t *testing.T) {
+	t.Parallel()
+	for items, ok := range map[int]bool{1000: true, 1001: false} {
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[`+strings.Repeat(`{},`, items-1)+`{"id":"1"}]}`))
+		page, err := client.ListTasks(t.Context(), nil)
+		if !ok {
+			require.ErrorContains(t, err, "more than 1000 tasks")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Len(t, page.Tasks, 1)
 	}
 }
 

@@ -99,8 +99,8 @@ const (
 )
 
 // State is where a task stands. The set is open: gateways have states of their own, and a state that this package does
-// not know means "still running", unless the reply has the video. The known ones are spelled here as the API spells them,
-// whatever the letter case and the word of the reply.
+// not know means "still running", unless the reply has the video. The known ones are spelled here as the API spells
+// them, whatever the letter case and the word of the reply.
 type State string
 
 // States of a task. success, failed and canceled are terminal; earlier states may be skipped.
@@ -221,8 +221,8 @@ type Task struct {
 	// TraceID is the request id of the reply, from its header: what the vendor's support asks for. "" when it has none.
 	TraceID string `json:"trace_id,omitempty"`
 
-	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, or were rounded; another
-	// id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
+	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, or were rounded;
+	// another id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
 	raw []byte // shared with copies of the task: never written to

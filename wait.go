@@ -301,7 +301,7 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 	}
 	d := readTask(reply)
 	first := d.task()
-	if first.unsure {
+	if first.Done() { // which a reply that is cut or odd may say wrongly
 		return nil
 	}
 	maskTask(first, c.redact)

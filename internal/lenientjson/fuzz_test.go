@@ -44,3 +44,22 @@ func FuzzWalk(f *testing.F) {
 		}
 	})
 }
+
+// FuzzStr compares the content of strings with encoding/json's, and what a walk takes for their names.
+func FuzzStr(f *testing.F) {
+	for _, text := range []string{``, `a`, `\n`, `\u00e9`, `\ud83d\ude00`, `\ud83d`, `\ud83d\u0041`, `\udE00`, `\q`, `\u12`, "\xff\\/", `\"\\`, `\uD83D\uD83D\uDE00`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted := []byte(`"` + text + `"`)
+		if !json.Valid(quoted) {
+			return
+		}
+		var want string
+		require.NoError(t, json.Unmarshal(quoted, &want))
+		require.Equal(t, want, lenientjson.Value(quoted).Str())
+		it := lenientjson.Value("{" + string(quoted) + ":1}").Items()
+		require.True(t, it.Next())
+		require.Equal(t, want, string([]rune(string(it.Key))))
+	})
+}

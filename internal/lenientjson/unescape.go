@@ -20,7 +20,8 @@ type textWriter interface {
 func unescape[W textWriter](w W, text []byte) bool {
 	plain := 0 // bytes at the start of text
 	for plain < len(text) {
-		r, n := rune(0), 1
+		var r rune
+		var n int // bytes that r takes
 		switch c := text[plain]; {
 		case c == '\\':
 			if r, n = escaped(text[plain:]); n == 0 {
