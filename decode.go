@@ -105,7 +105,7 @@ func readTask(body []byte) taskDecoder { return readReply(body, "") }
 func readReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
-	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // no object is read to its end, if it is none
+	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // which decides where there is no object to walk
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
