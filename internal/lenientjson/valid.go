@@ -1,7 +1,8 @@
 package lenientjson
 
-// What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest part
-// of reading a short reply. The functions below return the length of what text begins with, 0 when that is not valid.
+// What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest
+// part of reading a short reply. The functions below return the length of what text begins with, 0 when that is not
+// valid.
 
 const maxDepth = 10_000 // of values inside values, as in encoding/json
 
