@@ -3,13 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/vidutest"
 )
 
 func read(t *testing.T, text string) ([]*job, error) {
@@ -55,16 +55,10 @@ func TestReadJobs_Spellings(t *testing.T) {
 // TestReadJobs_NotText refuses what would be paid for as gibberish.
 func TestReadJobs_NotText(t *testing.T) {
 	t.Parallel()
-	utf16 := func(text string) string {
-		wide := "\xff\xfe"
-		for _, r := range text {
-			wide += string([]byte{byte(r), 0})
-		}
-		return wide
-	}
 	for name, text := range map[string]string{
-		"UTF-16":              utf16("one\ntwo\n"),
-		"UTF-16 without mark": strings.TrimPrefix(utf16("one"), "\xff\xfe"),
+		"UTF-16":              "\xff\xfeo\x00n\x00e\x00\n\x00t\x00w\x00o\x00",
+		"UTF-16, big-endian":  "\xfe\xff\x00o\x00n\x00e\x00\n\x00t\x00w\x00o",
+		"UTF-16 without mark": "o\x00n\x00e\x00\n\x00",
 		"Latin-1":             "caf\xe9\n",
 		"Latin-1 in JSON":     "{\"prompt\":\"caf\xe9\"}\n",
 		"half a character":    "one \xf0\x9f\x98\n",
@@ -74,7 +68,7 @@ func TestReadJobs_NotText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := read(t, text)
-			assert.ErrorContains(t, err, "save the file as UTF-8")
+			require.ErrorContains(t, err, "save the file as UTF-8")
 			assert.ErrorContains(t, err, "prompts.txt:1: ")
 		})
 	}
@@ -147,34 +141,40 @@ func TestAssign(t *testing.T) {
 // TestOneOfTwoEqualLinesDeleted pays neither for the remaining line nor loses the task of the deleted one.
 func TestOneOfTwoEqualLinesDeleted(t *testing.T) { //nolint:paralleltest // the environment is shared
 	tests := map[string]struct {
-		first   func(l *lab, t *testing.T) // the run with two lines
+		script  func(*vidutest.Server) // for the run with two lines
+		killed  bool                   // while it waited for both
 		args    []string
 		code    int
 		charged int
 		says    string
 	}{
 		"one failed": {
-			func(l *lab, t *testing.T) { l.server.FailTask("AuditFailed"); l.run(t, "-tasks", "1") },
-			[]string{"-retry-failed"}, exitDone, 2, "0 made, 1 made before",
+			func(s *vidutest.Server) { s.FailTask("AuditFailed") }, false,
+			[]string{"-retry-failed"},
+			exitDone, 2, "0 made, 1 made before",
 		},
 		"one of unknown outcome": {
-			func(l *lab, t *testing.T) { l.server.DropReplyAfterCommit(); l.run(t) },
-			[]string{"-retry-unknown"}, exitMayExist, 2, "0 made, 1 made before, 0 refused or failed, 0 unfinished, 1 unknown",
+			(*vidutest.Server).DropReplyAfterCommit, false,
+			[]string{"-retry-unknown"},
+			exitMayExist, 2, "1 made before, 0 refused or failed, 0 unfinished, 1 unknown",
 		},
 		"one refused": {
-			func(l *lab, t *testing.T) {
-				l.server.FailNext(400, `{"code":400,"reason":"TaskPromptPolicyViolation","message":"no"}`)
-				l.run(t)
-			},
-			nil, exitDone, 1, "0 made, 1 made before",
+			func(s *vidutest.Server) {
+				s.FailNext(400, `{"code":400,"reason":"TaskPromptPolicyViolation","message":"no"}`)
+			}, false, nil, exitDone, 1, "0 made, 1 made before",
 		},
-		"both done":    {func(l *lab, t *testing.T) { l.run(t) }, nil, exitDone, 2, "0 made, 1 made before"},
-		"both created": {func(l *lab, t *testing.T) { l.kill(t, "after created") }, nil, exitDone, 2, "2 made"},
+		"both done":    {func(*vidutest.Server) {}, false, nil, exitDone, 2, "0 made, 1 made before"},
+		"both created": {func(*vidutest.Server) {}, true, nil, exitDone, 2, "2 made, 0 made before"},
 	}
 	for name, tt := range tests { //nolint:paralleltest // as above
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, "two\ntwo\n")
-			tt.first(l, t)
+			tt.script(l.server)
+			if tt.killed {
+				l.kill(t, "after created")
+			} else {
+				l.run(t, "-tasks", "1")
+			}
 			l.write(t, "prompts.txt", "two\n")
 			code, said := l.run(t, tt.args...)
 			assert.Equal(t, tt.code, code, said)

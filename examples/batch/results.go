@@ -25,7 +25,7 @@ const (
 	stateFailed   = "failed"   // the task ended without a video and is not charged
 )
 
-// furthest lists the states of jobs, those first that have got furthest.
+// furthest lists the states of a job, the one first that is nearest to a video.
 var furthest = []string{stateDone, stateCreated, stateCreating, stateRefused, stateFailed}
 
 // version is that of the results file. In version 1, which had no number, the payload was called marker.
@@ -138,11 +138,12 @@ func (r *results) get(key string) record {
 	return r.last[key]
 }
 
-// assign gives each job the key of its records, and returns the jobs that are not over and no longer in the input. Which
-// of several equal lines was deleted cannot be known, so those that are left get the records that have got furthest.
+// assign gives each job the key of its records, and returns the jobs that are not over and no longer in the input.
+// Which of several equal lines was deleted cannot be known, so the remaining ones get the records that got furthest.
 func (r *results) assign(jobs []*job) (orphans []*job) {
+	rank := func(key string) int { return slices.Index(furthest, r.last[key].State) }
 	known := slices.SortedFunc(maps.Keys(r.last), func(a, b string) int {
-		return cmp.Or(cmp.Compare(slices.Index(furthest, r.last[a].State), slices.Index(furthest, r.last[b].State)), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 	})
 	free := map[string][]string{} // keys by the hash of a line
 	for _, key := range known {
@@ -150,9 +151,11 @@ func (r *results) assign(jobs []*job) (orphans []*job) {
 		free[hash] = append(free[hash], key)
 	}
 	numbers := map[string]int{} // of the latest new key
+	assigned := map[string]bool{}
 	for _, j := range jobs {
 		if keys := free[j.hash]; len(keys) > 0 {
 			j.key, free[j.hash] = keys[0], keys[1:]
+			assigned[j.key] = true
 			continue
 		}
 		for used := true; used; _, used = r.last[j.key] {
@@ -160,11 +163,9 @@ func (r *results) assign(jobs []*job) (orphans []*job) {
 			j.key = fmt.Sprintf("%s-%d", j.hash, numbers[j.hash])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(free)) {
-		for _, key := range free[key] {
-			if rec := r.last[key]; rec.State == stateCreating || rec.State == stateCreated {
-				orphans = append(orphans, &job{key: key, name: "former " + rec.Name})
-			}
+	for _, key := range known {
+		if rec := r.last[key]; !assigned[key] && (rec.State == stateCreating || rec.State == stateCreated) {
+			orphans = append(orphans, &job{key: key, name: "former " + rec.Name})
 		}
 	}
 	return orphans

@@ -15,8 +15,8 @@ import (
 	"github.com/vidu-go/vidu/vidutest"
 )
 
-// TestNotUnderstood has a line in the results that the program did not write, or not whole. It may be about a paid task,
-// so an operator has to look: nothing is sent, and the file is left alone.
+// TestNotUnderstood has a line in the results that the program did not write, or not whole. It may be about a paid
+// task, so an operator has to look: nothing is sent, and the file is left alone.
 func TestNotUnderstood(t *testing.T) { //nolint:paralleltest // the environment is shared
 	tests := map[string]struct{ line, says string }{
 		"an unknown state":    {`{"job":"J","state":"paused","payload":"p","id":"1"}`, `state "paused" is unknown`},
