@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,6 +84,15 @@ func TestReadJobs_NotText(t *testing.T) {
 			assert.ErrorContains(t, err, "no prompts")
 		})
 	}
+}
+
+// TestReadJobs_Unreadable must not pass for a shorter input.
+func TestReadJobs_Unreadable(t *testing.T) {
+	t.Parallel()
+	_, err := readJobs(filepath.Join(t.TempDir(), "absent"), &vidu.Reference2VideoRequest{})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, err = read(t, "one\n"+strings.Repeat("x", maxLine+1)+"\nthree\n")
+	require.ErrorIs(t, err, bufio.ErrTooLong)
 }
 
 // TestAssign has equal lines, of which some were deleted or added since their records were written.
