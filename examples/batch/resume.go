@@ -43,8 +43,8 @@ func (b *batch) checkFile(j *job, rec record) {
 	case err != nil:
 		b.report.ended(j, unfinished, err.Error())
 	case rec.Bytes != 0 && info.Size() != rec.Bytes:
-		b.report.ended(j, unfinished, fmt.Sprintf("%s has %d bytes, and had %d when it was downloaded; move it away, and the next run fetches it again",
-			path, info.Size(), rec.Bytes))
+		b.report.ended(j, unfinished, fmt.Sprintf("%s has %d bytes, and had %d when it was downloaded; "+
+			"move it away, and the next run fetches it again", path, info.Size(), rec.Bytes))
 	default:
 		b.report.ended(j, madeBefore, path)
 	}
@@ -68,6 +68,7 @@ func (b *batch) settle(ctx context.Context, j *job, rec record) {
 		b.report.note(fmt.Sprintf("%s: creating it again, although a task with payload %s may exist", j.name, rec.Payload))
 	default:
 		j.phase = settled
-		b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped: %v", rec.Payload, err))
+		b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped. If you know that there is none, "+
+			"-retry-unknown creates it, where its line is still in the input: %v", rec.Payload, err))
 	}
 }
