@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -228,6 +229,12 @@ func (d *taskDecoder) keepBadID(v lenientjson.Value, isTaskID bool) {
 		d.badID = v
 		d.warn("id cannot be read")
 	}
+}
+
+// isDigits reports whether text is a whole number, digit by digit. An id that went through a float, such as 9.1e+17, is
+// another one.
+func isDigits(text string) bool {
+	return strings.Trim(text, "0123456789") == ""
 }
 
 // readState keeps a word. What is inside the record may be older than the record.

@@ -195,7 +195,8 @@ func isNoReason(text string) bool {
 
 // saysNothing reports whether a field of its own for a code or a message has none. There any number but 0 is one.
 func saysNothing(text string) bool {
-	return text == "0" || (text != "" && !isDigits(text) && isNoReason(text))
+	isNumber := strings.Trim(text, "0123456789") == "" // as "" is
+	return text == "0" || (!isNumber && isNoReason(text))
 }
 
 var noReasons = []string{"ok", "none", "null", "nil", "n/a"}

@@ -309,9 +309,3 @@ func validID(id string) bool {
 	}
 	return 0 < len(id) && len(id) <= 128
 }
-
-// isDigits reports whether text is a whole number, digit by digit. An id that went through a float, such as 9.1e+17, is
-// another one.
-func isDigits(text string) bool {
-	return strings.Trim(text, "0123456789") == ""
-}
