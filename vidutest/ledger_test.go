@@ -143,6 +143,7 @@ func TestServer_Requests_CutUploadInMemory(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		pr, pw := io.Pipe()
+		defer context.AfterFunc(ctx, func() { pw.CloseWithError(context.DeadlineExceeded) })() // or net/http waits for it
 		go func() { _, _ = io.WriteString(pw, goodBody[:len(goodBody)-1]) }()
 		req := newRequest(t, http.MethodPost, s.URL+createPath, pr).WithContext(ctx)
 

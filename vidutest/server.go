@@ -24,11 +24,11 @@ type Server struct {
 	// URL is the base URL for a client, without the API's path prefix and without a trailing slash.
 	URL string
 
-	dialect  dialect
-	added    []endpoint // beside those of every server
-	key      string
-	inMemory bool
-	madeAt   time.Time
+	publicURL string // what links begin with, "" for URL
+	dialect   dialect
+	added     []endpoint // beside those of every server
+	key       string
+	madeAt    time.Time
 
 	callbacks *http.Client // sends them; nil for none
 	refusing  rules
@@ -40,9 +40,11 @@ type Server struct {
 	uploads uploads
 	signer  signer
 
-	listening *http.Server // unused in memory
+	listening *http.Server
+	pipes     *pipes
+	inMemory  bool
 	client    *http.Client
-	transport *memoryTransport
+	transport *http.Transport // through pipes
 
 	closing context.Context // over as soon as Close is called
 	stop    context.CancelFunc
@@ -71,27 +73,33 @@ func NewServer(opts ...Option) *Server {
 	}
 	s.dialect.routes = append(s.dialect.routes, createRoutes(s.dialect.prefix, s.added)...)
 	s.closing, s.stop = context.WithCancel(context.Background())
-	s.transport = &memoryTransport{server: s}
 	s.listening = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnState: s.trackConn}
+	s.pipes = &pipes{server: s, accepted: make(chan net.Conn)}
+	s.transport = s.pipes.transport()
+	s.serve(s.pipes)
 	if s.inMemory {
 		s.URL = memoryURL
 		s.client = &http.Client{Transport: s.transport}
 	} else {
-		s.listen()
+		s.URL = s.listen()
 		s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdleConns}}
 	}
 	return s
 }
 
-// listen serves connections on a free port of the loopback address.
-func (s *Server) listen() {
+// listen serves connections on a free port of the loopback address and returns its URL.
+func (s *Server) listen() string {
 	var config net.ListenConfig
 	listener, err := config.Listen(s.closing, "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic("vidutest: " + err.Error()) //nolint:forbidigo // as httptest: a test cannot go on, and NewServer has no error
 	}
-	s.URL = "http://" + listener.Addr().String()
-	s.start(func() { _ = s.listening.Serve(listener) }) // it returns only after Close
+	s.serve(listener)
+	return "http://" + listener.Addr().String()
+}
+
+func (s *Server) serve(l net.Listener) {
+	s.start(func() { _ = s.listening.Serve(l) }) // it returns only after Close
 }
 
 // start runs f in a goroutine that Close waits for. Once the server is closed it runs nothing and reports false.
@@ -129,6 +137,7 @@ func (s *Server) Close() {
 	s.stop()
 	_ = s.listening.Close() // the listener is discarded
 	s.client.CloseIdleConnections()
+	s.transport.CloseIdleConnections()
 	s.running.Wait()
 }
 

@@ -199,7 +199,7 @@ func TestUploads_BrokenPut(t *testing.T) {
 	s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithOfficialAPI())
 	defer s.Close()
 	id, putURL := startUpload(t, s)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, putURL, strings.NewReader("\x89PNG\r\n\x1a\n"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, putURL, strings.NewReader("\x89PNG\r\n\x1a\n"+strings.Repeat("x", 64<<10)))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "image/png")
 	req.ContentLength++
