@@ -200,7 +200,7 @@ func TestWithCallbacks_Ends(t *testing.T) {
 		}, []string{"processing"}, 10 * time.Second},
 		"no URL": {func(t *testing.T, s *vidutest.Server) {
 			t.Helper()
-			createWithHook(t, s, `%`)
+			createWithHook(t, s, "")
 		}, []string{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

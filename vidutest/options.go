@@ -46,6 +46,13 @@ func WithOfficialAPI() Option {
 	return func(s *Server) { s.dialect = official() }
 }
 
+// WithUnknownFields has creates accept and ignore fields that their endpoint does not document, which a gateway may have
+// and the next model will. By default one is refused with FieldUnwanted, be it new, misspelt or of another endpoint, in a
+// subject, too.
+func WithUnknownFields() Option {
+	return func(s *Server) { s.unknownFields = true }
+}
+
 // WithTiming sets how long every task queues and then works. Both may be zero, which ends a task at once; negative
 // values count as zero. The defaults are 1 s and 2 s.
 func WithTiming(queue, work time.Duration) Option {
@@ -123,6 +130,7 @@ type dialect struct {
 	prefix  string // what every path begins with
 	scheme  string // the word before the key
 	strict  bool   // requires every field of the published contract, and a Content-Type on a GET
+	vendor  bool   // refuses a model of another endpoint, which gateways may sell
 	uploads bool   // accepts only references to finished uploads
 	routes  []route
 }
@@ -135,5 +143,5 @@ func gateway() dialect {
 func official() dialect {
 	const prefix = "/ent/v2"
 	routes := append(taskRoutes(prefix), officialRoutes(prefix)...)
-	return dialect{prefix: prefix, scheme: "Token", uploads: true, routes: routes}
+	return dialect{prefix: prefix, scheme: "Token", vendor: true, uploads: true, routes: routes}
 }

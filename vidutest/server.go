@@ -30,6 +30,8 @@ type Server struct {
 	key       string
 	madeAt    time.Time
 
+	unknownFields bool // are accepted
+
 	callbacks *http.Client // sends them; nil for none
 	refusing  rules
 	downloads downloads

@@ -186,9 +186,10 @@ func TestUploads_CreateRefusesOtherReferences(t *testing.T) {
 		assertRefused(t, createFromUpload(t, s, uri), http.StatusBadRequest, "FieldInvalid", "images[0]")
 	}
 	reference := "ssupload:?id=" + id
-	video := strings.Replace(officialBody, "{", `{"videos":["`+reference+`"],`, 1)
+	proBody := strings.Replace(officialBody, "viduq2", "viduq2-pro", 1)
+	video := strings.Replace(proBody, "{", `{"videos":["`+reference+`"],`, 1)
 	assertRefused(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", video), http.StatusBadRequest, "FieldInvalid", "videos[0]")
-	subject := strings.Replace(officialBody, "{", `{"subjects":[{"name":"a","images":["`+reference+`","ssupload:?id=1"]}],`, 1)
+	subject := strings.Replace(officialBody, `"images":["https://example.com/hero.png"]`, `"subjects":[{"name":"a","images":["`+reference+`","ssupload:?id=1"]}]`, 1)
 	assertRefused(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", subject), http.StatusBadRequest, "FieldInvalid", "subjects[0].images[1]")
 	assert.Zero(t, s.Charged())
 }
