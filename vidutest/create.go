@@ -88,6 +88,7 @@ func (s *Server) create(e *endpoint, c *call) answer {
 		drain(c.body) // so that the client has sent everything and reads the answer
 		return refuseBody(err)
 	}
+	c.payload = payloadOf(values)
 	req, refused := s.decode(e, values)
 	if refused == nil && !e.anything {
 		refused = s.refuseMedia(req.items())
@@ -98,7 +99,15 @@ func (s *Server) create(e *endpoint, c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	t := s.tasks.add(e, req, c.late)
+	var known *Request
+	if s.scripts.conditional(ofTask) {
+		s.ledger.received(c.entry, c.body, c.payload)
+		known = new(s.ledger.get(c.entry))
+	}
+	t := s.tasks.add(e, req, c.late, func() fault {
+		f, _ := s.scripts.next(ofTask, c.Request, known)
+		return f
+	})
 	if t == nil {
 		return refuse(http.StatusTooManyRequests, "QuotaExceeded", "too many tasks have not ended")
 	}
@@ -113,7 +122,7 @@ func (s *Server) refuseMedia(items []item) *answer {
 	if refused := refuseInline(items); refused != nil {
 		return refused
 	}
-	if !s.dialect.uploads {
+	if !s.dialect.official {
 		return nil
 	}
 	return s.uploads.refuseUnknown(items)
@@ -155,6 +164,12 @@ func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 		return nil, err
 	}
 	return values, atEnd(decoder)
+}
+
+// payloadOf returns the payload among the values of a create, "" when there is none.
+func payloadOf(values map[string]json.RawMessage) (payload string) {
+	_ = json.Unmarshal(values["payload"], &payload) // of another type it is none
+	return payload
 }
 
 // nameOf reads the name of a field, which must not be among those before it.

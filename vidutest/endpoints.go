@@ -58,14 +58,22 @@ var (
 // It panics when the name is not one or more elements of letters, digits, "-", "_", "." and "~" with "/" between them.
 // One of the endpoints that every server has keeps its rules.
 func WithEndpoint(name string) Option {
-	for element := range strings.SplitSeq(name, "/") {
-		if strings.Trim(element, ".") == "" || strings.Trim(element, elementCharacters) != "" {
-			panic(fmt.Sprintf("vidutest: WithEndpoint: %q is not a plain path", name)) //nolint:forbidigo // a mistake in the test
-		}
+	if !isPlain(name) {
+		panic(fmt.Sprintf("vidutest: WithEndpoint: %q is not a plain path", name)) //nolint:forbidigo // a mistake in the test
 	}
 	return func(s *Server) {
 		s.added = append(s.added, endpoint{name: name, taskType: name, anything: true})
 	}
+}
+
+// isPlain reports whether a path is one or more elements that mean themselves.
+func isPlain(path string) bool {
+	for element := range strings.SplitSeq(path, "/") {
+		if strings.Trim(element, ".") == "" || strings.Trim(element, elementCharacters) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 const elementCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"

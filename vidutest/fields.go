@@ -128,7 +128,7 @@ func (s *Server) decode(e *endpoint, values map[string]json.RawMessage) (*create
 	if e.anything {
 		return req, nil
 	}
-	if !found && s.dialect.vendor && isKnown(req.Model) {
+	if !found && s.dialect.official && isKnown(req.Model) {
 		return nil, refuseField("FieldInvalid", "model "+req.Model+" is not one of "+e.name)
 	}
 	if refused := req.refuseReferences(); refused != nil {

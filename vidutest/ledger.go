@@ -1,6 +1,7 @@
 package vidutest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -24,6 +25,9 @@ type Request struct {
 
 	// Endpoint is that of a create, such as "img2video", whether or not it was accepted; "" for any other request.
 	Endpoint string
+
+	// Payload is that of a create, whether or not it was accepted; "" when it has none, and for any other request.
+	Payload string
 
 	// Body is what was read of the body: nil when there was nothing, or more than 1 MiB of it.
 	Body []byte
@@ -89,11 +93,18 @@ func (l *ledger) open(r *http.Request, endpoint string) int {
 	return len(l.requests) - 1
 }
 
-// received enters what was read of the body.
-func (l *ledger) received(id int, body *tee) {
+func (l *ledger) get(id int) Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.requests[id]
+}
+
+// received enters what was read of the body, and the payload in it.
+func (l *ledger) received(id int, body *tee, payload string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	entry := &l.requests[id]
+	entry.Payload = payload
 	entry.Body, entry.BodySize, entry.BodySHA256, entry.Complete = body.kept, body.size, body.sum(), body.complete()
 }
 
@@ -107,6 +118,7 @@ func (l *ledger) answered(id, status int) {
 // tee reads a body and keeps a copy of it, unless it is large.
 type tee struct {
 	src  io.Reader
+	read *bytes.Reader // what readAhead has read, nil before it was called
 	keep bool
 	kept []byte
 	size int64
@@ -124,8 +136,22 @@ func newTee(src io.Reader, length int64) *tee {
 	return t
 }
 
+// readAhead reads the whole body. A reader gets it nevertheless.
+func (t *tee) readAhead() []byte {
+	whole, _ := io.ReadAll(t) // what ended it is in t.err
+	t.read = bytes.NewReader(whole)
+	return whole
+}
+
 // Read implements [io.Reader].
 func (t *tee) Read(p []byte) (int, error) {
+	if t.read != nil {
+		n, _ := t.read.Read(p)
+		if t.read.Len() > 0 || t.err == nil {
+			return n, nil
+		}
+		return n, t.err
+	}
 	n, err := t.src.Read(p)
 	t.size += int64(n)
 	t.note(p[:n])

@@ -1,7 +1,9 @@
 package vidutest
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -43,7 +45,7 @@ func WithAPIKey(key string) Option {
 // KEY", a create also needs the other fields of the gateway's published contract (duration, seed, resolution,
 // movement_amplitude and off_peak), and a query needs "Content-Type: application/json" too.
 func WithOfficialAPI() Option {
-	return func(s *Server) { s.dialect = official() }
+	return func(s *Server) { s.dialect = official }
 }
 
 // WithUnknownFields has creates accept and ignore fields that their endpoint does not document, which a gateway may have
@@ -125,23 +127,45 @@ func WithoutContentLength() Option {
 	return func(s *Server) { s.downloads.unsized = true }
 }
 
+// WithAPIPath sets what the paths of the API begin with, uploads apart, such as "/vidu/ent/v2"; "" is nothing. The default
+// is that of the dialect: /vidu/v2, or /ent/v2 with [WithOfficialAPI]. It panics when path is not empty and is no plain
+// path that begins with a slash.
+func WithAPIPath(path string) Option {
+	if name, found := strings.CutPrefix(path, "/"); path != "" && !(found && isPlain(name)) {
+		panic(fmt.Sprintf("vidutest: WithAPIPath: %q is not a plain path", path)) //nolint:forbidigo // a mistake in the test
+	}
+	return func(s *Server) { s.path = &path }
+}
+
+// WithPublicURL sets what result links and upload links begin with, for a server that clients reach through TLS, a
+// proxy or a port of a container. Whatever is there must pass the paths of links on as they are, without the path of url
+// if it has one. [Server.URL] stays the address of the server itself, and [Server.Transport] reaches it by both. The
+// default is [Server.URL]. It panics when url is not an absolute http or https URL.
+func WithPublicURL(url string) Option {
+	if !isLink(url) || strings.ContainsAny(url, "?#") {
+		panic(fmt.Sprintf("vidutest: WithPublicURL: %q is not a base URL", url)) //nolint:forbidigo // a mistake in the test
+	}
+	return func(s *Server) { s.publicURL = strings.TrimRight(url, "/") }
+}
+
 // dialect is what differs between a gateway and the official API.
 type dialect struct {
-	prefix  string // what every path begins with
-	scheme  string // the word before the key
-	strict  bool   // requires every field of the published contract, and a Content-Type on a GET
-	vendor  bool   // refuses a model of another endpoint, which gateways may sell
-	uploads bool   // accepts only references to finished uploads
-	routes  []route
+	prefix   string // what every path begins with
+	scheme   string // the word before the key
+	strict   bool   // requires every field of the published contract, and a Content-Type on a GET
+	official bool   // has the vendor's endpoints, and refuses a model of another endpoint, which gateways may sell
 }
 
-func gateway() dialect {
-	const prefix = "/vidu/v2"
-	return dialect{prefix: prefix, scheme: "Bearer", strict: true, routes: taskRoutes(prefix)}
-}
+var (
+	gateway  = dialect{prefix: "/vidu/v2", scheme: "Bearer", strict: true}
+	official = dialect{prefix: "/ent/v2", scheme: "Token", official: true}
+)
 
-func official() dialect {
-	const prefix = "/ent/v2"
-	routes := append(taskRoutes(prefix), officialRoutes(prefix)...)
-	return dialect{prefix: prefix, scheme: "Token", vendor: true, uploads: true, routes: routes}
+// routes returns the endpoints of a server, with those that were added to it.
+func (d dialect) routes(added []endpoint) []route {
+	routes := taskRoutes(d.prefix)
+	if d.official {
+		routes = append(routes, officialRoutes(d.prefix)...)
+	}
+	return append(routes, createRoutes(d.prefix, added)...)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -19,14 +20,16 @@ const readHeaderTimeout = 10 * time.Second
 // maxIdleConns lets many concurrent callers reuse their connections.
 const maxIdleConns = 64
 
-// Server is a fake of the API. Make it with [NewServer]. It is safe for concurrent use.
+// Server is a fake of the API. Make it with [New] or [NewServer]. It is safe for concurrent use.
 type Server struct {
 	// URL is the base URL for a client, without the API's path prefix and without a trailing slash.
 	URL string
 
 	publicURL string // what links begin with, "" for URL
 	dialect   dialect
+	path      *string    // what every path begins with, nil for the dialect's own
 	added     []endpoint // beside those of every server
+	routes    []route
 	key       string
 	madeAt    time.Time
 
@@ -56,11 +59,29 @@ type Server struct {
 	running sync.WaitGroup // goroutines and connections that Close waits for
 }
 
+// New starts a server for one test or benchmark, which closes it when it ends, and which fails if a script was never
+// used: what it was queued for did not happen. A test that fails anyway, or is skipped, says nothing of scripts.
+// In a testing/synctest bubble tb is the bubble's own.
+func New(tb testing.TB, opts ...Option) *Server {
+	tb.Helper()
+	s := NewServer(opts...)
+	tb.Cleanup(func() {
+		s.Close()
+		if tb.Failed() || tb.Skipped() {
+			return
+		}
+		for _, f := range s.scripts.pending() {
+			tb.Errorf("vidutest: nothing used the script %s of %s", f.name, f.calledAt)
+		}
+	})
+	return s
+}
+
 // NewServer starts a server. The caller closes it when done. Nil options are ignored. Like httptest.NewServer,
 // NewServer panics if it cannot listen on a loopback address.
 func NewServer(opts ...Option) *Server {
 	s := &Server{
-		dialect:   gateway(),
+		dialect:   gateway,
 		key:       APIKey,
 		madeAt:    time.Now().UTC(),
 		tasks:     newTasks(),
@@ -73,7 +94,10 @@ func NewServer(opts ...Option) *Server {
 			opt(s)
 		}
 	}
-	s.dialect.routes = append(s.dialect.routes, createRoutes(s.dialect.prefix, s.added)...)
+	if s.path != nil {
+		s.dialect.prefix = *s.path
+	}
+	s.routes = s.dialect.routes(s.added)
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.listening = &http.Server{Handler: s, ReadHeaderTimeout: readHeaderTimeout, ConnState: s.trackConn}
 	s.pipes = &pipes{server: s, accepted: make(chan net.Conn)}
@@ -157,7 +181,7 @@ func (s *Server) Transport() http.RoundTripper {
 
 // ServeHTTP answers one request, be it to the API or to a result link. It lets the fake stand behind a listener or a
 // middleware of the caller's own; result links still begin with [Server.URL], so change URL before the first request
-// if they should lead elsewhere.
+// if they should lead elsewhere, or say where with [WithPublicURL].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, mediaPrefix) {
 		s.serveMedia(w, r)
