@@ -38,8 +38,8 @@ func (s *Server) Tasks() []Task {
 	return all
 }
 
-// Finish ends a task at once with success, whatever time or a script have in store for it. It does nothing to a task that
-// has ended, and panics when there is no such task. [Server.Hold] keeps a task from ending before.
+// Finish ends a task at once with success, whatever time or a script have in store for it. It does nothing to a task
+// that has ended, and panics when there is no such task. [Server.Hold] keeps a task from ending before.
 func (s *Server) Finish(taskID string) {
 	s.end("Finish", taskID, stateSuccess, "")
 }

@@ -133,7 +133,8 @@ func (s *Server) announce(t *task) {
 	})
 }
 
-// waitFor waits until the task is at work, or has ended, or was stopped. It reports false if the server was closed first.
+// waitFor waits until the task is at work, or has ended, or was stopped. It reports false if the server was closed
+// first.
 func (s *Server) waitFor(t *task, end bool) bool {
 	age := t.queue
 	if end {

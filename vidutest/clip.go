@@ -21,8 +21,8 @@ const (
 // verdict at its end.
 //
 // It drops only plain characters, so what makes a text invalid JSON, such as a bad escape or a control character, still
-// reaches the decoder. What a decoder would change in silence is an error of the clipper: text that is not UTF-8, and an
-// escape for half a surrogate pair.
+// reaches the decoder. What a decoder would change in silence is an error of the clipper: text that is not UTF-8, and
+// an escape for half a surrogate pair.
 type clipper struct {
 	src io.Reader
 	in  []byte

@@ -2,6 +2,7 @@ package vidutest_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestCreate_RefusesWhatTheContractForbids(t *testing.T) {
 		"of text":                     {"text2video", fields{"enhance": true}, unwanted, "text2video has no field enhance"},
 		"of an image":                 {"img2video", fields{"enhance": true}, unwanted, "img2video has no field enhance"},
 		"of frames":                   {"start-end2video", fields{"enhance": true}, unwanted, "enhance"},
-		"of a subject":                {"", subjects(`{"nmae":"a","name":"a",` + media + `}`), unwanted, "subjects[0] has no field nmae"},
+		"of a subject":                {"", subjects(`{"nam":"a","name":"a",` + media + `}`), unwanted, "subjects[0] has no field nam"},
 		"of the second subject":       {"", subjects(`{"name":"a",`+media+`}`, `{"name":"b","Images":[],`+media+`}`), unwanted, "subjects[1] has no field Images"},
 		"null in a subject":           {"", subjects(`{"name":"a","voice_id":null,` + media + `}`), invalid, "subjects[0].voice_id is null"},
 		"null in place of images":     {"", subjects(`{"name":"a","server_id":"1","images":null}`), invalid, "subjects[0].images is null"},
@@ -180,9 +181,7 @@ func TestCreate_RefusesWhatTheContractForbids(t *testing.T) {
 
 // merge returns both sets of fields in one.
 func merge(a, b fields) fields {
-	for name, value := range b {
-		a[name] = value
-	}
+	maps.Copy(a, b)
 	return a
 }
 

@@ -103,7 +103,8 @@ func decode(t *testing.T, body string) map[string]any {
 	return fields
 }
 
-// with returns goodBody with one field replaced, or added; an empty value removes it. Subjects take the place of images.
+// with returns goodBody with one field replaced, or added; an empty value removes it. Subjects take the place of
+// images.
 func with(t *testing.T, field, value string) string {
 	t.Helper()
 	var fields map[string]json.RawMessage

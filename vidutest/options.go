@@ -48,9 +48,9 @@ func WithOfficialAPI() Option {
 	return func(s *Server) { s.dialect = official }
 }
 
-// WithUnknownFields has creates accept and ignore fields that their endpoint does not document, which a gateway may have
-// and the next model will. By default one is refused with FieldUnwanted, be it new, misspelt or of another endpoint, in a
-// subject, too.
+// WithUnknownFields has creates accept and ignore fields that their endpoint does not document, which a gateway may
+// have and the next model will. By default one is refused with FieldUnwanted, be it new, misspelt or of another
+// endpoint, in a subject, too.
 func WithUnknownFields() Option {
 	return func(s *Server) { s.unknownFields = true }
 }
@@ -127,20 +127,20 @@ func WithoutContentLength() Option {
 	return func(s *Server) { s.downloads.unsized = true }
 }
 
-// WithAPIPath sets what the paths of the API begin with, uploads apart, such as "/vidu/ent/v2"; "" is nothing. The default
-// is that of the dialect: /vidu/v2, or /ent/v2 with [WithOfficialAPI]. It panics when path is not empty and is no plain
-// path that begins with a slash.
+// WithAPIPath sets what the paths of the API begin with, uploads apart, such as "/vidu/ent/v2"; "" is nothing. The
+// default is that of the dialect: /vidu/v2, or /ent/v2 with [WithOfficialAPI]. It panics when path is not empty and is
+// no plain path that begins with a slash.
 func WithAPIPath(path string) Option {
-	if name, found := strings.CutPrefix(path, "/"); path != "" && !(found && isPlain(name)) {
+	if path != "" && (path[0] != '/' || !isPlain(path[1:])) {
 		panic(fmt.Sprintf("vidutest: WithAPIPath: %q is not a plain path", path)) //nolint:forbidigo // a mistake in the test
 	}
 	return func(s *Server) { s.path = &path }
 }
 
 // WithPublicURL sets what result links and upload links begin with, for a server that clients reach through TLS, a
-// proxy or a port of a container. Whatever is there must pass the paths of links on as they are, without the path of url
-// if it has one. [Server.URL] stays the address of the server itself, and [Server.Transport] reaches it by both. The
-// default is [Server.URL]. It panics when url is not an absolute http or https URL.
+// proxy or a port of a container. Whatever is there must pass the paths of links on as they are, without the path of
+// url if it has one. [Server.URL] stays the address of the server itself, and [Server.Transport] reaches it by both.
+// The default is [Server.URL]. It panics when url is not an absolute http or https URL.
 func WithPublicURL(url string) Option {
 	if !isLink(url) || strings.ContainsAny(url, "?#") {
 		panic(fmt.Sprintf("vidutest: WithPublicURL: %q is not a base URL", url)) //nolint:forbidigo // a mistake in the test

@@ -36,7 +36,7 @@ func (s *Server) answerBy(h http.Handler, w http.ResponseWriter, c *call) {
 	}}
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close waits for the handler
+	defer context.AfterFunc(s.closing, cancel)()
 	r := c.WithContext(ctx)
 	r.Body = io.NopCloser(c.body)
 	h.ServeHTTP(writer, r)

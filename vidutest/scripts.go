@@ -60,12 +60,12 @@ func (s *Server) DropMidBody() { s.When(nil).DropMidBody() }
 func (s *Server) Delay(d time.Duration) { s.When(nil).Delay(d) }
 
 // FailTask has the next task that is accepted end as failed with code as its err_code, at the time when it would have
-// succeeded. An empty code changes nothing. FailTask and [Server.Hold] have a queue of their own, of which each accepted
-// create takes one, whatever else happens to its request.
+// succeeded. An empty code changes nothing. FailTask and [Server.Hold] have a queue of their own, of which each
+// accepted create takes one, whatever else happens to its request.
 func (s *Server) FailTask(code string) { s.When(nil).FailTask(code) }
 
-// Hold has the next task that is accepted work until [Server.Finish] or [Server.Fail] ends it, however much time goes by.
-// It is queued as [Server.FailTask] is.
+// Hold has the next task that is accepted work until [Server.Finish] or [Server.Fail] ends it, however much time goes
+// by. It is queued as [Server.FailTask] is.
 func (s *Server) Hold() { s.When(nil).Hold() }
 
 // CutDownload has the connection of the next download cut after so many bytes of its body; less than 0 counts as 0. A
@@ -93,8 +93,8 @@ type Script struct {
 //
 // condition gets a request that was received whole but not answered: every field but Status is set. Of a download it
 // gets the request for the link. It runs while the server is locked, so it must not call the server. As long as such a
-// script is queued, every request is read whole, and kept in memory, before anything else happens to it. A nil condition
-// selects every request.
+// script is queued, every request is read whole, and kept in memory, before anything else happens to it. A nil
+// condition selects every request.
 func (s *Server) When(condition func(Request) bool) *Script {
 	return &Script{server: s, when: condition}
 }

@@ -128,15 +128,13 @@ func (s *Server) serve(l net.Listener) {
 	s.start(func() { _ = s.listening.Serve(l) }) // it returns only after Close
 }
 
-// start runs f in a goroutine that Close waits for. Once the server is closed it runs nothing and reports false.
-func (s *Server) start(f func()) bool {
+// start runs f in a goroutine that Close waits for. Once the server is closed it runs nothing.
+func (s *Server) start(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	if !s.closed {
+		s.running.Go(f)
 	}
-	s.running.Go(f)
-	return true
 }
 
 // trackConn lets Close wait for the goroutine of every connection. [http.Server.Close] misses one that is accepted

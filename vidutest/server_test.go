@@ -187,7 +187,8 @@ func TestServer_Close_Waits(t *testing.T) {
 			returned.Store(true)
 		})
 		answered := make(chan reply, 1)
-		go func() { answered <- create(t, s, goodBody) }()
+		req := createFrom(t, s, strings.NewReader(goodBody))
+		go func() { answered <- do(s, req) }()
 		synctest.Wait()
 
 		s.Close()
@@ -234,4 +235,62 @@ func TestServer_InBubble(t *testing.T) {
 		}
 		assert.Equal(t, 48*time.Hour, time.Since(start))
 	})
+}
+
+// Links lead to the public URL, behind which a proxy passes their paths on; the server itself is reached by both.
+func TestWithPublicURL(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{
+		"TLS": "https://vidu.example", "port": "http://vidu.example:8080", "path": "https://vidu.example/fake/", "address": "http://[::1]:99",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithPublicURL(url), vidutest.WithOfficialAPI())
+			defer s.Close()
+			id := createOfficial(t, s)
+			base := strings.TrimSuffix(url, "/")
+			creation := queryOfficial(t, s, id)["creations"].([]any)[0].(map[string]any)
+			assert.Equal(t, "https://vidutest.invalid", s.URL)
+			for _, field := range []string{"url", "cover_url"} {
+				link := creation[field].(string)
+				require.True(t, strings.HasPrefix(link, base+"/media/"), link)
+				got := download(t, s, http.MethodGet, strings.Replace(link, "/fake/", "/", 1), http.Header{}) // as the proxy does
+				require.NoError(t, got.err)
+				assert.Equal(t, http.StatusOK, got.status)
+			}
+			_, putURL := startUpload(t, s)
+			assert.True(t, strings.HasPrefix(putURL, base+"/upload/"), putURL)
+			other := newRequest(t, http.MethodGet, "https://other.example/", http.NoBody)
+			require.Error(t, do(s, other).err)
+		})
+	}
+	for _, url := range []string{"", "vidu.example", "//vidu.example", "ftp://vidu.example", "https://", "https://vidu.example?a=b", "https://vidu.example#a"} {
+		assert.Panics(t, func() { vidutest.WithPublicURL(url) }, url)
+	}
+}
+
+func TestWithAPIPath(t *testing.T) {
+	t.Parallel()
+	for path, opts := range map[string][]vidutest.Option{
+		"/vidu/ent/v2": nil, "": nil, "/x": {vidutest.WithOfficialAPI()}, "/a.b/c-d": {vidutest.WithEndpoint("lip-sync")},
+	} {
+		for _, opts := range [][]vidutest.Option{append(opts, vidutest.WithAPIPath(path)), append([]vidutest.Option{vidutest.WithAPIPath(path)}, opts...)} {
+			s := vidutest.NewServer(append(opts, vidutest.InMemory())...)
+			defer s.Close()
+			scheme := "Bearer "
+			if got := do(s, newRequest(t, http.MethodGet, s.URL+path+"/credits", http.NoBody)); got.status == http.StatusUnauthorized {
+				scheme = "Token "
+			}
+			s.AnswerNext("GET /tasks/{id}/creations", teapot)
+			assert.Equal(t, http.StatusTeapot, do(s, newRequest(t, http.MethodGet, s.URL+path+"/tasks/1/creations", http.NoBody)).status)
+			req := newRequest(t, http.MethodPost, s.URL+path+"/reference2video", strings.NewReader(goodBody))
+			req.Header.Set("Authorization", scheme+vidutest.APIKey)
+			got := do(s, req)
+			assert.Equal(t, http.StatusOK, got.status, got.body)
+			assertRefused(t, create(t, s, goodBody), http.StatusNotFound, "NotFound", "")
+		}
+	}
+	for _, path := range []string{"/", "vidu", "/vidu/", "//vidu", "/vidu/..", "/{id}", "/*", "http://a/b"} {
+		assert.Panics(t, func() { vidutest.WithAPIPath(path) }, path)
+	}
 }

@@ -63,8 +63,8 @@ func newTasks() tasks {
 	}
 }
 
-// add makes the task of an accepted request, late from now, with the fault of the script that take returns. It returns nil
-// when there are too many.
+// add makes the task of an accepted request, late from now, with the fault of the script that take returns. It returns
+// nil when there are too many.
 func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration, take func() fault) *task {
 	req.Images, req.Subjects, req.Videos, req.Sounds = req.links(), nil, nil, nil
 	if req.Seed == 0 {

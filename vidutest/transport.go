@@ -11,8 +11,8 @@ import (
 
 var errServerClosed = errors.New("vidutest: the server was closed")
 
-// pipes is a listener whose connections are pairs of pipes. Both ends are net/http's, so in memory everything is as on a
-// network; but a pipe waits on channels alone, so the clock of a testing/synctest bubble can move on.
+// pipes is a listener whose connections are pairs of pipes. Both ends are net/http's, so in memory everything is as on
+// a network; but a pipe waits on channels alone, so the clock of a testing/synctest bubble can move on.
 type pipes struct {
 	server   *Server
 	accepted chan net.Conn
