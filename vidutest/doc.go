@@ -36,8 +36,8 @@
 // them, counts its media, and knows the values of most. A field that it does not document, be it new, misspelt or of
 // another endpoint, is refused with FieldUnwanted unless [WithUnknownFields] is set. A field that comes twice and text
 // that is not UTF-8 are refused always, and so is what a known model does not make: durations, resolutions, aspect
-// ratios, off-peak. A model that is known to no endpoint may be asked for all of that. [WithEndpoint] adds a create that
-// takes any JSON object.
+// ratios, off-peak. A model that is known to no endpoint may be asked for all of that. [WithEndpoint] adds a create
+// that takes any JSON object.
 //
 // By default it speaks as a gateway that resells the API does, and the prefix is /vidu/v2. With [WithOfficialAPI] the
 // prefix is /ent/v2, and there is what most gateways lack:

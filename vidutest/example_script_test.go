@@ -23,7 +23,7 @@ func (t *printTB) Cleanup(f func()) { t.end = f }
 
 func (*printTB) Errorf(format string, args ...any) {
 	text, _, _ := strings.Cut(fmt.Sprintf(format, args...), " of ") // and the line that queued it
-	fmt.Println(text) //nolint:forbidigo // for the output of an Example
+	fmt.Println(text)                                               //nolint:forbidigo // for the output of an Example
 }
 
 func ExampleNew() {
