@@ -2,9 +2,7 @@ package vidutest
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
-	"hash"
 	"io"
 	"maps"
 	"net/http"
@@ -35,10 +33,6 @@ type Request struct {
 	// BodySize is how many bytes of the body were read. It is 0 for a request refused by its header (a wrong key, path,
 	// method or Content-Type, a length over 20 MiB).
 	BodySize int64
-
-	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It shows whether two
-	// large bodies are the same.
-	BodySHA256 [sha256.Size]byte
 
 	// Complete reports whether the body was read to its end. It is true for a request without a body.
 	Complete bool
@@ -105,7 +99,7 @@ func (l *ledger) received(id int, body *tee, payload string) {
 	defer l.mu.Unlock()
 	entry := &l.requests[id]
 	entry.Payload = payload
-	entry.Body, entry.BodySize, entry.BodySHA256, entry.Complete = body.kept, body.size, body.sum(), body.complete()
+	entry.Body, entry.BodySize, entry.Complete = body.kept, body.size, body.complete()
 }
 
 // answered enters the status that is about to be sent.
@@ -122,7 +116,6 @@ type tee struct {
 	keep bool
 	kept []byte
 	size int64
-	hash hash.Hash // nil as long as nothing was read
 	err  error     // what ended the reading
 }
 
@@ -147,7 +140,7 @@ func (t *tee) readAhead() []byte {
 func (t *tee) Read(p []byte) (int, error) {
 	if t.read != nil {
 		n, _ := t.read.Read(p)
-		if t.read.Len() > 0 || t.err == nil {
+		if t.read.Len() > 0 {
 			return n, nil
 		}
 		return n, t.err
@@ -161,29 +154,14 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// note hashes and keeps what was read.
+// note keeps what was read.
 func (t *tee) note(p []byte) {
-	if len(p) == 0 {
-		return
-	}
-	if t.hash == nil {
-		t.hash = sha256.New()
-	}
-	t.hash.Write(p)
 	if t.size > maxKept {
 		t.keep, t.kept = false, nil
 	}
-	if t.keep {
+	if t.keep && len(p) > 0 {
 		t.kept = append(t.kept, p...)
 	}
-}
-
-// sum returns the SHA-256 of what was read, all zeros when that is nothing.
-func (t *tee) sum() (sum [sha256.Size]byte) {
-	if t.hash != nil {
-		t.hash.Sum(sum[:0])
-	}
-	return sum
 }
 
 // complete reports whether the body was read to its end.

@@ -16,12 +16,13 @@ type model struct {
 	long        []string // resolutions at 8 s, where they are others; the first is the default
 	ratios      []string // nil for any
 
-	audio       bool // default
-	offPeak     offPeak
-	maxImages   int
-	videos      bool // it takes them, in the one mode or the other
-	noSubjects  bool
-	maxSubjects [2]int // with images, with videos
+	audio      bool // default
+	offPeak    offPeak
+	maxImages  int
+	videos     bool // it takes them, in the one mode or the other
+	noSubjects bool
+
+	maxImageSubjects, maxVideoSubjects int
 }
 
 // offPeak says when a model can be had off-peak.
@@ -54,7 +55,7 @@ var referenceModels = map[string]model{
 	"viduq3":       referenceQ3,
 	"viduq2-pro": {
 		durations: seconds(0, 10), duration: 5, resolutions: sdToHD, resolution: "720p",
-		maxImages: 7, videos: true, maxSubjects: [2]int{4, 2}, offPeak: offPeakWithoutAudio,
+		maxImages: 7, videos: true, maxImageSubjects: 4, maxVideoSubjects: 2, offPeak: offPeakWithoutAudio,
 	},
 	"viduq2": {
 		durations: seconds(1, 10), duration: 5, resolutions: sdToHD, resolution: "720p",
@@ -201,10 +202,10 @@ func (m *model) refuseReferences(req *createRequest) *answer {
 		return refuseField("FieldUnwanted", req.Model+" takes no subjects")
 	case m.durations != nil && !m.videos && (videos || withVideos > 0):
 		return refuseField("FieldUnwanted", req.Model+" takes no videos")
-	case m.maxSubjects[0] > 0 && withImages > m.maxSubjects[0]:
-		return count("subjects with images", withImages, m.maxSubjects[0])
-	case m.maxSubjects[1] > 0 && withVideos > m.maxSubjects[1]:
-		return count("subjects with videos", withVideos, m.maxSubjects[1])
+	case m.maxImageSubjects > 0 && withImages > m.maxImageSubjects:
+		return count("subjects with images", withImages, m.maxImageSubjects)
+	case m.maxVideoSubjects > 0 && withVideos > m.maxVideoSubjects:
+		return count("subjects with videos", withVideos, m.maxVideoSubjects)
 	}
 	return nil
 }
