@@ -116,7 +116,7 @@ type tee struct {
 	keep bool
 	kept []byte
 	size int64
-	err  error     // what ended the reading
+	err  error // what ended the reading
 }
 
 // newTee returns a tee for a body of the given length, -1 when that is unknown. A body that is known to be too large
