@@ -19,9 +19,10 @@ const (
 // Option changes one default of [NewServer].
 type Option func(*Server)
 
-// InMemory makes a server without a listener: [Server.Client] and [Server.Transport] run its handler in a goroutine of
-// their own, and [Server.URL] is a host name that does not resolve. It is the server for a testing/synctest bubble,
-// whose clock would stand still while a goroutine waits on a real socket. Call NewServer inside the bubble.
+// InMemory makes a server without a socket: [Server.Client] and [Server.Transport] connect to it by pipes, and
+// [Server.URL] is a host name that does not resolve. It is the server for a testing/synctest bubble, whose clock would
+// stand still while a goroutine waits on a real socket. Call [New] or [NewServer] inside the bubble, and close every
+// response body: one that is not keeps goroutines of net/http, as on a network.
 //
 // The default is a listener on the loopback address.
 func InMemory() Option {

@@ -171,8 +171,8 @@ func (s *Server) Client() *http.Client {
 	return s.client
 }
 
-// Transport returns a round tripper that runs the handler without any socket, whether or not the server listens. For
-// any host but that of [Server.URL] it fails as if the name did not resolve.
+// Transport returns an [*http.Transport] that reaches the server without any socket, whether or not the server listens.
+// For any host but those of [Server.URL] and [WithPublicURL] it fails as if the name did not resolve.
 func (s *Server) Transport() http.RoundTripper {
 	return s.transport
 }

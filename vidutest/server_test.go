@@ -1,6 +1,7 @@
 package vidutest_test
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -267,6 +269,26 @@ func TestWithPublicURL(t *testing.T) {
 	for _, url := range []string{"", "vidu.example", "//vidu.example", "ftp://vidu.example", "https://", "https://vidu.example?a=b", "https://vidu.example#a"} {
 		assert.Panics(t, func() { vidutest.WithPublicURL(url) }, url)
 	}
+}
+
+// Behind a proxy that ends TLS, a client makes a video and downloads it without an address of the server itself.
+func TestWithPublicURL_BehindTLS(t *testing.T) {
+	t.Parallel()
+	var s *vidutest.Server
+	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, r) }))
+	defer proxy.Close()
+	s = vidutest.New(t, vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithPublicURL(proxy.URL))
+	client, err := vidu.NewClient(proxy.URL, vidutest.APIKey, vidu.WithHTTPClient(proxy.Client()))
+	require.NoError(t, err)
+
+	task, err := client.Reference2Video(t.Context(), createRequest())
+	require.NoError(t, err)
+	task, err = client.Wait(t.Context(), task.ID)
+	require.NoError(t, err)
+	var video bytes.Buffer
+	_, err = client.Download(t.Context(), task, &video)
+	require.NoError(t, err)
+	assert.Equal(t, 9096, video.Len())
 }
 
 func TestWithAPIPath(t *testing.T) {
