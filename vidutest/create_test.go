@@ -62,6 +62,8 @@ func TestCreate_Accepts(t *testing.T) {
 		"long payload":      {"payload", `"` + strings.Repeat("x", 1<<20) + `"`, "payload", strings.Repeat("x", 1<<20)},
 		"watermark":         {"watermark", "true", "watermark", true},
 		"position":          {"wm_position", "3", "wm_position", "bottom_right"},
+		"first position":    {"wm_position", "1", "wm_position", "top_left"},
+		"last position":     {"wm_position", "4", "wm_position", "bottom_left"},
 		"inline image":      {"images", `["data:image/png;base64,iVBORw0KGgo=","https://a.example/b"]`, "images", []any{"https://a.example/b"}},
 		"upload reference":  {"images", `["ssupload:?id=1"]`, "images", []any{"ssupload:?id=1"}},
 		"seven images":      {"images", items(t, 7), "state", "created"},

@@ -119,6 +119,7 @@ func TestUploads_PutRefuses(t *testing.T) {
 			"no type":          {putURL, strings.NewReader("x"), http.Header{"Content-Type": {""}}, 400, "InvalidContentType"},
 			"JSON":             {putURL, strings.NewReader("x"), http.Header{"Content-Type": {"application/json"}}, 400, "InvalidContentType"},
 			"unknown length":   {putURL, io.NopCloser(strings.NewReader("x")), nil, 411, "MissingContentLength"},
+			"nothing":          {putURL, http.NoBody, nil, 200, ""},
 			"at the limit":     {putURL, strings.NewReader(strings.Repeat("x", limit)), nil, 400, "EntityTooLarge"},
 			"just below limit": {putURL, strings.NewReader(strings.Repeat("x", limit-1)), nil, 200, ""},
 		} {
