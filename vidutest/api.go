@@ -77,7 +77,7 @@ func (s *Server) nextFault(c *call) fault {
 	var known *Request
 	if s.scripts.conditional(ofRequest) {
 		whole := c.body.readAhead()
-		if s.isCreate(c.Request) {
+		if s.isCreate(c.Request) && c.body.complete() {
 			values, _ := readFields(bytes.NewReader(whole)) // what is wrong with them is found when they are used
 			c.payload = payloadOf(values)
 		}
