@@ -24,8 +24,7 @@ import (
 
 func TestNotPaidTwice(t *testing.T) {
 	t.Parallel()
-	server := vidutest.NewServer(vidutest.WithTiming(0, 0)) // tasks end at once
-	defer server.Close()
+	server := vidutest.New(t, vidutest.WithTiming(0, 0)) // tasks end at once
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.DropReplyAfterCommit() // the task is created and charged, the answer is lost
@@ -70,8 +69,7 @@ func TestBadGateway(t *testing.T) {
 func TestTwoDays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		server := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(47*time.Hour, time.Hour))
-		defer server.Close()
+		server := vidutest.New(t, vidutest.InMemory(), vidutest.WithTiming(47*time.Hour, time.Hour))
 		client, _ := vidu.NewClient(server.URL, vidutest.APIKey, vidu.WithHTTPClient(server.Client()))
 
 		began := time.Now()
@@ -85,8 +83,7 @@ func TestTwoDays(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	t.Parallel()
-	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
-	defer server.Close()
+	server := vidutest.New(t, vidutest.WithTiming(0, 0))
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.AnswerNext("POST /reference2video", func(w http.ResponseWriter, _ *http.Request) {
@@ -102,8 +99,7 @@ func TestBusy(t *testing.T) {
 
 func TestModeration(t *testing.T) {
 	t.Parallel()
-	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
-	defer server.Close()
+	server := vidutest.New(t, vidutest.WithTiming(0, 0))
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.FailTask("CreationPolicyViolation")
