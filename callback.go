@@ -399,7 +399,13 @@ func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requeryBudget)
 	defer cancel()
-	return h.client.query(ctx, id)
+	task, err := h.client.query(ctx, id)
+	if errors.Is(err, errUnsure) {
+		if task, err = h.client.query(ctx, id); errors.Is(err, errUnsure) {
+			err = nil
+		}
+	}
+	return task, err
 }
 
 // report calls the user's function. A panic value may hold anything, so only its type and the stack are logged.

@@ -121,7 +121,7 @@ var layers = [][]string{
 	{"codes", "tracer", "waiters", "media"},
 	{"options"},
 	{"types", "client"},
-	{"errors", "request"},
+	{"errors", "request", "taskfields"},
 	{"envelope"},
 	{"decode", "failure"},
 	{"verdict"},
