@@ -161,7 +161,6 @@ func (s *Server) Close() {
 	s.stop()
 	_ = s.listening.Close() // the listener is discarded
 	s.client.CloseIdleConnections()
-	s.transport.CloseIdleConnections()
 	s.running.Wait()
 }
 
