@@ -348,11 +348,15 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// maskTask masks the key in the texts of a task that become errors.
+// maskTask masks what is secret in the texts of a task that become errors and logs: the key, and queries and user names
+// of links.
 func maskTask(task *Task, mask func(string) string) {
-	task.State = State(mask(string(task.State)))
-	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
-	task.ErrMessage = mask(task.ErrMessage)
+	task.State = State(scrub.Queries(mask(string(task.State))))
+	task.ErrCode = ErrorCode(scrub.Queries(mask(string(task.ErrCode))))
+	task.ErrMessage = scrub.Queries(mask(task.ErrMessage))
+	for i, warning := range task.Warnings {
+		task.Warnings[i] = scrub.Queries(mask(warning))
+	}
 }
 
 // namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the

@@ -67,7 +67,7 @@ func (e *APIError) said() string {
 	if e.Message != "" {
 		return scrub.OneLine(e.Message, 160)
 	}
-	return scrub.OneLine(string(e.Body), 120)
+	return scrub.OneLine(scrub.Queries(string(e.Body[:min(len(e.Body), 480)])), 120)
 }
 
 func (e *APIError) traceNote() string {
