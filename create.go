@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
@@ -159,7 +160,29 @@ func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (
 		return nil, fmt.Errorf("vidu: encode request: %w", err)
 	}
 	text = e.appendExtra("extra", text, extra, request)
+	e.checkRepaired(text, "", wire, extra)
 	return oneshot.New(text, []byte(e.mark), e.media), nil
+}
+
+// repaired is what encoding/json writes for bytes that are not UTF-8; the character itself it writes as it is.
+const repaired = `\ufffd`
+
+// checkRepaired reports a text in a value, or in its extra fields, that encoding/json has changed.
+func (e *encoder) checkRepaired(text []byte, field string, value any, extra map[string]any) {
+	if bytes.Contains(text, []byte(repaired)) {
+		e.addRepaired(field, reflect.ValueOf(value))
+		e.addRepaired(field+".extra", reflect.ValueOf(extra))
+	}
+}
+
+// addRepaired leaves a field at that which has been reported before.
+func (e *encoder) addRepaired(field string, value reflect.Value) {
+	place, problem := problemIn(value, maxNesting)
+	field = strings.TrimPrefix(field+place, ".")
+	known := func(p FieldProblem) bool { return p.Field == field }
+	if problem != nil && !slices.ContainsFunc(e.problems, known) {
+		e.add(field, "%v", problem)
+	}
 }
 
 // appendExtra adds the fields of extra to an encoded object. It refuses those that a request of this type has itself.
@@ -291,7 +314,10 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 	if *extra, err = decodeFields(data, plain); err != nil {
 		return err
 	}
-	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+	switch {
+	case *duration < 0: // -1 would become AutoDuration, which is 0 there
+		return fmt.Errorf("vidu: the field \"duration\" is %d; 0 lets the model choose", *duration)
+	case *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull():
 		*duration = AutoDuration
 	}
 	return nil
@@ -300,8 +326,8 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
 // [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
-	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
-		return nil, errors.New("vidu: the request is not valid UTF-8")
+	if err := checkCharacters(data); err != nil {
+		return nil, err
 	}
 	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
@@ -329,6 +355,50 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 		}
 	}
 	return extra, nil
+}
+
+// checkCharacters refuses JSON of which encoding/json would change a text, such as a payload: it replaces what is no
+// character.
+func checkCharacters(data []byte) error {
+	switch {
+	case !utf8.Valid(data):
+		return errors.New("vidu: the text is not valid UTF-8")
+	case hasLoneSurrogate(data):
+		return errors.New("vidu: the text has half a surrogate pair (\\ud800–\\udfff), which is no character")
+	}
+	return nil
+}
+
+// hasLoneSurrogate reports whether JSON has an escape that is half of a pair without its other half.
+func hasLoneSurrogate(data []byte) bool {
+	for {
+		start := bytes.IndexByte(data, '\\')
+		if start < 0 || start+1 == len(data) {
+			return false
+		}
+		high := escapedUnit(data[start:])
+		data = data[start+2:] // of a "\\", both
+		if !utf16.IsSurrogate(high) {
+			continue
+		}
+		data = data[len("d800"):]
+		if utf16.DecodeRune(high, escapedUnit(data)) == utf8.RuneError {
+			return true
+		}
+		data = data[len(`\udc00`):]
+	}
+}
+
+// escapedUnit returns the number in the \u escape that text begins with, 0 if there is none.
+func escapedUnit(text []byte) rune {
+	if len(text) < len(`\u0000`) || text[0] != '\\' || text[1] != 'u' {
+		return 0
+	}
+	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(unit)
 }
 
 func decodeAny(text []byte) (v any, err error) {
