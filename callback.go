@@ -309,10 +309,9 @@ func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 		status = failure.status
 	}
 	attrs := []slog.Attr{slog.String("task_id", id), slog.Int("status", status), h.reason(err)}
-	if errors.Is(err, ErrCallbackSignature) { // as a rule something has changed the path on the way here
-		paths := strings.Join(callbacksig.Paths(r, h.cfg.publicURL), ", ")
-		attrs = append(attrs, slog.String("checked_path", scrub.OneLine(h.client.redact(paths), 300)),
-			slog.String("hint", "if the callback_url has another path, use WithPublicURL"))
+	if errors.Is(err, ErrCallbackSignature) { // as a rule something has changed the path on its way
+		paths := h.client.redact(strings.Join(callbacksig.Paths(r, h.cfg.publicURL), ", "))
+		attrs = append(attrs, slog.String("checked_path", scrub.OneLine(paths, 300)), slog.String("hint", "see WithPublicURL"))
 	}
 	h.client.record(r.Context(), slog.LevelWarn, "vidu: callback not taken", attrs...)
 	http.Error(w, http.StatusText(status), status) // never why
