@@ -12,11 +12,8 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -106,8 +103,9 @@ type encoder struct {
 	media []*oneshot.Source // in the order in which they stand on the wire
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
 
-	payload string // for a request that has none; "": none
-	tooDeep bool   // a field of [Client.CreateTask] is
+	payload string   // for a request that has none; "": none
+	tooDeep bool     // a field of [Client.CreateTask] is
+	changed problems // texts that are not UTF-8, which nobody minds in a request that is not sent
 }
 
 // newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
@@ -122,6 +120,11 @@ func (c *Client) newEncoder() encoder {
 func (e *encoder) finish(b *oneshot.Body, err error) (*oneshot.Body, error) {
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range e.changed {
+		if !slices.ContainsFunc(e.problems, func(known FieldProblem) bool { return known.Field == p.Field }) {
+			e.problems = append(e.problems, p)
+		}
 	}
 	if b.Size() > maxBodyBytes {
 		e.addSize(b)
@@ -167,7 +170,7 @@ func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (
 // repaired is what encoding/json writes for bytes that are not UTF-8; the character itself it writes as it is.
 const repaired = `\ufffd`
 
-// checkRepaired reports a text in a value, or in its extra fields, that encoding/json has changed.
+// checkRepaired notes a text in a value, or in its extra fields, that encoding/json has changed.
 func (e *encoder) checkRepaired(text []byte, field string, value any, extra map[string]any) {
 	if bytes.Contains(text, []byte(repaired)) {
 		e.addRepaired(field, reflect.ValueOf(value))
@@ -175,13 +178,9 @@ func (e *encoder) checkRepaired(text []byte, field string, value any, extra map[
 	}
 }
 
-// addRepaired leaves a field at that which has been reported before.
 func (e *encoder) addRepaired(field string, value reflect.Value) {
-	place, problem := problemIn(value, maxNesting)
-	field = strings.TrimPrefix(field+place, ".")
-	known := func(p FieldProblem) bool { return p.Field == field }
-	if problem != nil && !slices.ContainsFunc(e.problems, known) {
-		e.add(field, "%v", problem)
+	if place, problem := problemIn(value, maxNesting); problem != nil {
+		e.changed.add(strings.TrimPrefix(field+place, "."), "%v", problem)
 	}
 }
 
@@ -243,8 +242,6 @@ func (e *encoder) addMedium(s *oneshot.Source) string {
 	e.media = append(e.media, s)
 	return e.mark
 }
-
-func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // addUnencodable reports the error of encoding/json, which may quote one of this package.
 func (e *encoder) addUnencodable(field string, err error) {
@@ -326,8 +323,8 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
 // [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
-	if err := checkCharacters(data); err != nil {
-		return nil, err
+	if err := lenientjson.CheckCharacters(data); err != nil {
+		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err
@@ -355,50 +352,6 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 		}
 	}
 	return extra, nil
-}
-
-// checkCharacters refuses JSON of which encoding/json would change a text, such as a payload: it replaces what is no
-// character.
-func checkCharacters(data []byte) error {
-	switch {
-	case !utf8.Valid(data):
-		return errors.New("vidu: the text is not valid UTF-8")
-	case hasLoneSurrogate(data):
-		return errors.New("vidu: the text has half a surrogate pair (\\ud800–\\udfff), which is no character")
-	}
-	return nil
-}
-
-// hasLoneSurrogate reports whether JSON has an escape that is half of a pair without its other half.
-func hasLoneSurrogate(data []byte) bool {
-	for {
-		start := bytes.IndexByte(data, '\\')
-		if start < 0 || start+1 == len(data) {
-			return false
-		}
-		high := escapedUnit(data[start:])
-		data = data[start+2:] // of a "\\", both
-		if !utf16.IsSurrogate(high) {
-			continue
-		}
-		data = data[len("d800"):]
-		if utf16.DecodeRune(high, escapedUnit(data)) == utf8.RuneError {
-			return true
-		}
-		data = data[len(`\udc00`):]
-	}
-}
-
-// escapedUnit returns the number in the \u escape that text begins with, 0 if there is none.
-func escapedUnit(text []byte) rune {
-	if len(text) < len(`\u0000`) || text[0] != '\\' || text[1] != 'u' {
-		return 0
-	}
-	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	if err != nil {
-		return 0
-	}
-	return rune(unit)
 }
 
 func decodeAny(text []byte) (v any, err error) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/mediatype"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -115,8 +116,8 @@ func (m Media) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes, and any string of a request.
 func (m *Media) UnmarshalJSON(data []byte) error {
-	if err := checkCharacters(data); err != nil {
-		return err
+	if err := lenientjson.CheckCharacters(data); err != nil {
+		return fmt.Errorf("vidu: %w", err)
 	}
 	var ref *string
 	if err := json.Unmarshal(data, &ref); err != nil {
