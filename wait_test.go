@@ -506,6 +506,30 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 	})
 }
 
+// Of its creates a client remembers the newest 1,024: for those a wait begins with the reply to the create.
+func TestWait_NewestCreatesAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		f.latency = 0
+		client := f.client(t)
+		f.teach(t, client)
+		var ids []string
+		for range 1024 + 100 {
+			ids = append(ids, f.newTask(t, client, time.Hour, false))
+		}
+		for n, remembered := range map[int]bool{1123: true, 1024: true, 600: true, 100: true, 99: false, 0: false} {
+			asked := len(f.asked)
+			for task, err := range client.Watch(boundedContext(t), ids[n]) {
+				require.NoError(t, err)
+				require.Equal(t, ids[n], task.ID)
+				assert.Equal(t, remembered, len(f.asked) == asked, n)
+				break
+			}
+		}
+	})
+}
+
 // A storm of cancelled waits is over at once and leaves nothing; synctest fails when a goroutine stays.
 func TestWait_ThousandAreCancelled(t *testing.T) {
 	t.Parallel()
