@@ -183,6 +183,8 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
+	case errors.Is(err, transport.ErrGzip):
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w: %w", a.status, errBadReply, err))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, a.guard.Cause(err))))
 	case len(a.body) > bigReply && !rq.paid && ctx.Err() != nil: // what follows may take longer than the caller has

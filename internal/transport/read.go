@@ -3,6 +3,7 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -12,8 +13,12 @@ import (
 	"strings"
 )
 
-// ErrTooBig means that there was more to read than the limit.
-var ErrTooBig = errors.New("it is too large")
+var (
+	// ErrTooBig means that there was more to read than the limit.
+	ErrTooBig = errors.New("it is too large")
+	// ErrGzip means that all was read, and that it is no whole gzip.
+	ErrGzip = errors.New("its gzip is broken")
+)
 
 const (
 	maxTrusted    = 64 << 10 // of what a header promises, allocated in advance
@@ -49,11 +54,11 @@ func readPacked(r io.Reader, hint, limit int64, packings int) ([]byte, error) {
 		return buf, err
 	}
 	packed := &packedReader{head: buf, err: err, rest: r, left: limit}
-	plain, err := gzip.NewReader(packed)
-	if err != nil {
-		return nil, fmt.Errorf("reading gzip: %w", err)
+	plain := &plainReader{packed: packed, buffer: bufio.NewReader(packed)}
+	if err := plain.open(); err != nil {
+		return nil, err
 	}
-	return readPacked(&plainReader{plain}, -1, limit, packings-1)
+	return readPacked(plain, -1, limit, packings-1)
 }
 
 // readTo appends what r has to buf until that has enough bytes, or more than limit, which is [ErrTooBig].
@@ -92,7 +97,7 @@ type packedReader struct {
 func (p *packedReader) Read(b []byte) (n int, err error) {
 	switch {
 	case p.left < 0:
-		return 0, ErrTooBig
+		p.head, p.err = nil, ErrTooBig
 	case len(p.head) > 0:
 		n = copy(b, p.head)
 		p.head = p.head[n:]
@@ -112,15 +117,45 @@ func (p *packedReader) Read(b []byte) (n int, err error) {
 	return n, p.err
 }
 
-// plainReader ends where gzip ends, whatever follows.
-type plainReader struct{ *gzip.Reader }
+// explain returns the error of what is unpacked, unless it comes from what was packed.
+func (p *packedReader) explain(err error) error {
+	if p.err == nil || errors.Is(p.err, io.EOF) {
+		return fmt.Errorf("%w: %v", ErrGzip, err) //nolint:errorlint // an end of the text is none of the connection
+	}
+	return p.err
+}
+
+// plainReader reads what was packed: gzip may consist of several. It ends where they end, whatever follows.
+type plainReader struct {
+	packed *packedReader
+	buffer *bufio.Reader
+	gzip.Reader
+}
+
+func (p *plainReader) open() error {
+	if err := p.Reset(p.buffer); err != nil {
+		return p.packed.explain(err)
+	}
+	p.Multistream(false)
+	return nil
+}
 
 func (p *plainReader) Read(b []byte) (int, error) {
-	n, err := p.Reader.Read(b)
-	if errors.Is(err, gzip.ErrHeader) {
-		err = io.EOF
+	for {
+		n, err := p.Reader.Read(b)
+		switch {
+		case n > 0 || err == nil:
+			return n, nil // an error comes again
+		case err != io.EOF: //nolint:errorlint // gzip's own
+			return 0, p.packed.explain(err)
+		}
+		if next, err := p.buffer.Peek(len(gzipMagic)); !bytes.Equal(next, gzipMagic) {
+			return 0, cmp.Or(err, io.EOF)
+		}
+		if err := p.open(); err != nil {
+			return 0, err
+		}
 	}
-	return n, err
 }
 
 // plainEncodings are the words that servers and storages put into Content-Encoding for bytes that are not encoded. gzip
