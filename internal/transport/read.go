@@ -77,7 +77,7 @@ func readTo(buf []byte, r io.Reader, limit int64, enough int) ([]byte, error) {
 			return buf[:limit], ErrTooBig
 		case err != nil:
 			return buf, err
-		case empty > maxEmptyReads:
+		case empty >= maxEmptyReads:
 			return buf, io.ErrNoProgress
 		}
 	}
@@ -106,7 +106,7 @@ func (p *packedReader) Read(b []byte) (n int, err error) {
 		if p.empty++; n > 0 {
 			p.empty = 0
 		}
-		if p.err == nil && p.empty > maxEmptyReads {
+		if p.err == nil && p.empty >= maxEmptyReads {
 			p.err = io.ErrNoProgress
 		}
 	}
