@@ -257,16 +257,17 @@ func (e *encoder) subjects(list []Subject, kind *mediaKind) ([]json.RawMessage, 
 }
 
 func (e *encoder) subject(field string, s *Subject, kind *mediaKind) ([]byte, error) {
-	text, err := json.Marshal(wireSubject{
+	wire := wireSubject{
 		plainSubject: plainSubject(*s),
 		Images:       e.refs(field+".images", s.Images, kind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
-	})
+	}
+	text, err := json.Marshal(&wire)
 	if err != nil {
 		return nil, err
 	}
 	text = e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]())
-	e.checkRepaired(text, field, plainSubject(*s), s.Extra)
+	e.checkRepaired(text, field, &wire, s.Extra)
 	return text, nil
 }
 
