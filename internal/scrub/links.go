@@ -51,11 +51,11 @@ func (m *linkMasker) step(i int) (next int) {
 	if beginsEscape(c) {
 		c, next = spelled(m.text, i, maxLayers-1)
 	}
-	if isSpace(m.text[i]) || m.text[i] == '"' {
+	if quote := c == '"' && m.text[i] != '&'; quote || isSpace(m.text[i]) {
 		m.endAuthority(i)
 		m.word = word{}
-		m.quoted = m.quoted || c == '"'
-		return i + 1
+		m.quoted = m.quoted || quote
+		return next
 	}
 	percent := m.text[i] == '%'
 	switch c {

@@ -107,6 +107,8 @@ func TestQueries(t *testing.T) {
 		`connect to http://h:8080, http://[::1]:80: refused`:  `connect to http://h:8080, http://[::1]:80: refused`,
 		`mail user@example.com: no`:                           `mail user@example.com: no`,
 		`a ://user@h b`:                                       `a ://…@h b`,
+		`say \"https://h/v?a= sig=x\": no`:                    `say \"https://h/v?…": no`,
+		`say &quot;https://h/v?sig=x&quot; no`:                `say &quot;https://h/v?… no`,
 		`a b=c&d=e`:                                           `a b=c&d=e`,
 		``:                                                    ``,
 	} {

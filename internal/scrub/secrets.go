@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	mask      = "[redacted]"
-	minSecret = 8       // bytes; to mask what is shorter would make messages unreadable
-	bigText   = 1 << 20 // bytes, from which on one layer of escapes is looked for: a hostile reply must not cost seconds
+	mask       = "[redacted]"
+	minSecret  = 8       // bytes; to mask what is shorter would make messages unreadable
+	longEscape = 12      // bytes of most
+	bigText    = 1 << 20 // bytes, from which on one layer of escapes is looked for: a hostile reply must not cost seconds
 )
 
 // Secrets masks texts of printable ASCII wherever a text has them, in every spelling: as they are or, for the whole or
@@ -127,8 +128,8 @@ func matchAt[T bytestring](secret string, text T, i, layers int, cut bool) int {
 		var next [len(ends)]int
 		found := 0
 		for _, end := range ends[:n] {
-			if cut && end == len(text) && at >= minSecret {
-				return end
+			if cut && at >= minSecret && (end == len(text) || beginsEscape(text[end]) && len(text)-end < longEscape) {
+				return len(text)
 			}
 			for layer := range layers + 1 {
 				c, after := spelled(text, end, layer)

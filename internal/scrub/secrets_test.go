@@ -80,7 +80,8 @@ func TestSecrets_MaskBody(t *testing.T) {
 	secrets := scrub.NewSecrets("vda/0123456789")
 	for text, want := range map[string]string{
 		"x vda/0123456789": "x [redacted]", "x vda/012345678": "x [redacted]", `x vda\u002f0123`: "x [redacted]", "vda/0123": "[redacted]",
-		"x vda/012": "x vda/012", "vda/0123 x": "vda/0123 x", "": "",
+		"x vda/012": "x vda/012", "vda/0123 x": "vda/0123 x", "": "", `x vda/0123\u00`: "x [redacted]", "x vda/0123&": "x [redacted]",
+		`vda/0123\ and much more`: `vda/0123\ and much more`, `vda/012\u00`: `vda/012\u00`,
 	} {
 		assert.Equal(t, want, string(secrets.MaskBody([]byte(text), true)), text)
 	}
