@@ -210,6 +210,52 @@ func TestReply_Stuck(t *testing.T) {
 	}
 }
 
+// A caller whose context has ended does not wait until a big reply is decoded; that to a create is: it may name a task.
+func TestReply_ContextEndsWithTheBody(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		size  int
+		ended bool
+	}{"big": {2 << 20, true}, "small": {1000, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var cancel context.CancelCauseFunc
+			errStop := errors.New("stop")
+			client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+				resp, err := testkit.Reply(r, 200, "")
+				reply := `{"task_id":"1","id":"1","state":"created","prompt":"` + strings.Repeat("x", tt.size) + `"}`
+				resp.ContentLength, resp.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(reply), funcReader(func() { cancel(errStop) })))
+				return resp, err
+			}))
+			ctx, stopQuery := context.WithCancelCause(t.Context())
+			defer stopQuery(nil)
+			cancel = stopQuery
+			task, err := client.GetTask(ctx, "1")
+			if tt.ended {
+				require.ErrorIs(t, err, context.Canceled)
+				assert.Nil(t, task)
+			} else {
+				require.NoError(t, err)
+			}
+			ctx, stopCreate := context.WithCancelCause(t.Context())
+			defer stopCreate(nil)
+			cancel = stopCreate
+			task, err = client.Reference2Video(ctx, smallRequest())
+			require.NoError(t, err)
+			assert.Equal(t, "1", task.ID)
+			require.Error(t, ctx.Err())
+		})
+	}
+}
+
+// funcReader calls a function and ends.
+type funcReader func()
+
+func (f funcReader) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
+
 func TestReply_Endless(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
 	for name, head := range map[string]string{"until it is closed": "200 OK", "10 GB": "200 OK\r\nContent-Length: 10000000000"} { //nolint:paralleltest // as above
 		t.Run(name, func(t *testing.T) {

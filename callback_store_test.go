@@ -411,3 +411,13 @@ func TestCallback_LogNamesThePath(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, rc.deliver(t, r))
 	assert.NotContains(t, rc.log.String(), "WithPublicURL", "which would not help")
 }
+
+// A body that gives nothing and does not end costs no goroutine.
+func TestCallback_StuckBody(t *testing.T) {
+	t.Parallel()
+	rc := receive(t, callbackSecret)
+	r := callback("1", callbackBody)
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"id":`), testkit.StuckReader{}))
+	assert.Equal(t, http.StatusBadRequest, rc.deliver(t, r))
+	assert.Empty(t, rc.queried)
+}
