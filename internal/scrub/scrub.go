@@ -34,7 +34,7 @@ func OneLine(s string, limit int) string {
 	for cut > 0 && !utf8.RuneStart(clean[cut]) {
 		cut--
 	}
-	return clean[:cut] + "…"
+	return strings.TrimRight(clean[:cut], "…") + "…"
 }
 
 // IsMarkup reports whether text begins like HTML or XML, neither of which belongs in an error message.
