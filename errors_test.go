@@ -308,26 +308,27 @@ func TestErrors_EverySpellingOfTheKey(t *testing.T) {
 					if page != nil {
 						tasks = append(tasks, page.Tasks...)
 					}
-					shown := log.String()
+					var shown strings.Builder
+					shown.WriteString(log.String())
 					for _, task := range tasks {
 						if task != nil {
-							shown += fmt.Sprint(task, task.ErrMessage, task.Warnings, task.TraceID, &vidu.TaskError{Task: task}) + string(task.RawJSON()) + testkit.JSON(t, task)
+							fmt.Fprint(&shown, task, task.ErrMessage, task.Warnings, task.TraceID, &vidu.TaskError{Task: task}, string(task.RawJSON()), testkit.JSON(t, task))
 						}
 					}
 					for _, err := range []error{queryErr, createErr, listErr} {
 						if err != nil {
 							testkit.AssertHarmless(t, err)
-							shown += fmt.Sprintf("%v %+v %#v", err, err, err)
+							fmt.Fprintf(&shown, "%v %+v %#v", err, err, err)
 						}
 						if failure, ok := errors.AsType[*vidu.APIError](err); ok {
-							shown += string(failure.Body) + string(failure.Metadata) + failure.Message + failure.TraceID + string(failure.Code)
+							fmt.Fprint(&shown, string(failure.Body), string(failure.Metadata), failure.Message, failure.TraceID, failure.Code)
 						}
 						if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
-							shown += string(unknown.Body) + unknown.TraceID
+							fmt.Fprint(&shown, string(unknown.Body), unknown.TraceID)
 						}
 					}
 					for _, secret := range []string{key, echo, "ab/cd", "ab%2Fcd", "kl_0123456789", "0123456789"} {
-						assert.NotContains(t, shown, secret, "%s, %d", what, status)
+						assert.NotContains(t, shown.String(), secret, "%s, %d", what, status)
 					}
 				}
 			}
@@ -376,28 +377,29 @@ func TestErrors_LinksInTheServersWords(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 					_, waitErr := client.Wait(ctx, "1")
 					cancel()
-					shown := log.String()
+					var shown strings.Builder
+					shown.WriteString(log.String())
 					for _, task := range []*vidu.Task{task, created} {
 						if task != nil {
-							shown += fmt.Sprint(task, task.ErrMessage, task.Warnings, task.ErrCode, task.TraceID, &vidu.TaskError{Task: task})
+							fmt.Fprint(&shown, task, task.ErrMessage, task.Warnings, task.ErrCode, task.TraceID, &vidu.TaskError{Task: task})
 							assert.Contains(t, string(task.RawJSON()), signed, "the reply itself")
 						}
 					}
 					for _, err := range []error{queryErr, createErr, waitErr} {
 						if err != nil {
 							testkit.AssertHarmless(t, err)
-							shown += fmt.Sprintf("%v %+v %#v", err, err, err)
+							fmt.Fprintf(&shown, "%v %+v %#v", err, err, err)
 						}
 						if failure, ok := errors.AsType[*vidu.APIError](err); ok {
-							shown += failure.Message + string(failure.Code) + failure.TraceID
+							fmt.Fprint(&shown, failure.Message, failure.Code, failure.TraceID)
 							assert.Contains(t, string(failure.Body), signed, "the answer itself")
 						}
 						if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
 							assert.Contains(t, string(unknown.Body), signed)
 						}
 					}
-					assert.NotContains(t, shown, "0123456789abcdef", "%s, %d", what, status)
-					assert.NotContains(t, shown, "X-Amz-Signature", "%s, %d", what, status)
+					assert.NotContains(t, shown.String(), "0123456789abcdef", "%s, %d", what, status)
+					assert.NotContains(t, shown.String(), "X-Amz-Signature", "%s, %d", what, status)
 				}
 			}
 		})

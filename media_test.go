@@ -359,7 +359,7 @@ func TestMedia_JSON(t *testing.T) {
 func TestMedia_StuckFile(t *testing.T) {
 	t.Parallel()
 	data := testkit.PNG(t, 128, 128)
-	for good := range len(data) {
+	for good := range data {
 		_, err := newClient(t, someHost).Reference2Video(t.Context(), &vidu.Reference2VideoRequest{
 			Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(stuckFS{fstest.MapFS{"a.png": {Data: data}}, good}, "a.png")},
 		})

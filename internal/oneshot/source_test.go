@@ -397,7 +397,7 @@ func TestLimitEmptyReads(t *testing.T) {
 	t.Parallel()
 	_, err := io.ReadAll(oneshot.LimitEmptyReads(io.MultiReader(strings.NewReader("text"), testkit.StuckReader{})))
 	require.ErrorIs(t, err, io.ErrNoProgress)
-	assert.NoError(t, iotest.TestReader(oneshot.LimitEmptyReads(strings.NewReader("some text")), []byte("some text")))
+	require.NoError(t, iotest.TestReader(oneshot.LimitEmptyReads(strings.NewReader("some text")), []byte("some text")))
 	n, err := oneshot.LimitEmptyReads(testkit.StuckReader{}).Read(nil)
 	assert.Zero(t, n)
 	require.NoError(t, err, "nothing was asked for")

@@ -17,7 +17,7 @@ func Error(err error, mask func(string) string) error {
 	}
 	e := &maskedError{text: masked, causes: clean(err, mask), is: func(target error) bool { return errors.Is(err, target) }}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return &maskedTimeout{e}
+		return &maskedTimeoutError{e}
 	}
 	return e
 }
@@ -33,11 +33,11 @@ func (e *maskedError) Error() string        { return e.text }
 func (e *maskedError) Unwrap() []error      { return e.causes }
 func (e *maskedError) Is(target error) bool { return e.is(target) }
 
-// maskedTimeout is a [net.Error].
-type maskedTimeout struct{ *maskedError }
+// maskedTimeoutError is a [net.Error].
+type maskedTimeoutError struct{ *maskedError }
 
-func (*maskedTimeout) Timeout() bool   { return true }
-func (*maskedTimeout) Temporary() bool { return true }
+func (*maskedTimeoutError) Timeout() bool   { return true }
+func (*maskedTimeoutError) Temporary() bool { return true }
 
 // clean returns the causes of err, as near to it as possible, whose text needs no mask. Of net/http's own errors it
 // keeps the type, since that is what callers look for.

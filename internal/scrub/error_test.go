@@ -65,7 +65,8 @@ func TestError(t *testing.T) {
 		"net/http's, both": {&url.Error{Op: "Get", URL: "https://h/?secret", Err: fmt.Errorf("secret %w", errTheirs)}, `Get "https://h/?…": … theirs`, []error{errTheirs}, nil},
 		"net's": {
 			&net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("secret %w", syscall.ECONNREFUSED)}, "dial tcp: … connection refused",
-			[]error{syscall.ECONNREFUSED}, nil,
+			[]error{syscall.ECONNREFUSED},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

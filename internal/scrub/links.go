@@ -3,8 +3,8 @@ package scrub
 import "strings"
 
 // Queries replaces in text, which may quote links in any form, what may be a signature or a password: every query with
-// "?…", the fragment of a link, if it has a "=", with "#…", and the user name of a link with "…@". A query ends with the
-// word, in quotes with the quote.
+// "?…", the fragment of a link, if it has a "=", with "#…", and the user name of a link with "…@". A query ends with
+// the word, in quotes with the quote.
 func Queries(text string) string { return maskLinks(text, false) }
 
 // maskLinks masks the links in text; unless linksOnly, also whatever else looks like a query.
