@@ -123,6 +123,17 @@ func unsupported(err error) error {
 	return err
 }
 
+// maskTask masks what is secret in the texts of a task that become errors and logs: the key, and queries and user names
+// of links.
+func maskTask(task *Task, mask func(string) string) {
+	task.State = State(scrub.Queries(mask(string(task.State))))
+	task.ErrCode = ErrorCode(scrub.Queries(mask(string(task.ErrCode))))
+	task.ErrMessage = scrub.Queries(mask(task.ErrMessage))
+	for i, warning := range task.Warnings {
+		task.Warnings[i] = scrub.Queries(mask(warning))
+	}
+}
+
 // isStatus reports whether err is an error response with this HTTP status.
 func isStatus(err error, status int) bool {
 	failure, ok := errors.AsType[*APIError](err)
