@@ -120,6 +120,17 @@ func TestReadBounded_Gzip(t *testing.T) {
 	}
 }
 
+// Of what is packed as many bytes are read as of what is not.
+func TestReadBounded_PackedLimit(t *testing.T) {
+	t.Parallel()
+	packed := testkit.Gzip(t, "x")
+	for less, want := range []error{nil, transport.ErrTooBig, transport.ErrTooBig} {
+		got, err := transport.ReadBounded(iotest.OneByteReader(strings.NewReader(packed)), -1, int64(len(packed)-less))
+		require.ErrorIs(t, err, want)
+		assert.Equal(t, "x", string(got))
+	}
+}
+
 // What was read before a packed body broke off comes with the error of the connection.
 func TestReadBounded_GzipBreaksOff(t *testing.T) {
 	t.Parallel()
@@ -190,6 +201,11 @@ func TestEncoding(t *testing.T) {
 		assert.Equal(t, want, transport.Encoding(http.Header{"Content-Encoding": lines[:]}), lines)
 	}
 	assert.Empty(t, transport.Encoding(nil))
+	for _, word := range strings.Fields("identity none null plain text binary 7bit 8bit utf-8 utf8 utf-16 ascii us-ascii iso-8859-1 gbk gb2312 aws-chunked chunked gzip x-gzip") {
+		for _, spelling := range []string{word, strings.ToUpper(word), "identity," + word + " "} {
+			assert.Empty(t, transport.Encoding(http.Header{"Content-Encoding": {spelling}}), spelling)
+		}
+	}
 }
 
 // No more than one byte behind the limit is taken from the reader when it gives one at a time.
