@@ -433,13 +433,6 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// maskTask masks the key in the texts of a task that become errors.
-func maskTask(task *Task, mask func(string) string) {
-	task.State = State(mask(string(task.State)))
-	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
-	task.ErrMessage = mask(task.ErrMessage)
-}
-
 // namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the
 // request's, unless the state of a task that was accepted stands beside it.
 func namedTask(body []byte) string {

@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -27,27 +28,18 @@ type callError struct {
 func (e *callError) Error() string { return e.text }
 func (e *callError) Unwrap() error { return e.err }
 
-// wrap names the call that failed.
+// wrap names the call that failed. A cause that quotes a secret is not found by unwrapping.
 func (op operation) wrap(err error) error {
-	text := op.mask(err.Error())
+	mask := op.mask
 	if _, ours := errors.AsType[*oneshot.SourceError](err); !ours { // an error about media quotes the names of files
-		text = scrub.Queries(text)
+		mask = op.maskText
 	}
-	if op.query != "" {
-		text = strings.ReplaceAll(text, op.query, "[redacted]")
-	}
-	if text != err.Error() { // a cause that quotes a secret must not be found by unwrapping
-		switch {
-		case errors.Is(err, context.Canceled):
-			err = context.Canceled
-		case errors.Is(err, context.DeadlineExceeded):
-			err = context.DeadlineExceeded
-		default:
-			err = nil
-		}
-	}
-	return &callError{text: "vidu: " + op.name + ": " + scrub.OneLine(text, 300), err: err}
+	err = scrub.Error(err, mask)
+	return &callError{text: "vidu: " + op.name + ": " + scrub.OneLine(err.Error(), 300), err: err}
 }
+
+// maskText masks what is secret in the words of others: the key, and queries and user names of links.
+func (op operation) maskText(text string) string { return scrub.Queries(op.mask(text)) }
 
 // refusal returns the error of a response outside 2xx.
 func (op operation) refusal(a *attempt) *APIError {
@@ -61,19 +53,17 @@ func (op operation) refusal(a *attempt) *APIError {
 	return op.complete(a, failure)
 }
 
-// complete adds what every APIError has and masks the key in what the server wrote.
+// complete adds what every APIError has and masks what is secret in the server's words. In the body, of which Metadata
+// is a part, the key is masked already.
 func (op operation) complete(a *attempt, failure *APIError) *APIError {
 	failure.op, failure.unread = op.name, a.unread
-	failure.Message = op.mask(failure.Message)
-	failure.Code = ErrorCode(op.mask(string(failure.Code)))
+	failure.Message = op.maskText(failure.Message)
+	failure.Code = ErrorCode(op.maskText(string(failure.Code)))
 	failure.Body = op.excerpt(a)
-	if failure.Metadata != nil {
-		failure.Metadata = []byte(op.mask(string(failure.Metadata)))
-	}
 	if failure.TraceID == "" {
 		failure.TraceID = traceIDOf(a.header, op.mask)
 	}
-	failure.TraceID = op.mask(failure.TraceID)
+	failure.TraceID = op.maskText(failure.TraceID)
 	return failure
 }
 
@@ -94,7 +84,7 @@ func (op operation) excerpt(a *attempt) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	return []byte(op.mask(string(a.body[:min(len(a.body), maxErrorReply)])))
+	return bytes.Clone(a.body[:min(len(a.body), maxErrorReply)])
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is
@@ -113,7 +103,7 @@ func transportError(ctx context.Context, err error) error {
 func traceIDOf(header http.Header, mask func(string) string) string {
 	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
 		if values := header[name]; len(values) > 0 {
-			return scrub.OneLine(mask(values[0]), 80)
+			return scrub.OneLine(scrub.Queries(mask(values[0])), 80)
 		}
 	}
 	return ""
@@ -131,6 +121,17 @@ func unsupported(err error) error {
 		return &callError{text: text, err: ErrNotSupported} // not err: its code would match ErrNotFound
 	}
 	return err
+}
+
+// maskTask masks what is secret in the texts of a task that become errors and logs: the key, and queries and user names
+// of links.
+func maskTask(task *Task, mask func(string) string) {
+	task.State = State(scrub.Queries(mask(string(task.State))))
+	task.ErrCode = ErrorCode(scrub.Queries(mask(string(task.ErrCode))))
+	task.ErrMessage = scrub.Queries(mask(task.ErrMessage))
+	for i, warning := range task.Warnings {
+		task.Warnings[i] = scrub.Queries(mask(warning))
+	}
 }
 
 // isStatus reports whether err is an error response with this HTTP status.
