@@ -30,9 +30,8 @@ type downloadConfig struct {
 
 // downloadKind is one of the files that a task results in.
 type downloadKind struct {
-	name  string
-	link  func(Creation) string
-	video bool
+	name string
+	link func(Creation) string
 }
 
 // WithProgressBytes calls fn as the download proceeds, in the goroutine that downloads: done bytes of total, which is
@@ -44,14 +43,14 @@ func WithProgressBytes(fn func(done, total int64)) DownloadOption {
 // WithWatermarked fetches the video with the watermark. There is one only if the request asked for it.
 func WithWatermarked() DownloadOption {
 	return func(d *downloadConfig) {
-		d.kind = downloadKind{"watermarked video", func(c Creation) string { return c.WatermarkedURL }, true}
+		d.kind = downloadKind{"watermarked video", func(c Creation) string { return c.WatermarkedURL }}
 	}
 }
 
 // WithCover fetches the still image instead of the video.
 func WithCover() DownloadOption {
 	return func(d *downloadConfig) {
-		d.kind = downloadKind{"cover", func(c Creation) string { return c.CoverURL }, false}
+		d.kind = downloadKind{"cover", func(c Creation) string { return c.CoverURL }}
 	}
 }
 
@@ -72,7 +71,7 @@ func WithOverwrite() DownloadOption {
 
 func downloadOptions(opts []DownloadOption) *downloadConfig {
 	d := &downloadConfig{
-		kind:     downloadKind{"video", func(c Creation) string { return c.URL }, true},
+		kind:     downloadKind{"video", func(c Creation) string { return c.URL }},
 		maxBytes: defaultMaxDownload,
 	}
 	for _, opt := range opts {
@@ -144,12 +143,12 @@ func (c *Client) DownloadFile(ctx context.Context, task *Task, path string, opts
 
 // downloadError is any failure of a download. Its text is made when it happens: one line, one "vidu: ", no key.
 type downloadError struct {
-	text  string
-	cause error
+	text   string
+	causes []error
 }
 
-func (e *downloadError) Error() string { return e.text }
-func (e *downloadError) Unwrap() error { return e.cause }
+func (e *downloadError) Error() string   { return e.text }
+func (e *downloadError) Unwrap() []error { return e.causes }
 
 // download fills in the rest of job, which says where the bytes go, and runs it.
 func (c *Client) download(ctx context.Context, task *Task, d *downloadConfig, job *fetch.Job) (int64, error) {
@@ -157,15 +156,9 @@ func (c *Client) download(ctx context.Context, task *Task, d *downloadConfig, jo
 	if err != nil {
 		return 0, err
 	}
+	job.Link, job.Name, job.MaxBytes, job.Progress = link, d.kind.name, d.maxBytes, d.progress
 	id := task.ID
-	job.Link, job.Name, job.Video, job.MaxBytes, job.Progress = link, d.kind.name, d.kind.video, d.maxBytes, d.progress
-	job.Renew = func(ctx context.Context) (*url.URL, error) {
-		task, err := c.GetTask(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		return c.linkOf(task, d.kind)
-	}
+	job.Renew = func(ctx context.Context) (*url.URL, error) { return c.renewLink(ctx, id, d.kind) }
 	n, err := fetch.Run(ctx, c.downloadPolicy(), job)
 	if err == nil {
 		return n, nil
@@ -175,7 +168,27 @@ func (c *Client) download(ctx context.Context, task *Task, d *downloadConfig, jo
 		after = fmt.Sprintf("after %d bytes: ", n)
 	}
 	text := fmt.Sprintf("download %s of task %s: %s%v", d.kind.name, id, after, err)
-	return n, &downloadError{"vidu: " + scrub.OneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), err}
+	failure := &downloadError{"vidu: " + scrub.OneLine(strings.ReplaceAll(c.redact(text), "vidu: ", ""), 480), []error{err}}
+	if refusal, ok := errors.AsType[*fetch.Refusal](err); ok {
+		public := &DownloadError{StatusCode: refusal.Status, Code: refusal.Code, Host: refusal.Host, Err: refusal.Err}
+		failure.causes = []error{public, err}
+	}
+	return n, failure
+}
+
+// renewLink asks for the task once more. Only a query that failed on its way leaves hope for another one.
+func (c *Client) renewLink(ctx context.Context, id string, kind downloadKind) (*url.URL, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	task, err := c.GetTask(ctx, id)
+	if err != nil && isTransient(err) {
+		return nil, fetch.MayPass(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.linkOf(task, kind)
 }
 
 // downloadPolicy is how this client downloads.
@@ -221,8 +234,11 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 	switch {
 	case task == nil:
 		return nil, errors.New("vidu: download: the task is nil")
+	case strings.TrimSpace(string(task.State)) == "":
+		return nil, fmt.Errorf("vidu: download: task %s has no state: call Wait first", scrub.OneLine(task.ID, 128))
 	case !task.Done():
-		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished", scrub.OneLine(task.ID, 128), scrub.OneLine(string(task.State), 40))
+		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished: call Wait first",
+			scrub.OneLine(task.ID, 128), scrub.OneLine(string(task.State), 40))
 	case parseState(string(task.State)) != StateSuccess:
 		return nil, &TaskError{Task: task}
 	}

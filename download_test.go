@@ -32,8 +32,8 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-// clip is what simple servers of files have.
-var clip = bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
+// clip is what simple servers of files have, of no known format.
+var clip = append([]byte{0}, bytes.Repeat([]byte("0123456789abcdef"), 8<<10)...)
 
 // fileServer serves clip, if handler is nil, and keeps the requests that it saw.
 func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*http.Request) {
