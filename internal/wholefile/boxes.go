@@ -39,7 +39,7 @@ func (b *boxes) feed(p []byte) {
 		n := copy(b.head[b.have:b.headSize()], p)
 		b.have, p = b.have+n, p[n:]
 		if b.have == 8 && !b.known {
-			if b.known = beginsLikeMP4(string(b.head[:])); !b.known {
+			if b.known = beginsLikeMP4(b.head[:]); !b.known {
 				b.over = true
 				return
 			}
@@ -51,8 +51,8 @@ func (b *boxes) feed(p []byte) {
 }
 
 // beginsLikeMP4 reports whether head is the header of a first box. One of 16 MB and more has media in it, or is words.
-func beginsLikeMP4(head string) bool {
-	name := head[4:8]
+func beginsLikeMP4(head []byte) bool {
+	name := string(head[4:8])
 	return slices.Contains(firstBoxes, name) && (head[0] == 0 || name == "mdat")
 }
 

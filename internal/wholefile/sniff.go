@@ -25,7 +25,7 @@ func Sniff(head []byte) (media bool, message string) {
 		return false, name
 	}
 	for _, w := range wrapped {
-		if strings.HasPrefix(string(head), w.begin) {
+		if match(w.begin, head) {
 			return false, w.name
 		}
 	}
@@ -37,8 +37,8 @@ func Sniff(head []byte) (media bool, message string) {
 
 // isMedia reports whether head begins like a known format. Words may do so, too.
 func isMedia(head []byte) bool {
-	return len(head) >= 8 && beginsLikeMP4(string(head[:8])) ||
-		slices.ContainsFunc(signatures, func(pattern string) bool { return match(pattern, string(head)) })
+	return len(head) >= 8 && beginsLikeMP4(head) ||
+		slices.ContainsFunc(signatures, func(pattern string) bool { return match(pattern, head) })
 }
 
 // signatures are what files of known formats begin with; "?" is any byte. MP4 and MOV are told by their boxes.
@@ -70,13 +70,13 @@ func packets(size, skip int) string {
 	return gap[:skip] + "G" + gap + "G"
 }
 
-// match reports whether text begins with pattern.
-func match(pattern, text string) bool {
-	if len(text) < len(pattern) {
+// match reports whether head begins with pattern.
+func match(pattern string, head []byte) bool {
+	if len(head) < len(pattern) {
 		return false
 	}
 	for i := range len(pattern) {
-		if pattern[i] != '?' && pattern[i] != text[i] {
+		if pattern[i] != '?' && pattern[i] != head[i] {
 			return false
 		}
 	}
@@ -100,13 +100,16 @@ var json = regexp.MustCompile(`^[\[{][\s\[{]*["\]}]`)
 
 // nameOfText says what head is if it is text, in any encoding, or begins like a text of a kind. It is "" otherwise.
 func nameOfText(head []byte) string {
-	ascii := bytes.ReplaceAll(head, []byte{0}, nil) // of UTF-16
-	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"} {
-		ascii = bytes.TrimPrefix(ascii, []byte(mark))
-	}
-	begin := strings.ToLower(strings.TrimLeft(string(ascii), " \t\r\n\v\f"))
 	words := isNarrow(head) || isWide(head, 2, binary.LittleEndian) || isWide(head, 2, binary.BigEndian) ||
 		isWide(head, 4, binary.LittleEndian) || isWide(head, 4, binary.BigEndian)
+	for _, mark := range []string{"\xef\xbb\xbf", "\xff\xfe", "\x00\x00\xfe\xff", "\xfe\xff"} {
+		head = bytes.TrimPrefix(head, []byte(mark))
+	}
+	head = bytes.TrimLeft(head, "\x00 \t\r\n\v\f")
+	if !words && (len(head) == 0 || !strings.Contains("<{[#", string(head[:1]))) {
+		return ""
+	}
+	begin := strings.ToLower(string(bytes.ReplaceAll(head, []byte{0}, nil))) // without the zeros of UTF-16
 	for _, t := range texts {
 		if strings.HasPrefix(begin, t.part) || words && strings.Contains(begin, t.part) {
 			return t.name

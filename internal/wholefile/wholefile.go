@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
-	"strings"
 )
 
 // MinSize is the least number of bytes that a video or an image has, and how many identify its format.
@@ -37,17 +36,16 @@ func (f *File) Feed(p []byte) {
 // Whole reports whether the file may end here although nobody stated its length: an MP4 after its index and its media
 // and between two boxes, a still image with its end mark, a WebP and a WebM with as many bytes as they state.
 func (f *File) Whole() bool {
-	head := string(f.head)
 	switch {
 	case f.isMP4():
 		return f.boxes.whole()
-	case strings.HasPrefix(head, "\xff\xd8\xff"):
+	case match("\xff\xd8\xff", f.head):
 		return bytes.HasSuffix(f.tail, []byte("\xff\xd9"))
-	case strings.HasPrefix(head, "\x89PNG\r\n\x1a\n"):
+	case match("\x89PNG\r\n\x1a\n", f.head):
 		return bytes.HasSuffix(f.tail, []byte("IEND\xaeB`\x82"))
-	case match("RIFF????WEBP", head):
+	case match("RIFF????WEBP", f.head):
 		return f.size >= 8+int64(binary.LittleEndian.Uint32(f.head[4:]))
-	case strings.HasPrefix(head, webm):
+	case match(webm, f.head):
 		return f.size >= statedByWebM(f.head)
 	}
 	return true
