@@ -192,6 +192,8 @@ func TestDownload_LinkCannotBeRenewed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ renewal, says string }{
 		"task is gone":     {testkit.RawHTTP("404 Not Found", `{"code":404,"reason":"TaskNotFound"}`), "HTTP 404 TaskNotFound"},
+		"task runs again":  {testkit.RawFile(`{"state":"processing"}`), "is processing, not finished"},
+		"task has failed":  {testkit.RawFile(`{"state":"failed","err_code":"AuditSubmitIllegal"}`), "failed: AuditSubmitIllegal"},
 		"no link any more": {testkit.RawFile(`{"state":"success","creations":[]}`), "no link to a video"},
 		"link is not safe": {testkit.RawFile(`{"state":"success","creations":[{"url":"ftp://h/v?sig=secret3"}]}`), "not an https link"},
 	} {
@@ -200,7 +202,7 @@ func TestDownload_LinkCannotBeRenewed(t *testing.T) {
 			store := newStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
 			store.renewal = tt.renewal
 			_, err := store.download(t)
-			require.ErrorContains(t, err, "the link has expired")
+			require.ErrorContains(t, err, "answered HTTP 403: the store does not accept the link; check whether it opens elsewhere; the link could not be renewed: ")
 			require.ErrorContains(t, err, tt.says)
 			assert.Len(t, store.Seen(), 1)
 		})
@@ -306,7 +308,7 @@ func TestDownload_RedirectToWhatIsNoLink(t *testing.T) {
 		"ftp://h/v?sig=secret":            "ftp://h/v is not an https link",
 		"http://example.com/v?sig=secret": "http://example.com/v is not an https link",
 		"https://user:secret@h/v":         "https://h/v is not an https link without a user name",
-		"/v?sig=a secret":                 "redirects without a valid Location",
+		"https://h h/v?sig=secret":        "failed to parse Location",
 		"https://%zz/v?sig=secret":        "failed to parse Location",
 	} {
 		store := newStore(t, testkit.Always(testkit.RawHTTP("302 Found", "", "Location: "+location)))

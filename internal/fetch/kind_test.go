@@ -376,7 +376,7 @@ func TestRun_WhatTheStoreSays(t *testing.T) {
 		"two signatures, MinIO": {status: 400, body: xml("InvalidRequest", "Missing required Parameter"), code: "InvalidRequest", says: "may add an Authorization header"},
 		"clock":                 {status: 403, body: xml("RequestTimeTooSkewed", "x"), code: "RequestTimeTooSkewed", says: "the clock"},
 		"access denied":         {status: 403, body: xml("AccessDenied", "Access Denied"), code: "AccessDenied", says: "does not accept the link"},
-		"not ready":             {status: 400, body: `{ "code" : "video_not_ready" }`, code: "video_not_ready", says: "does not understand the link"},
+		"not ready":             {status: 400, body: `{ "code" : "video_not_ready" }`, code: "video_not_ready", says: "does not accept the request"},
 		"not ready, 202":        {status: 202, body: `{"error":"pending"}`, code: "pending", says: "the file is not ready"},
 		"gone":                  {status: 410, says: "the file is not there"},
 		"a page":                {status: 403, body: `<html><code>secret</code>"code":"secret" your session has expired`, says: "does not accept the link"},

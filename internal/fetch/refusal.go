@@ -84,8 +84,8 @@ const (
 	busy      = "the store is busy or has a fault; try again later"
 	notReady  = "the file is not ready; try again later"
 	notThere  = "the file is not there: it was deleted, or it is not there yet; try again later if the task has just ended"
-	denied    = "the store does not accept the link; get the task again for a new one"
-	malformed = "the store does not understand the link; get the task again for a new one"
+	denied    = "the store does not accept the link; check whether it opens elsewhere"
+	malformed = "the store does not accept the request; try again later, and check whether the link opens elsewhere"
 	altered   = "the signature does not fit what was sent: the link was altered, or the HTTP client adds to the request, " +
 		"such as an Authorization header"
 	twice = "the store refuses what was sent beside the signed link; the HTTP client may add an Authorization header"

@@ -127,7 +127,7 @@ func TestRun_LinkCannotBeRenewed(t *testing.T) {
 	store := newStorage(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
 	store.renewErr = errors.New("the task is gone")
 	_, err := store.fetch(t)
-	require.ErrorContains(t, err, "answered HTTP 403: the store does not accept the link; get the task again for a new one; "+
+	require.ErrorContains(t, err, "answered HTTP 403: the store does not accept the link; check whether it opens elsewhere; "+
 		"the link could not be renewed: the task is gone")
 	require.ErrorIs(t, err, store.renewErr)
 	assert.Len(t, store.Seen(), 1)
