@@ -46,16 +46,16 @@ func (d *download) acceptWhole(resp *http.Response) (end int64, err error) {
 	return d.total, d.checkLimit()
 }
 
-// noteETag notes a strong ETag. What was written of another object is no measure of progress for this one; but a server
-// whose ETags never repeat could start a download over for ever, so that holds for a few changes only.
+// noteETag notes a strong ETag. What was written of another object is no measure of progress for this one; but a
+// server whose ETags never repeat could start a download over for ever, so that holds for a few changes only.
 func (d *download) noteETag(etag string) {
 	if etag != d.etag && d.etagChanges < maxStalledTries {
 		d.etag, d.best, d.etagChanges = etag, 0, d.etagChanges+1
 	}
 }
 
-// acceptRest takes a 206 if it continues the same file at the right place: a strong ETag must be repeated. Otherwise the
-// download starts over.
+// acceptRest takes a 206 if it continues the same file at the right place: a strong ETag must be repeated. Otherwise
+// the download starts over.
 func (d *download) acceptRest(resp *http.Response) (end int64, err error) {
 	first, last, total := contentRange(resp.Header.Get("Content-Range"))
 	repeats := !strings.HasPrefix(d.validator, `"`) || resp.Header.Get("ETag") == d.validator
@@ -92,8 +92,8 @@ func (d *download) checkLimit() error {
 	return nil
 }
 
-// isSame reports whether a 206 or a 416 may be of the same file: it has no other ETag than the 200 had, nor another date
-// where the ETag is weak. It may leave them out.
+// isSame reports whether a 206 or a 416 may be of the same file: it has no other ETag than the 200 had, nor another
+// date where the ETag is weak. It may leave them out.
 func (d *download) isSame(header http.Header) bool {
 	etag, modified := header.Get("ETag"), header.Get("Last-Modified")
 	strong := strings.HasPrefix(d.validator, `"`)

@@ -19,8 +19,8 @@ const (
 // buffers are large, for fewer system calls, and shared, so that a download costs no memory worth counting.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// copy takes body until it ends or end is reached. It is not io.Copy, which would let os.File read by itself, in pieces
-// of 32 KiB. Only the time spent reading counts as idle: a writer may take as long as it needs.
+// copy takes body until it ends or end is reached. It is not io.Copy, which would let os.File read by itself, in
+// pieces of 32 KiB. Only the time spent reading counts as idle: a writer may take as long as it needs.
 func (d *download) copy(ctx context.Context, body io.Reader, end int64, idle *time.Timer) error {
 	buf, ok := buffers.Get().(*[bufferSize]byte)
 	if !ok {
@@ -57,8 +57,8 @@ func (d *download) copy(ctx context.Context, body io.Reader, end int64, idle *ti
 	return d.takeAll()
 }
 
-// take takes one piece. The beginning of the file is held back until there is enough of it to judge the file by: what is
-// written is never part of a message.
+// take takes one piece. The beginning of the file is held back until there is enough of it to judge the file by: what
+// is written is never part of a message.
 func (d *download) take(p []byte) error {
 	if len(p) == 0 {
 		return nil

@@ -135,7 +135,7 @@ func (d *download) run(ctx context.Context) error {
 			stalled = 0
 		}
 		last := stalled >= maxStalledTries || d.policy.Once
-		refusal, _ := errors.AsType[*Refusal](err)
+		refusal, _ := errors.AsType[*AnswerError](err)
 		failure, _ := errors.AsType[*retryableError](err)
 		pause := time.Duration(0)
 		switch {
@@ -187,7 +187,7 @@ func (d *download) renew(ctx context.Context, last bool) (isNew, ok bool) {
 }
 
 // explain adds to a refusal what became of the renewal.
-func (d *download) explain(refusal *Refusal) error {
+func (d *download) explain(refusal *AnswerError) error {
 	note := fmt.Errorf("a new link was asked for %d times", d.renewals)
 	if d.renewErr != nil {
 		note = fmt.Errorf("the link could not be renewed: %w", d.renewErr)

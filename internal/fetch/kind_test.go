@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -35,21 +36,16 @@ func eightKinds(t *testing.T) map[string]string {
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // never fails
 	box, media := testkit.MP4Box, string(noise)
 	index := box("moov", media[:1000])
-	fragments := ""
-	for i := range 4 {
-		fragments += box("moof", media[:200]) + box("mdat", media[1000*i:1000*i+1000])
-	}
+	fragment := box("moof", media[:200]) + box("mdat", media[:1000])
 	cluster := binary.BigEndian.AppendUint64(nil, uint64(len(media))|1<<56)
 	kinds := map[string]string{
 		"MP4, faststart":     box("ftyp", "isom\x00\x00\x02\x00") + index + box("free", "") + box("mdat", media),
 		"MP4, not faststart": box("ftyp", "isom\x00\x00\x02\x00") + testkit.MP4LargeBox("mdat", media) + index,
-		"MP4, fragmented":    box("ftyp", "iso5\x00\x00\x02\x00") + index + fragments + box("mfra", media[:100]),
+		"MP4, fragmented":    box("ftyp", "iso5\x00\x00\x02\x00") + index + strings.Repeat(fragment, 4) + box("mfra", media[:100]),
 		"MOV":                box("ftyp", "qt  \x00\x00\x02\x00") + box("wide", "") + box("mdat", media) + index,
 		"WebM":               "\x1a\x45\xdf\xa3\x84\x42\x82\x81w\x18\x53\x80\x67" + string(cluster) + media,
 	}
-	for name, still := range stills(t) {
-		kinds[name] = still
-	}
+	maps.Copy(kinds, stills(t))
 	return kinds
 }
 
@@ -191,8 +187,8 @@ func TestRun_MessageInPieces(t *testing.T) {
 	}
 }
 
-// TestRun_CutInTheHead: of too few bytes to judge by nothing is written, and they are not asked for again where the file
-// is the same.
+// TestRun_CutInTheHead: of too few bytes to judge by nothing is written, and they are not asked for again where the
+// file is the same.
 func TestRun_CutInTheHead(t *testing.T) {
 	t.Parallel()
 	webp := stills(t)["webp"]
@@ -394,7 +390,7 @@ func TestRun_WhatTheStoreSays(t *testing.T) {
 			serve := transport(func(r *http.Request) (*http.Response, error) { return inMemory(r, reply, false) })
 			link := "https://h/v?" + tt.query + "&sig=secret"
 			_, err := download(t.Context(), t, link, io.Discard, serve, renewTo(link))
-			refusal, ok := errors.AsType[*fetch.Refusal](err)
+			refusal, ok := errors.AsType[*fetch.AnswerError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, tt.status, refusal.Status)
 			assert.Equal(t, tt.code, refusal.Code)

@@ -16,8 +16,8 @@ import (
 	"github.com/vidu-go/vidu/internal/wholefile"
 )
 
-// Refusal is an answer that is not the file.
-type Refusal struct {
+// AnswerError is an answer that is not the file.
+type AnswerError struct {
 	Status int
 	Code   string // that the store gives, such as "NoSuchKey"; "" when it gives none
 	Host   string // that answered
@@ -27,7 +27,7 @@ type Refusal struct {
 	pause   time.Duration // that the server asked for
 }
 
-func (r *Refusal) Error() string {
+func (r *AnswerError) Error() string {
 	text := fmt.Sprintf("%s answered HTTP %d", r.Host, r.Status)
 	if r.Code != "" {
 		text += " " + r.Code
@@ -38,7 +38,7 @@ func (r *Refusal) Error() string {
 	return text
 }
 
-func (r *Refusal) Unwrap() error { return r.Err }
+func (r *AnswerError) Unwrap() error { return r.Err }
 
 const (
 	maxMessage = 4 << 10  // bytes read of an error for what it says
@@ -62,7 +62,7 @@ func drain(resp *http.Response) []byte {
 // was refused is renewed: stores answer so when a signature is over, and also for a file that is not there yet.
 func (d *download) refuse(resp *http.Response) error {
 	message := drain(resp)
-	r := &Refusal{Status: resp.StatusCode, Host: d.policy.Redact(resp.Request.URL.Host), Code: d.policy.Redact(codeIn(message))}
+	r := &AnswerError{Status: resp.StatusCode, Host: d.policy.Redact(resp.Request.URL.Host), Code: d.policy.Redact(codeIn(message))}
 	r.pause = min(backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now()), backoff.MaxRetryAfter)
 	kind, known := kinds[r.Status]
 	if !known && r.Status >= 500 {
@@ -178,7 +178,7 @@ func (d *download) judge(head []byte) error {
 	refuse := func(format string, args ...any) error {
 		d.forget()
 		code := d.policy.Redact(codeIn(head))
-		return &Refusal{Status: http.StatusOK, Host: d.host, Code: code, Err: fmt.Errorf(format, args...), refused: true}
+		return &AnswerError{Status: http.StatusOK, Host: d.host, Code: code, Err: fmt.Errorf(format, args...), refused: true}
 	}
 	switch {
 	case media:

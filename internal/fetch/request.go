@@ -59,8 +59,8 @@ func (d *download) send(ctx context.Context, u *url.URL) (*http.Response, error)
 	return resp, nil
 }
 
-// Repair makes of a link what its author meant: blanks at the ends are cut, and a space becomes "%20". Every other byte
-// stays as it is, since the query is signed.
+// Repair makes of a link what its author meant: blanks at the ends are cut, and a space becomes "%20". Every other
+// byte stays as it is, since the query is signed.
 func Repair(link string) string { return strings.ReplaceAll(strings.TrimSpace(link), " ", "%20") }
 
 // follow returns the target of a redirect. A link that was https stays https.
@@ -99,8 +99,8 @@ func (d *download) transportError(ctx context.Context, err error) error {
 }
 
 // pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold
-// that in the query, as a time (Expires) or as a date and a number of seconds (X-Amz-Date and X-Amz-Expires). Of several
-// statements one is enough.
+// that in the query, as a time (Expires) or as a date and a number of seconds (X-Amz-Date and X-Amz-Expires). Of
+// several statements one is enough.
 func pastExpiry(u *url.URL, now time.Time) bool {
 	query := u.Query()
 	signed := map[string]time.Time{} // the earliest, by what stands before "-date"

@@ -43,7 +43,7 @@ func TestRun_RefusedLinkIsRenewed(t *testing.T) {
 
 			never := newStorage(t, refused)
 			_, err = never.fetch(t)
-			refusal, ok := errors.AsType[*fetch.Refusal](err)
+			refusal, ok := errors.AsType[*fetch.AnswerError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, status[:3], strconv.Itoa(refusal.Status))
 			assert.Equal(t, strings.TrimPrefix(never.URL, "http://"), refusal.Host)
@@ -212,7 +212,7 @@ func TestRun_LinkStatesItsExpiry(t *testing.T) {
 		"Expires, two cases":          {fmt.Sprintf("Expires=%d&expires=1", now.Add(time.Hour).Unix()), true},
 		"one of two over":             {"X-Amz-Date=" + signed(2*time.Hour) + "&X-Amz-Expires=3600&x-oss-expires=86400&x-oss-date=" + signed(2*time.Hour), true},
 		"one of two over, the other":  {"x-oss-date=" + signed(2*time.Hour) + "&x-oss-expires=3600&X-Amz-Expires=86400&X-Amz-Date=" + signed(2*time.Hour), true},
-		"over by a time of two kinds": {fmt.Sprintf("Expires=1&X-Amz-Expires=86400&X-Amz-Date=%s", signed(time.Hour)), true},
+		"over by a time of two kinds": {"Expires=1&X-Amz-Expires=86400&X-Amz-Date=" + signed(time.Hour), true},
 		"date of another kind":        {"x-oss-date=" + signed(2*time.Hour) + "&X-Amz-Expires=3600", false},
 		"date twice":                  {"X-Amz-Date=" + signed(time.Second) + "&X-Amz-Date=" + signed(2*time.Hour) + "&X-Amz-Expires=3600", true},
 		"never":                       {"Expires=0&X-Amz-Expires=0&X-Amz-Date=" + signed(time.Hour), false},

@@ -14,9 +14,9 @@ import (
 // HeadSize is how many bytes of a file [Sniff] looks at.
 const HeadSize = 512
 
-// Sniff judges a file by its first HeadSize bytes, or by all of it when it is shorter; a part of that may mislead. media
-// means a known format of videos or images. message names what is never a file to keep: "a web page", "JSON", "text",
-// compressed data. Of formats that are not known neither is returned.
+// Sniff judges a file by its first HeadSize bytes, or by all of it when it is shorter; a part of that may mislead.
+// media means a known format of videos or images. message names what is never a file to keep: "a web page", "JSON",
+// "text", compressed data. Of formats that are not known neither is returned.
 func Sniff(head []byte) (media bool, message string) {
 	if !isNarrow(head) && isMedia(head) {
 		return true, ""
@@ -141,8 +141,8 @@ func isControl[T byte | rune](c T) bool {
 // characters are the categories of what stands in texts.
 var characters = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cf}
 
-// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some script, so
-// that must be said by a byte order mark, or a quarter of the characters be ASCII. The last one may be cut.
+// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some
+// script, so that must be said by a byte order mark, or a quarter of the characters be ASCII. The last one may be cut.
 func isWide(head []byte, width int, order binary.ByteOrder) bool {
 	n, ascii, marked := 0, 0, false
 	for ; len(head) >= width; n++ {

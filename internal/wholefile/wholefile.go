@@ -1,7 +1,7 @@
 // Package wholefile finds out what a file is and whether it is whole, while it passes by in pieces of any size: by its
-// first bytes, by the boxes of an MP4, by the end of a JPEG or PNG, by the length that a WebP or WebM states, and by the
-// checksums that storages promise in headers. Of a file of any length it keeps a few bytes. A file of another format
-// counts as whole: only what is provably cut is refused.
+// first bytes, by the boxes of an MP4, by the end of a JPEG or PNG, by the length that a WebP or WebM states, and by
+// the checksums that storages promise in headers. Of a file of any length it keeps a few bytes. A file of another
+// format counts as whole: only what is provably cut is refused.
 package wholefile
 
 import (
@@ -52,8 +52,8 @@ func (f *File) Whole() bool {
 }
 
 // Cut reports whether the file is cut although it is as long as was stated, or has the checksum that was promised: an
-// MP4 without index or media, or inside a box that it is known to have. Other bytes behind its last box are let through,
-// and so is any other format.
+// MP4 without index or media, or inside a box that it is known to have. Other bytes behind its last box are let
+// through, and so is any other format.
 func (f *File) Cut() bool { return f.isMP4() && f.boxes.cut() }
 
 // isMP4 reports whether the file has the boxes of a video; HEIC and AVIF are images in the same container.
@@ -69,7 +69,7 @@ const webm = "\x1a\x45\xdf\xa3"
 func statedByWebM(head []byte) int64 {
 	const segment = "\x18\x53\x80\x67"
 	size, used := vint(head[len(webm):])
-	begin := len(webm) + used + int(min(size, edge)) //nolint:gosec // bounded
+	begin := len(webm) + used + int(min(size, edge))
 	switch {
 	case used == 0 || len(head) < edge && len(head) < begin+len(segment):
 		return int64(len(head)) + 1

@@ -95,8 +95,8 @@ func TestMP4_Whole(t *testing.T) {
 	}
 }
 
-// TestMP4_EveryCutIsNoticed: also one between two boxes, or in the header of one, but for the first header, by which an
-// MP4 is recognized.
+// TestMP4_EveryCutIsNoticed: also one between two boxes, or in the header of one, but for the first header, by which
+// an MP4 is recognized.
 func TestMP4_EveryCutIsNoticed(t *testing.T) {
 	t.Parallel()
 	box, large := testkit.MP4Box, testkit.MP4LargeBox
@@ -128,8 +128,8 @@ func TestMP4_ImpossibleSize(t *testing.T) {
 	assert.True(t, isWhole(t, testkit.MP4Box("ftyp", "")+testkit.MP4Box("moov", "m")+"\x00\x00\x00\x01mdat"+string(binary.BigEndian.AppendUint64(nil, 16))))
 }
 
-// TestMP4_BytesBehindTheLastBox: somebody who states the length, or a checksum, says that they belong there, unless they
-// are a box that was cut.
+// TestMP4_BytesBehindTheLastBox: somebody who states the length, or a checksum, says that they belong there, unless
+// they are a box that was cut.
 func TestMP4_BytesBehindTheLastBox(t *testing.T) {
 	t.Parallel()
 	moof, jpeg := testkit.MP4LargeBox("moof", "fragment"), string(testkit.JPEG(t, 64, 64))
