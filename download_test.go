@@ -224,9 +224,9 @@ func TestDownload_RefusedByTheStore(t *testing.T) {
 			refused, "", nil,
 			vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"},
 			"HTTP 403 SignatureDoesNotMatch: the signature does not fit what was sent: the link was altered, or the HTTP client adds to the request, " +
-				"such as an Authorization header; a new link was asked for 4 times", 5, 4,
+				"such as an Authorization header; new links asked for: 4", 5, 4,
 		},
-		"refused, once":         {refused, "", []vidu.Option{vidu.WithMaxAttempts(1)}, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "1 times", 2, 1},
+		"refused, once":         {refused, "", []vidu.Option{vidu.WithMaxAttempts(1)}, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "new links asked for: 1", 2, 1},
 		"a page":                {testkit.RawFile("<html>secret", "Content-Type: video/mp4"), "", nil, vidu.DownloadError{StatusCode: 200}, "HTTP 200: it is a web page, not a video", 5, 4},
 		"busy":                  {testkit.RawHTTP("503 Slow Down", ""), "", nil, vidu.DownloadError{StatusCode: 503}, "the store is busy", 5, 0},
 		"not allowed":           {testkit.RawHTTP("405 Method Not Allowed", ""), "", nil, vidu.DownloadError{StatusCode: 405}, "answered HTTP 405", 1, 0},

@@ -1,7 +1,11 @@
 package fetch
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,7 +15,7 @@ import (
 
 // accept decides whether the body of resp continues what is written. It returns where the body ends in the file; -1 is
 // unknown.
-func (d *download) accept(resp *http.Response) (end int64, err error) {
+func (d *download) accept(ctx context.Context, resp *http.Response) (end int64, err error) {
 	resuming := d.offset > 0
 	switch {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && resuming:
@@ -23,7 +27,26 @@ func (d *download) accept(resp *http.Response) (end int64, err error) {
 	if resp.StatusCode == http.StatusPartialContent {
 		return d.acceptRest(resp)
 	}
+	if resuming {
+		if err := d.checkRestart(ctx, resp); err != nil {
+			return 0, err
+		}
+	}
 	return d.acceptWhole(resp)
+}
+
+// checkRestart judges a 200 that came in place of the rest before anything starts over: a message is no other file.
+func (d *download) checkRestart(ctx context.Context, resp *http.Response) error {
+	body := bufio.NewReaderSize(resp.Body, wholefile.HeadSize)
+	head, err := body.Peek(wholefile.HeadSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return d.transportError(ctx, err)
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
+	return d.judge(head, resp.Header, d.policy.Redact(resp.Request.URL.Host))
 }
 
 // acceptWhole takes a 200: the file from its beginning, whether that was asked for or not.

@@ -78,11 +78,20 @@ func (d *download) take(p []byte) error {
 		p = append(d.held, p...)
 		fallthrough
 	default:
-		if err := d.judge(p[:wholefile.HeadSize]); err != nil {
+		if err := d.judgeFile(p[:wholefile.HeadSize]); err != nil {
 			return err
 		}
 	}
 	return d.write(p)
+}
+
+// judgeFile judges the file that came, and forgets a message.
+func (d *download) judgeFile(head []byte) error {
+	err := d.judge(head, d.header, d.host)
+	if err != nil {
+		d.forget()
+	}
+	return err
 }
 
 // takeAll is called where a body has ended as it should. A file that is shorter than what it is judged by is judged
@@ -92,7 +101,7 @@ func (d *download) takeAll() error {
 	case d.judged, d.offset < d.total, !d.isLengthSure() && 0 < d.offset && d.offset < wholefile.MinSize:
 		return nil
 	}
-	if err := d.judge(d.held); err != nil || d.offset == 0 {
+	if err := d.judgeFile(d.held); err != nil || d.offset == 0 {
 		return err
 	}
 	return d.write(d.held)

@@ -188,7 +188,7 @@ func (d *download) renew(ctx context.Context, last bool) (isNew, ok bool) {
 
 // explain adds to a refusal what became of the renewal.
 func (d *download) explain(refusal *AnswerError) error {
-	note := fmt.Errorf("a new link was asked for %d times", d.renewals)
+	note := fmt.Errorf("new links asked for: %d", d.renewals)
 	if d.renewErr != nil {
 		note = fmt.Errorf("the link could not be renewed: %w", d.renewErr)
 	}
@@ -223,7 +223,7 @@ func (d *download) try(ctx context.Context) (status int, err error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	end, err := d.accept(resp)
+	end, err := d.accept(ctx, resp)
 	if err != nil {
 		return resp.StatusCode, err
 	}

@@ -210,6 +210,25 @@ func TestRun_CutInTheHead(t *testing.T) {
 	require.ErrorContains(t, err, "it is XML")
 	assert.Empty(t, out.String())
 
+	// Nor does a message in place of the rest start anything over.
+	for _, message := range []string{testkit.RawFile("<html>"), testkit.RawChunks(page, true), testkit.RawFile(testkit.PlainFile, "Content-Type: text/html")} {
+		out.Reset()
+		later := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.MP4File, testkit.ETagHeader), 1000)), testkit.WantRest(t, 1000, `"one"`, message),
+			testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.MP4File, 1000, testkit.ETagHeader)))
+		_, err = later.write(t, &out)
+		require.NoError(t, err)
+		assert.Equal(t, testkit.MP4File, out.String())
+		assert.Equal(t, 1, later.renewals)
+	}
+	broken := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.MP4File, testkit.ETagHeader), 1000)),
+		testkit.WantRest(t, 1000, `"one"`, testkit.CutBody(testkit.RawFile(testkit.MP4File, `ETag: "two"`), 100)),
+		testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.MP4File, 1000, testkit.ETagHeader)))
+	out.Reset()
+	_, err = broken.write(t, &out)
+	require.NoError(t, err)
+	assert.Equal(t, testkit.MP4File, out.String())
+
+	out.Reset()
 	unknown := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(webp), 100)), testkit.WantWhole(t, testkit.RawFile(webp)))
 	_, err = unknown.write(t, &out)
 	require.NoError(t, err, "nothing was written, so that the writer need not be started over")

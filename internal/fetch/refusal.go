@@ -172,13 +172,12 @@ var messageType = regexp.MustCompile(`^text/|[/+](json|xml)$`)
 
 // judge decides whether the file that begins with head is one to keep: known media are, whatever the header says,
 // a message never is, and anything else goes by the header. A message is a refusal of the link.
-func (d *download) judge(head []byte) error {
+func (d *download) judge(head []byte, header http.Header, host string) error {
 	media, what := wholefile.Sniff(head)
-	coding, contentType := codingOf(d.header), mediaType(d.header)
+	coding, contentType := codingOf(header), mediaType(header)
 	refuse := func(format string, args ...any) error {
-		d.forget()
 		code := d.policy.Redact(codeIn(head))
-		return &AnswerError{Status: http.StatusOK, Host: d.host, Code: code, Err: fmt.Errorf(format, args...), refused: true}
+		return &AnswerError{Status: http.StatusOK, Host: host, Code: code, Err: fmt.Errorf(format, args...), refused: true}
 	}
 	switch {
 	case media:

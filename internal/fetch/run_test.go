@@ -48,7 +48,7 @@ func TestRun_RefusedLinkIsRenewed(t *testing.T) {
 			assert.Equal(t, status[:3], strconv.Itoa(refusal.Status))
 			assert.Equal(t, strings.TrimPrefix(never.URL, "http://"), refusal.Host)
 			require.ErrorContains(t, err, refusal.Host+" answered HTTP "+status[:3])
-			require.ErrorContains(t, err, "a new link was asked for 4 times")
+			require.ErrorContains(t, err, "new links asked for: 4")
 			require.NotContains(t, err.Error(), "expired", "nobody says so")
 			assert.Len(t, never.Seen(), 5, "tries without progress")
 			assert.Equal(t, 4, never.renewals)
