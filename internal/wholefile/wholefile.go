@@ -7,6 +7,7 @@ package wholefile
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -64,24 +65,27 @@ func (f *File) isMP4() bool {
 const webm = "\x1a\x45\xdf\xa3"
 
 // statedByWebM returns the length of a WebM or Matroska file that begins with head: that of its EBML header and of its
-// segment (RFC 8794, 11.2). It is 0 when the segment does not state one, and more than len(head) when head ends before
-// that could be read.
+// segment (RFC 8794, 11.2). It is 0 where that is not stated, as of a live stream, or not in head.
 func statedByWebM(head []byte) int64 {
 	const segment = "\x18\x53\x80\x67"
+	unread := int64(0)
+	if len(head) < edge { // the file ended before it could state its length
+		unread = math.MaxInt64
+	}
 	size, used := vint(head[len(webm):])
 	begin := len(webm) + used + int(min(size, edge))
-	switch {
-	case used == 0 || len(head) < edge && len(head) < begin+len(segment):
-		return int64(len(head)) + 1
-	case len(head) < begin+len(segment) || string(head[begin:begin+len(segment)]) != segment:
+	if used == 0 || len(head) < begin+len(segment) {
+		return unread
+	}
+	if !match(segment, head[begin:]) {
 		return 0 // something unknown is between them
 	}
 	begin += len(segment)
 	size, used = vint(head[begin:])
-	switch {
-	case used == 0:
-		return int64(len(head)) + 1
-	case size == 1<<(7*used)-1: // all ones: unknown, as of a live stream
+	switch size {
+	case 0:
+		return unread
+	case 1<<(7*used) - 1: // all ones: unknown
 		return 0
 	}
 	return int64(begin+used) + int64(size) //nolint:gosec // at most 56 bits
