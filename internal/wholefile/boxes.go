@@ -16,7 +16,7 @@ var topBoxes = append([]string{
 }, firstBoxes...)
 
 // imageBrands are those of still images in the same container, which have no "moov".
-var imageBrands = []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"}
+var imageBrands = []string{"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "miaf", "avif", "avis"}
 
 // boxes walks the top-level boxes of an MP4 (ISO/IEC 14496-12, 4.2) without keeping them, so that a file that ended
 // early is noticed although nobody said how long it is. A file that does not begin like an MP4 is not looked at.
@@ -95,14 +95,18 @@ func (b *boxes) cut() bool {
 	return !b.moov || !b.mdat || inBox || inHeader
 }
 
-// brand returns the major brand of the file that begins with head, "" when it has none.
-func (b *boxes) brand(head []byte) string {
-	at := 8
-	if len(head) >= 4 && binary.BigEndian.Uint32(head) == 1 {
-		at = 16
+// isStill reports whether the file that begins with head is a still image: its first box names such a brand, as its own
+// or as one that it is compatible with.
+func isStill(head []byte) bool {
+	if len(head) < MinSize || string(head[4:8]) != "ftyp" {
+		return false
 	}
-	if len(head) < at+4 || string(head[4:8]) != "ftyp" {
-		return ""
+	size := uint64(binary.BigEndian.Uint32(head))
+	brands := head[8:min(max(size, MinSize), uint64(len(head)))]
+	for ; len(brands) >= 4; brands = brands[4:] {
+		if slices.Contains(imageBrands, string(brands[:4])) {
+			return true
+		}
 	}
-	return string(head[at : at+4])
+	return false
 }

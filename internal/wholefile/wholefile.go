@@ -59,7 +59,7 @@ func (f *File) Cut() bool { return f.isMP4() && f.boxes.cut() }
 
 // isMP4 reports whether the file has the boxes of a video; HEIC and AVIF are images in the same container.
 func (f *File) isMP4() bool {
-	return f.boxes.known && !slices.Contains(imageBrands, f.boxes.brand(f.head))
+	return f.boxes.known && !isStill(f.head)
 }
 
 const webm = "\x1a\x45\xdf\xa3"

@@ -224,6 +224,28 @@ func TestWebM_LengthIsNotStated(t *testing.T) {
 	}
 }
 
+// TestStill_InAnMP4sContainer: such an image has no moov, and is taken as it comes.
+func TestStill_InAnMP4sContainer(t *testing.T) {
+	t.Parallel()
+	box := testkit.MP4Box
+	for _, brands := range []string{"avif\x00\x00\x00\x00", "heic", "mif1", "MA1B\x00\x00\x00\x00mif1miaf"} {
+		still := box("ftyp", brands) + box("meta", "m") + box("mdat", testkit.PlainFile)
+		for n := 12 + len(brands) - 4; n < len(still); n += 100 {
+			whole, cut := verdicts(t, still[:n])
+			assert.True(t, whole, "%q, %d bytes", brands, n)
+			assert.False(t, cut)
+		}
+	}
+	for _, film := range []string{
+		box("ftyp", "isom\x00\x00\x00\x00") + box("avif", "avif"), box("ftyp", "isomxmif1"), box("ftyp", "isom") + "avif", "\x00\x00\x00\x08ftypisommif1",
+		box("free", "avif"),
+	} {
+		whole, cut := verdicts(t, film+box("mdat", "avif"))
+		assert.False(t, whole, "%q", film)
+		assert.True(t, cut)
+	}
+}
+
 // webp is an image that states its own length.
 func webp(content string) string {
 	return "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(4+len(content)))) + "WEBP" + content
