@@ -141,10 +141,16 @@ func isControl[T byte | rune](c T) bool {
 // characters are the categories of what stands in texts.
 var characters = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Z, unicode.Cf}
 
-// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some
-// script, so that must be said by a byte order mark, or a quarter of the characters be ASCII. The last one may be cut.
+// eastAsian are the scripts that do without spaces.
+var eastAsian = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul, {R16: []unicode.Range16{
+	{Lo: 0x3000, Hi: 0x303f, Stride: 1}, {Lo: 0xff00, Hi: 0xffef, Stride: 1}, // punctuation
+}}}
+
+// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some script,
+// so in UTF-16 more must speak for it: a byte order mark, some ASCII, such as spaces, or nothing but East Asian characters
+// whose bytes are not those of ASCII. The last character may be cut.
 func isWide(head []byte, width int, order binary.ByteOrder) bool {
-	n, ascii, marked := 0, 0, false
+	n, ascii, eastern, high, marked := 0, 0, 0, 0, false
 	for ; len(head) >= width; n++ {
 		c := rune(order.Uint16(head))
 		if width == 4 {
@@ -164,7 +170,12 @@ func isWide(head []byte, width int, order binary.ByteOrder) bool {
 			ascii++
 		case n == 0 && c == '\uFEFF':
 			marked = true
+		case unicode.In(c, eastAsian...):
+			eastern++
+		}
+		if c&0x80 != 0 || c&0x8000 != 0 {
+			high++
 		}
 	}
-	return marked || n > 0 && 4*ascii >= n
+	return marked || n > 0 && (width == 4 || 8*ascii >= n || ascii+eastern == n && 8*high >= n)
 }

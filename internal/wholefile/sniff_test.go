@@ -145,12 +145,21 @@ func TestSniff_Messages(t *testing.T) {
 	}
 }
 
-// TestSniff_WordsWithoutASCII are text where the encoding is certain: nearly any two bytes are a character of UTF-16.
+// TestSniff_WordsWithoutASCII: nearly any two bytes are a character of UTF-16, also those of a film.
 func TestSniff_WordsWithoutASCII(t *testing.T) {
 	t.Parallel()
 	for name, encode := range encodings {
-		_, message := sniff(encode("一个视频正在生成"))
-		assert.Equal(t, strings.Contains(name, "mark") || name == "UTF-8", message == "text", name)
+		for _, text := range []string{"一个视频正在生成", "登录超时，请重新登录。", "動画の準備ができていません", "동영상이준비되지않았습니다", "Видео ещё не готово"} {
+			_, message := sniff(encode(text))
+			assert.Equal(t, "text", message, "%s: %s", name, text)
+		}
+	}
+	for _, film := range []string{
+		"\x00" + strings.Repeat("film", 200), "\x01" + strings.Repeat("film", 200), "\x00" + strings.Repeat("0123456789abcdef", 40),
+		"\x00\x01" + strings.Repeat("一個影片", 100), wide(strings.Repeat("ĀŁ", 100), 2, binary.BigEndian),
+	} {
+		_, message := sniff(film)
+		assert.Empty(t, message, "%.20q", film)
 	}
 }
 
