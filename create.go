@@ -93,7 +93,8 @@ func decodeCreated(reply []byte) (*Task, error) {
 		task.Warnings = append(task.Warnings, err.Error())
 		return task, nil
 	case err == nil && task.ID == "":
-		return nil, errNoTask
+		d := readTask(reply)
+		return nil, d.lacksID()
 	}
 	return task, err
 }

@@ -1,16 +1,13 @@
 // Package lenientjson walks JSON that may be cut off, mistyped or repeated, as the replies of strange servers are. It
 // yields each member and element in the order and number in which they came, and of a text that breaks off everything
-// before the break, but never a string or a number that is not whole. It copies nothing while it walks, and the time it
-// takes grows with the length of the text only.
+// before the break, but never a string or a number that is not whole. It copies nothing while it walks but names with
+// escapes, and the time it takes grows with the length of the text only.
 //
 // encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in
 // their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
 package lenientjson
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "bytes"
 
 // ByteOrderMark is what some servers begin their texts with. JSON does not allow it.
 const ByteOrderMark = "\uFEFF"
@@ -24,11 +21,12 @@ type Value []byte
 //		use(it.Key, it.Value)
 //	}
 type Items struct {
-	Key   []byte // of an object's member, unescaped
+	Key   []byte // of an object's member, unescaped; valid until the next call of Next
 	Value Value
 
 	rest   []byte
 	object bool
+	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
 }
 
 // Items begins a walk. It has no items where v is neither an object nor an array.
@@ -65,7 +63,7 @@ func (it *Items) nextKey() bool {
 	}
 	it.Key = it.rest[1 : n-1]
 	if bytes.IndexByte(it.Key, '\\') >= 0 {
-		it.Key = []byte(Value(it.rest[:n]).Str())
+		it.Key = it.unescaped(it.Key)
 	}
 	it.rest = TrimLeft(it.rest[n:])
 	if len(it.rest) == 0 || it.rest[0] != ':' {
@@ -73,6 +71,18 @@ func (it *Items) nextKey() bool {
 	}
 	it.rest = TrimLeft(it.rest[1:])
 	return true
+}
+
+// unescaped returns a key whose escapes are decoded, "" where one is none. A hostile reply has millions of them.
+func (it *Items) unescaped(key []byte) []byte {
+	if it.buffer == nil {
+		it.buffer = new(bytes.Buffer)
+	}
+	it.buffer.Reset()
+	if !unescape(it.buffer, key) {
+		return nil
+	}
+	return it.buffer.Bytes()
 }
 
 // TrimLeft returns text without JSON's white space at its start.
@@ -97,11 +107,56 @@ func valueLen(text []byte) int {
 	case '}', ']', ',', ':':
 		return 0
 	}
-	n := max(bytes.IndexAny(text, ",]} \n\t\r"), 0) // a number is whole only when something stands behind it
-	if !json.Valid(text[:n]) {
-		return 0
+	return scalarLen(text)
+}
+
+// scalarLen returns the length of the number or word at the start of text; 0 when there is none, or nothing behind it
+// that shows that it is whole.
+func scalarLen(text []byte) int {
+	for n, c := range text {
+		switch c {
+		case ',', ']', '}', ' ', '\n', '\t', '\r':
+			if isScalar(text[:n]) {
+				return n
+			}
+			return 0
+		}
 	}
-	return n
+	return 0
+}
+
+// isScalar reports whether text is a number or a word. A reply has dozens of them, and json.Valid costs a decoder each.
+func isScalar(text []byte) bool {
+	switch string(text) {
+	case "true", "false", "null":
+		return true
+	}
+	text = bytes.TrimPrefix(text, []byte("-"))
+	rest := trimDigits(text)
+	if len(rest) == len(text) || (text[0] == '0' && len(text)-len(rest) > 1) { // no digit, or a zero before others
+		return false
+	}
+	if len(rest) > 0 && rest[0] == '.' {
+		fraction := rest[1:]
+		if rest = trimDigits(fraction); len(rest) == len(fraction) {
+			return false
+		}
+	}
+	if len(rest) > 0 && (rest[0] == 'e' || rest[0] == 'E') {
+		exponent := rest[1:]
+		if len(exponent) > 0 && (exponent[0] == '+' || exponent[0] == '-') {
+			exponent = exponent[1:]
+		}
+		return len(exponent) > 0 && len(trimDigits(exponent)) == 0
+	}
+	return len(rest) == 0
+}
+
+func trimDigits(text []byte) []byte {
+	for len(text) > 0 && '0' <= text[0] && text[0] <= '9' {
+		text = text[1:]
+	}
+	return text
 }
 
 // stringLen returns the length of the JSON string at the start of text, quotes included; 0 when there is none or it is

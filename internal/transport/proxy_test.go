@@ -15,21 +15,26 @@ import (
 	"github.com/vidu-go/vidu/internal/transport"
 )
 
-// TestConnectError_NamesTheProxy: the caller's own transport is left alone, so its reads keep net/http's words.
+// TestConnectError_NamesTheProxy: the caller's own transport is left alone, so its reads have net/http's words, which
+// are the status text alone, and an explanation.
 func TestConnectError_NamesTheProxy(t *testing.T) {
 	t.Parallel()
 	for status, text := range map[int]string{401: "401 Unauthorized", 403: "403 Forbidden", 407: "407 Proxy Authentication Required", 502: "502 Bad Gateway", 599: "599"} {
 		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 		to, err := url.Parse(strings.Replace(proxy.URL, "//", "//user:password@", 1))
 		require.NoError(t, err)
-		for callers, c := range map[bool]transport.Clients{false: made(t, nil), true: made(t, &http.Client{Transport: &http.Transport{}})} {
+		for callers, c := range map[bool]transport.Routes{false: made(t, nil), true: made(t, &http.Client{Transport: &http.Transport{}})} {
 			for name, client := range all(c) {
 				own(t, client).Proxy = http.ProxyURL(to)
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://gateway.invalid/", http.NoBody)
 				require.NoError(t, err)
-				_, err = client.Do(req) //nolint:bodyclose // an error has none
+				_, err = client.Transport.RoundTrip(req) //nolint:bodyclose // an error has none
+				require.Error(t, err)
 				if callers && name != "creates" {
-					require.ErrorContains(t, err, "https://gateway.invalid/")
+					if checked := transport.Check(nil, err); status != 599 { // which has no text
+						require.EqualError(t, checked, http.StatusText(status)+" (net/http's words for a proxy that refused CONNECT)")
+						require.ErrorIs(t, checked, err)
+					}
 					continue
 				}
 				refusal, ok := errors.AsType[*transport.ConnectError](err)
@@ -59,7 +64,7 @@ func TestConnectError_CallersHookIsKept(t *testing.T) {
 		}})
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://gateway.invalid/", http.NoBody)
 		require.NoError(t, err)
-		_, err = c.Creates.Do(req) //nolint:bodyclose // an error has none
+		_, err = c.Creates.Transport.RoundTrip(req) //nolint:bodyclose // an error has none
 		assert.Equal(t, 1, calls, name)
 		if theirs != nil {
 			require.ErrorIs(t, err, theirs)
