@@ -146,9 +146,9 @@ var eastAsian = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Kat
 	{Lo: 0x3000, Hi: 0x303f, Stride: 1}, {Lo: 0xff00, Hi: 0xffef, Stride: 1}, // punctuation
 }}}
 
-// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some script,
-// so in UTF-16 more must speak for it: a byte order mark, some ASCII, such as spaces, or nothing but East Asian characters
-// whose bytes are not those of ASCII. The last character may be cut.
+// isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some
+// script, so in UTF-16 more must speak for it: a byte order mark, some ASCII, such as spaces, or nothing but East
+// Asian characters whose bytes are not those of ASCII. The last character may be cut.
 func isWide(head []byte, width int, order binary.ByteOrder) bool {
 	n, ascii, eastern, high, marked := 0, 0, 0, 0, false
 	for ; len(head) >= width; n++ {
