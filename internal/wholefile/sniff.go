@@ -177,5 +177,5 @@ func isWide(head []byte, width int, order binary.ByteOrder) bool {
 			high++
 		}
 	}
-	return marked || n > 0 && (width == 4 || 8*ascii >= n || ascii+eastern == n && 8*high >= n)
+	return marked || n > 0 && (width == 4 || ascii > 1 && 8*ascii >= n || ascii+eastern == n && 8*high >= n)
 }

@@ -155,7 +155,7 @@ func TestSniff_WordsWithoutASCII(t *testing.T) {
 		}
 	}
 	for _, film := range []string{
-		"\x00" + strings.Repeat("film", 200), "\x01" + strings.Repeat("film", 200), "\x00" + strings.Repeat("0123456789abcdef", 40),
+		"\x00few bytes", "\x00welve bytes", "\x00film", "\x00" + strings.Repeat("film", 200), "\x01" + strings.Repeat("film", 200), "\x00" + strings.Repeat("0123456789abcdef", 40),
 		"\x00\x01" + strings.Repeat("一個影片", 100), wide(strings.Repeat("ĀŁ", 100), 2, binary.BigEndian),
 	} {
 		_, message := sniff(film)
