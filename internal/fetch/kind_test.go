@@ -119,7 +119,8 @@ func TestRun_EmptyFileThatIsEncoded(t *testing.T) {
 	t.Parallel()
 	_, err := fetchInMemory(t, testkit.RawFile("", "Content-Encoding: gzip"))
 	require.ErrorContains(t, err, "encoded as gzip")
-	_, err = fetchInMemory(t, testkit.RawFile(""))
+	empty := newStorage(t, testkit.Always(testkit.RawFile("")))
+	_, err = empty.fetch(t, progress(func(int64, int64) { t.Error("there is none") }))
 	require.ErrorContains(t, err, "the file is empty")
 }
 
