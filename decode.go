@@ -105,7 +105,7 @@ func readTask(body []byte) taskDecoder { return readReply(body, "") }
 func readReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
-	d.read(lenientjson.Value(body))
+	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // which decides where there is no object to walk
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
@@ -133,7 +133,7 @@ func (d *taskDecoder) isRecord() bool {
 // itself does not say it.
 func (d *taskDecoder) unwrap() {
 	inner := taskDecoder{
-		body: d.body, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
+		body: d.body, cut: d.cut, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
 	}
 	if code := d.places.value("code"); code != nil && isNoReason(code.Text()) {
 		inner.places.drop("message", "msg")
@@ -157,8 +157,10 @@ func (d *taskDecoder) unwrap() {
 	*d = inner
 }
 
-func (d *taskDecoder) read(object lenientjson.Value) {
-	for it := object.Items(); it.Next(); {
+// read reads the members of an object and reports whether it is valid JSON.
+func (d *taskDecoder) read(object lenientjson.Value) bool {
+	it := object.Items()
+	for it.Next() {
 		switch v := it.Value; string(it.Key) {
 		case "task_id":
 			d.readID(v, true)
@@ -177,6 +179,7 @@ func (d *taskDecoder) read(object lenientjson.Value) {
 			d.keep(it.Key, v)
 		}
 	}
+	return it.Valid()
 }
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
@@ -252,7 +255,6 @@ func (d *taskDecoder) finish() (*Task, error) {
 	if d.twoIDs {
 		return nil, errTwoIDs
 	}
-	d.cut = !json.Valid(d.body)
 	task := d.task()
 	switch {
 	case d.cut:
@@ -280,10 +282,10 @@ func (d *taskDecoder) task() *Task {
 			t.warn(taskFields[i].name + " cannot be read")
 		}
 	}
-	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
+	if saysNothing(string(t.ErrCode)) {
 		t.ErrCode = ""
 	}
-	if t.ErrMessage != "" && isNoReason(t.ErrMessage) {
+	if saysNothing(t.ErrMessage) {
 		t.ErrMessage = ""
 	}
 	d.setState(t)

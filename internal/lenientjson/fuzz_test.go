@@ -26,6 +26,11 @@ func FuzzWalk(f *testing.F) {
 		if json.Valid(text) && utf8.Valid(text) { // encoding/json replaces invalid UTF-8 in keys
 			assertWalksLikeEncodingJSON(t, text)
 		}
+		if items := lenientjson.Value(text).Items(); lenientjson.Value(lenientjson.TrimLeft(text)).IsObject() || lenientjson.Value(lenientjson.TrimLeft(text)).IsArray() {
+			for items.Next() {
+			}
+			require.Equal(t, json.Valid(text), items.Valid(), "%s", text)
+		}
 		whole := walk(text)
 		for _, it := range whole {
 			if it.value.IsString() {

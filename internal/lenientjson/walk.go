@@ -26,6 +26,9 @@ type Items struct {
 
 	rest   []byte
 	object bool
+	begun  bool          // there was an item
+	comma  bool          // one stands before rest
+	odd    bool          // something was stepped over that is not valid
 	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
 }
 
@@ -42,24 +45,42 @@ func (v Value) Items() Items {
 // or array that is cut off is still an item; a string, number or word that is cut off never is.
 func (it *Items) Next() bool {
 	it.rest = TrimLeft(it.rest)
-	if len(it.rest) > 0 && it.rest[0] == ',' {
+	if it.comma = len(it.rest) > 0 && it.rest[0] == ','; it.comma {
 		it.rest = TrimLeft(it.rest[1:])
 	}
 	if it.object && !it.nextKey() {
 		return false
 	}
-	n := valueLen(it.rest)
+	n := validLen(it.rest, 1)
+	if n == 0 {
+		n = valueLen(it.rest)
+		it.odd = it.odd || n > 0 || it.object
+	}
 	if n == 0 {
 		return false
 	}
+	it.odd = it.odd || it.comma != it.begun
+	it.begun = true
 	it.Value, it.rest = Value(it.rest[:n]), it.rest[n:]
 	return true
 }
 
+// Valid reports, after Next has returned false, whether all of the text is valid JSON.
+func (it *Items) Valid() bool {
+	end := byte(']')
+	if it.object {
+		end = '}'
+	}
+	return !it.odd && !it.comma && len(it.rest) > 0 && it.rest[0] == end && len(TrimLeft(it.rest[1:])) == 0
+}
+
 func (it *Items) nextKey() bool {
-	n := stringLen(it.rest)
+	n := validStringLen(it.rest)
 	if n == 0 {
-		return false
+		if n = stringLen(it.rest); n == 0 {
+			return false
+		}
+		it.odd = true
 	}
 	it.Key = it.rest[1 : n-1]
 	if bytes.IndexByte(it.Key, '\\') >= 0 {
@@ -67,6 +88,7 @@ func (it *Items) nextKey() bool {
 	}
 	it.rest = TrimLeft(it.rest[n:])
 	if len(it.rest) == 0 || it.rest[0] != ':' {
+		it.odd = true
 		return false
 	}
 	it.rest = TrimLeft(it.rest[1:])
