@@ -147,7 +147,7 @@ var eastAsian = []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Kat
 }}}
 
 // isWide reports whether head is text in units of 2 or 4 bytes. Nearly any pair of bytes is a character of some
-// script, so in UTF-16 more must speak for it: a byte order mark, some ASCII, such as spaces, or nothing but East
+// script, so more must speak for it: a byte order mark, some ASCII, such as spaces, or nothing but East
 // Asian characters whose bytes are not those of ASCII. The last character may be cut.
 func isWide(head []byte, width int, order binary.ByteOrder) bool {
 	n, ascii, eastern, high, marked := 0, 0, 0, 0, false
@@ -177,5 +177,5 @@ func isWide(head []byte, width int, order binary.ByteOrder) bool {
 			high++
 		}
 	}
-	return marked || n > 0 && (width == 4 || ascii > 1 && 8*ascii >= n || ascii+eastern == n && 8*high >= n)
+	return marked || n > 0 && (ascii > 1 && 8*ascii >= n || ascii+eastern == n && 8*high >= n)
 }
