@@ -338,6 +338,9 @@ func TestWithHTTPClient_IsNotModified(t *testing.T) {
 	var sent atomic.Int64
 	callers := &http.Client{Timeout: time.Minute, Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		sent.Add(1)
+		if r.URL.Host == "h" {
+			return testkit.Reply(r, 200, testkit.MP4File)
+		}
 		return testkit.Reply(r, 200, `{"task_id":"1","state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
 	})}
 	before := *callers
@@ -381,7 +384,7 @@ func TestClient_EveryMethodConcurrently(t *testing.T) {
 		case strings.HasSuffix(req.URL.Path, "/cancel"):
 			return testkit.Reply(req, 200, `{}`)
 		case req.URL.Host == "h":
-			return testkit.Reply(req, 200, "video")
+			return testkit.Reply(req, 200, testkit.MP4File)
 		}
 		return testkit.Reply(req, 200, succeededReply)
 	}))

@@ -112,6 +112,32 @@ func (e *TaskError) Unwrap() error {
 	return e.Task.ErrCode.orNil()
 }
 
+// DownloadError is the answer of a store, or of what stands before it, from which [Client.Download] and
+// [Client.DownloadFile] got no file: a status that is not that of a file, or a message in place of it with status 200.
+// It comes after all further tries and does not change the task: the result is still paid for, and can be downloaded
+// later with the task from [Client.GetTask].
+type DownloadError struct {
+	StatusCode int    // HTTP status of the answer
+	Code       string // that the store gave, such as "NoSuchKey" or "SignatureDoesNotMatch"; "" when it gave none
+	Host       string // that answered: of the link, or the one that it redirects to
+	Err        error  // what the answer means, what to do, and why the link could not be renewed; nil when unknown
+}
+
+// Error is one line: host, status, code, and what to do.
+func (e *DownloadError) Error() string {
+	text := "vidu: " + scrub.OneLine(e.Host, 100) + " answered HTTP " + strconv.Itoa(e.StatusCode)
+	if e.Code != "" {
+		text += " " + scrub.OneLine(e.Code, 64)
+	}
+	if e.Err != nil {
+		text += ": " + scrub.OneLine(strings.ReplaceAll(e.Err.Error(), "vidu: ", ""), 300)
+	}
+	return text
+}
+
+// Unwrap returns what the answer means; the failure of a query for a new link is in its chain.
+func (e *DownloadError) Unwrap() error { return e.Err }
+
 // FieldProblem is one thing that is wrong with a request.
 type FieldProblem struct {
 	Field  string // as on the wire, with index: "prompt", "images[3]", "subjects[0].name"
