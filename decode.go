@@ -19,10 +19,11 @@ import (
 // by field.
 
 var (
-	errBadReply    = errors.New("the reply cannot be used")
-	errNoTask      = fmt.Errorf("%w: it names no task", errBadReply)
-	errTwoIDs      = fmt.Errorf("%w: it names two tasks", errBadReply)
-	errReplyTooBig = fmt.Errorf("%w: it is larger than the limit", errBadReply)
+	errBadReply      = errors.New("the reply cannot be used")
+	errNoTask        = fmt.Errorf("%w: it names no task", errBadReply)
+	errTaskElsewhere = fmt.Errorf("%w: it names a task, but not in the place of one", errBadReply)
+	errTwoIDs        = fmt.Errorf("%w: it names two tasks", errBadReply)
+	errReplyTooBig   = fmt.Errorf("%w: it is larger than the limit", errBadReply)
 )
 
 // Bounds of what becomes Go values, which can be many times larger than their text.
@@ -69,6 +70,7 @@ type taskDecoder struct {
 	failed   bool              // the reply says that it is an error
 	taskID   bool              // the id came from "task_id", which wins over "id"
 	oddID    bool              // there is a "task_id" that no task can have
+	badID    lenientjson.Value // an id that no task can have
 	twoIDs   bool
 }
 
@@ -91,7 +93,7 @@ func readTask(body []byte) taskDecoder {
 
 // unwrap takes the task in "data", if there is one. What stands around it may have an "id" and a "state" of its own.
 func (d *taskDecoder) unwrap() {
-	inner := taskDecoder{task: &Task{raw: d.task.raw}, failed: d.failed, twoIDs: d.twoIDs}
+	inner := taskDecoder{task: &Task{raw: d.task.raw}, failed: d.failed, twoIDs: d.twoIDs, badID: d.badID}
 	inner.read(d.wrapped)
 	if inner.taskID || inner.oddID || !d.found() || (inner.task.ID != "" && d.task.State == "") {
 		*d = inner
@@ -136,9 +138,10 @@ func (d *taskDecoder) readMember(name []byte, v lenientjson.Value) bool {
 func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) bool {
 	id := v.Text()
 	switch {
-	case !validID(id):
-		d.oddID = d.oddID || (isTaskID && !v.IsEmpty())
-		return v.IsEmpty()
+	case v.IsEmpty():
+	case !validID(id), v.IsNumber() && !isDigits(id):
+		d.badID, d.oddID = v, d.oddID || isTaskID
+		return false
 	case d.task.ID == "", isTaskID && !d.taskID:
 		d.task.ID, d.taskID = id, isTaskID
 	case isTaskID == d.taskID && id != d.task.ID:
@@ -230,11 +233,19 @@ func (d *taskDecoder) useFailNote() {
 
 // whyNoTask turns a valid 2xx reply without a task into its error: the envelope it carries, or what it lacks.
 func (d *taskDecoder) whyNoTask(body []byte) error {
-	if d.task.ID != "" || d.oddID {
+	if d.task.ID != "" {
 		return fmt.Errorf("%w: it names a task and an error", errBadReply)
 	}
-	if e := parseEnvelope(body); e.saysError() {
+	if e := parseEnvelope(body); e.saysError() && !d.oddID {
 		return e.apiError(http.StatusOK)
+	}
+	return d.lacksID()
+}
+
+// lacksID says why a reply has no id.
+func (d *taskDecoder) lacksID() error {
+	if d.badID != nil {
+		return fmt.Errorf("%w: no task can have its id %s", errBadReply, scrub.OneLine(string(d.badID), 80))
 	}
 	return errNoTask
 }
@@ -354,16 +365,3 @@ func maskTask(task *Task, mask func(string) string) {
 	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
 	task.ErrMessage = mask(task.ErrMessage)
 }
-
-// namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the
-// request's, unless the state of a task that was accepted stands beside it.
-func namedTask(body []byte) string {
-	d := readTask(body)
-	if d.taskID || slices.Contains(activeStates, d.task.State) {
-		return d.task.ID
-	}
-	return ""
-}
-
-// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
-var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}

@@ -121,6 +121,7 @@ var layers = [][]string{
 	{"codes", "tracer", "waiters", "media"},
 	{"options"},
 	{"types", "client"},
+	{"named"},
 	{"errors", "request"},
 	{"envelope"},
 	{"decode", "failure"},

@@ -17,6 +17,10 @@ type envelope struct {
 	reason   string
 	code     string // in words, or a number, which some servers write as a string
 	kind     string // the nested error's "type"
+	status   string // likewise, of problem details (RFC 9457) and the like
+	title    string
+	detail   string
+	problem  string // their "type", which is a URI
 	message  string
 	traceID  string
 	metadata json.RawMessage
@@ -33,7 +37,26 @@ func parseEnvelope(body []byte) envelope {
 		e.kind = nested.Member("type").Str()
 		e.read(nested)
 	}
+	e.readProblem()
 	return e
+}
+
+// readProblem takes from problem details what the other members do not say. Their code is the title or the end of the
+// type, if one of them is a code.
+func (e *envelope) readProblem() {
+	said := e.detail
+	if e.title != "" && e.detail != "" && e.title != e.detail {
+		said = e.title + ": " + e.detail
+	}
+	e.message = cmp.Or(e.message, said, e.title)
+	if _, err := strconv.Atoi(e.status); err == nil {
+		e.code = cmp.Or(e.code, e.status)
+	}
+	for _, text := range []string{e.problem[strings.LastIndexAny(e.problem, "/:#")+1:], e.title} {
+		if _, word := e.splitCode(); word == "" && ErrorCode(text).row() != nil {
+			e.code = text
+		}
+	}
 }
 
 func (e *envelope) read(object lenientjson.Value) {
@@ -46,6 +69,14 @@ func (e *envelope) read(object lenientjson.Value) {
 			e.code = cmp.Or(v.Text(), e.code)
 		case "message", "msg":
 			e.message = cmp.Or(v.Text(), e.message)
+		case "title":
+			e.title = cmp.Or(v.Str(), e.title)
+		case "detail":
+			e.detail = cmp.Or(v.Str(), e.detail)
+		case "status":
+			e.status = cmp.Or(v.Text(), e.status)
+		case "type":
+			e.problem = cmp.Or(v.Str(), e.problem)
 		case "success":
 			e.failed = e.failed || string(v) == "false"
 		case "error":

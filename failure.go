@@ -1,6 +1,7 @@
 package vidu
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -80,7 +82,7 @@ func (op operation) complete(a *attempt, failure *APIError) *APIError {
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, TaskID: a.taskID, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Payload: payload, TaskID: op.mask(a.names().only()), From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
 		Body: op.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
@@ -94,7 +96,72 @@ func (op operation) excerpt(a *attempt) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	return []byte(op.mask(string(a.body[:min(len(a.body), maxErrorReply)])))
+	return keep(a.body, op.mask)
+}
+
+// keptOfTexts are how many bytes are kept of each text in a long response: as many as fit. Ids are short.
+var keptOfTexts = []int{8 << 10, 1 << 10, 64}
+
+// longestSecret is how far what is masked reaches beyond a cut, whatever its spelling.
+const longestSecret = 2 << 10
+
+// keep returns what is worth keeping of text in maxErrorReply bytes: all of it, or all but the ends of long strings, or
+// its beginning and its end. Text is masked before it is cut: a part of a key would not be recognized.
+func keep(text []byte, mask func(string) string) []byte {
+	for i := 0; len(text) > maxErrorReply && i < len(keptOfTexts); i++ {
+		if short, ok := shortenStrings(text, keptOfTexts[i], mask); ok {
+			text = short
+		}
+	}
+	if len(text) <= maxErrorReply {
+		masked := mask(string(text))
+		return []byte(masked[:min(len(masked), maxErrorReply)])
+	}
+	const half, window = maxErrorReply/2 - len("…"), maxErrorReply/2 + longestSecret
+	head, tail := mask(string(text[:window])), mask(string(text[len(text)-window:]))
+	head, tail = head[:len(head)-longestSecret], tail[longestSecret:]
+	return []byte(head[:min(len(head), half)] + "…" + tail[max(len(tail)-half, 0):])
+}
+
+// shortenStrings cuts each string of a JSON text to about n bytes. ok: the result is no longer than maxErrorReply.
+func shortenStrings(text []byte, n int, mask func(string) string) (short []byte, ok bool) {
+	for len(text) > 0 && len(short) <= maxErrorReply {
+		start := bytes.IndexByte(text, '"')
+		if start < 0 {
+			start = len(text)
+		}
+		short = append(short, text[:min(start, maxErrorReply+1)]...)
+		text = text[start:]
+		end := endOfString(text, len(text))
+		if end > n+len(`"…"`) {
+			masked := mask(string(text[:min(end, n+longestSecret)]))
+			short = append(append(short, masked[:endOfString([]byte(masked), n)]...), `…"`...)
+		} else {
+			short = append(short, text[:end]...)
+		}
+		text = text[end:]
+	}
+	return short, len(short) <= maxErrorReply
+}
+
+// endOfString returns where the string at the start of text ends, but no more than about n bytes on: it cuts no
+// character and no escape.
+func endOfString(text []byte, n int) int {
+	i := min(1, len(text))
+	for i < min(n, len(text)) {
+		switch {
+		case text[i] == '"':
+			return i + 1
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == 'u':
+			i += len(`\u0000`)
+		case text[i] == '\\':
+			i += 2
+		default:
+			_, size := utf8.DecodeRune(text[i:])
+			i += size
+		}
+	}
+	return min(i, len(text))
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is

@@ -112,7 +112,7 @@ func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
 		one := s.candidates[queried]
 		task, err := c.GetTask(ctx, one.id)
 		switch {
-		case isStatus(err, http.StatusNotFound): // usual just after a create
+		case isStatus(err, http.StatusNotFound), isStatus(err, http.StatusBadRequest) && errors.Is(err, ErrTaskNotFound): // usual just after a create
 			failed = 0
 		case err != nil:
 			failed++

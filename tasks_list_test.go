@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -449,7 +451,8 @@ func TestTaskIDs_AreChecked(t *testing.T) {
 	for name, id := range map[string]string{
 		"parent": "..", "here": ".", "empty": "", "slash": "a/b", "climbing": "../../x", "query": "a?b", "fragment": "a#b",
 		"escaped dots": "%2e%2e", "escaped slash": "a%2fb", "space": "a b", "newline": "\n", "letter": "ü", "semicolon": "a;b",
-		"backslash": `a\b`, "NUL": "a\x00", "invalid UTF-8": "\xff", "10 kB": strings.Repeat("a", 10_000), "129": strings.Repeat("a", 129),
+		"backslash": `a\b`, "NUL": "a\x00", "invalid UTF-8": "\xff", "10 kB": strings.Repeat("a", 10_000), "257": strings.Repeat("a", 257),
+		"number that lost digits": "9.16205061116293e+17", "percent": "a%62", "comma": "a,b", "quote": `a"b`, "parent and more": "../",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -478,7 +481,9 @@ func TestGetTask(t *testing.T) {
 		"as task_id":          {"1", `{"task_id":1,"state":"processing"}`, ""},
 		"the upstream's id":   {"1", `{"id":"2","state":"processing"}`, "the reply calls the task 2"},
 		"an id that is none":  {"1", `{"id":"cgt:1/2","state":"processing"}`, "id cannot be read"},
-		"longest id":          {strings.Repeat("a", 128), `{"state":"processing"}`, ""},
+		"longest id":          {strings.Repeat("a", 256), `{"state":"processing"}`, ""},
+		"base64 with padding": {"dGFzay05MTYy_-A==", `{"state":"processing"}`, ""},
+		"all punctuation":     {"...-_.~:=+@", `{"id":"...-_.~:=+@","state":"processing"}`, ""},
 		"wrapped, without id": {"1", `{"code":"success","data":{"status":"PROCESSING"}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -498,6 +503,47 @@ func TestGetTask(t *testing.T) {
 			assert.Equal(t, vidu.StateProcessing, task.State)
 			assert.Equal(t, tt.warning, strings.Join(task.Warnings, ";"))
 			assert.Equal(t, 1, mock.GetTotalCallCount())
+		})
+	}
+}
+
+// Ids of other gateways work in every call that takes one, and arrive as they are.
+func TestTaskIDs_OfGateways(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"dGFzay05MTYy_-A==", "cgt:2026.11~a+b@c", "a.b", "...", "-", strings.Repeat("z", 200)} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			var paths []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				paths = append(paths, r.Method+" "+r.URL.Path)
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/cancel"):
+					assert.JSONEq(t, `{"id":"`+id+`"}`, string(body))
+					io.WriteString(w, "{}")
+				case r.Method == http.MethodPost:
+					io.WriteString(w, `{"task_id":"`+id+`"}`)
+				default:
+					io.WriteString(w, `{"id":"`+id+`","state":"success","creations":[{"url":"https://h/x.mp4"}]}`)
+				}
+			}))
+			defer server.Close()
+			r := newRig(t, server.URL)
+			task, err := r.create(t)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			task, err = r.Wait(t.Context(), id)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			assert.Empty(t, task.Warnings)
+			for task, err := range r.WaitAll(t.Context(), []string{id}) {
+				require.NoError(t, err)
+				assert.Equal(t, id, task.ID)
+			}
+			require.NoError(t, r.CancelTask(t.Context(), id))
+			query := "GET /vidu/v2/tasks/" + id + "/creations"
+			assert.Equal(t, []string{"POST " + createPath, query, query, "POST /vidu/v2/tasks/" + id + "/cancel"}, paths)
 		})
 	}
 }

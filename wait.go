@@ -105,7 +105,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 	var last *Task
 	for task, failure := w.first(ctx); ; task, failure = w.ask(ctx) {
 		last = cmp.Or(task, last)
-		if w.item.note(task, failure) {
+		if w.item.note(task, failure, w.elapsed(), w.item.seen) {
 			config.progress(last)
 			if !yield(last, nil) || last.Done() {
 				return
@@ -289,8 +289,10 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 }
 
 // note updates the item with an answer. It reports whether the caller should see it: the task has changed or ended.
-func (w *waitItem) note(task *Task, failure error) bool {
-	if isUnusable(failure) {
+// answered means that a query of this wait has succeeded before.
+func (w *waitItem) note(task *Task, failure error, elapsed time.Duration, answered bool) bool {
+	odd := isUnusable(failure) || (answered && isStray(failure))
+	if odd && (elapsed >= unseenGrace || !isUnseen(failure)) {
 		w.unusable++
 	} else {
 		w.unusable = 0
@@ -311,8 +313,26 @@ func isUnusable(failure error) bool {
 	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
 }
 
-// fatal returns the failure if it ends the wait, and nil while the wait goes on. answered means that a query of this
-// wait has succeeded before.
+// isStray reports whether an error response looks like that of something between here and the API: a redirect, say to a
+// login, or a web page. Before the first answer of the API that is a mistake of configuration.
+func isStray(failure error) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
+	return answered && (refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(refusal.Body)))
+}
+
+// isUnseen reports whether the server does not know the task, in any of the ways in which servers say so. In the first
+// minute it may be a server that does not know it yet.
+func isUnseen(failure error) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
+	if !answered || refusal.StatusCode >= 500 {
+		return false
+	}
+	code := refusal.Code.orNil()
+	return refusal.StatusCode == http.StatusNotFound || errors.Is(code, ErrTaskNotFound) || errors.Is(code, ErrCreationNotFound) ||
+		(refusal.StatusCode < 300 && errors.Is(code, ErrNotFound))
+}
+
+// fatal returns the failure if it ends the wait, and nil while the wait goes on.
 func (w *waitItem) fatal(failure error, elapsed time.Duration, answered bool) error {
 	if failure == nil || w.mayPass(failure, elapsed, answered) {
 		return nil
@@ -325,10 +345,12 @@ func (w *waitItem) fatal(failure error, elapsed time.Duration, answered bool) er
 func (w *waitItem) mayPass(failure error, elapsed time.Duration, answered bool) bool {
 	_, isResponse := errors.AsType[*APIError](failure)
 	switch {
+	case isUnseen(failure) && elapsed < unseenGrace:
+		return true
+	case isUnseen(failure) && !isStray(failure):
+		return false
 	case w.unusable > 0:
 		return w.unusable < maxUnusableReplies
-	case isStatus(failure, http.StatusNotFound):
-		return elapsed < unseenGrace
 	}
 	return (answered && !isResponse) || isTransient(failure)
 }
@@ -372,7 +394,7 @@ func (w *waitItem) cutShort(ctx context.Context, now time.Duration, failure erro
 		state = fmt.Sprintf("last seen %s %v ago", scrub.OneLine(string(w.state), 40), ago)
 	}
 	if failure != nil && !errors.Is(failure, ctx.Err()) {
-		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
+		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), max(200-len(w.id)/2, 0))
 	}
 	return fmt.Errorf("vidu: waiting for task %s, %s: %w%s", w.id, state, ctx.Err(), why)
 }

@@ -480,9 +480,9 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 				since = time.Now()
 				return testkit.Reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
 			case time.Since(since) < 20*time.Second:
-				return testkit.Reply(r, http.StatusOK, processingReply)
+				return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 			}
-			return testkit.Reply(r, http.StatusOK, succeededReply)
+			return testkit.Reply(r, http.StatusOK, about(r, succeededReply))
 		})
 		for n := range 10 {
 			task, err := client.Reference2Video(t.Context(), smallRequest())

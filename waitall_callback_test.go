@@ -301,7 +301,7 @@ func TestWake_Concurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
-			return testkit.Reply(r, http.StatusOK, processingReply)
+			return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 		}))
 		var group sync.WaitGroup
 		for n := range 30 {
