@@ -34,28 +34,29 @@ func parseEnvelope(body []byte) envelope {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	e.read(lenientjson.Value(body[:min(len(body), maxErrorReply)]))
 	if nested := e.nested; nested != nil { // only one deep: every level is read once more
-		e.kind = nested.Member("type").Str()
+		uri := e.problem
+		e.problem = ""
 		e.read(nested)
+		e.kind, e.problem = e.problem, uri
 	}
 	e.readProblem()
 	return e
 }
 
-// readProblem takes from problem details what the other members do not say. Their code is the title or the end of the
-// type, if one of them is a code.
+// readProblem takes from problem details what the other members do not say.
 func (e *envelope) readProblem() {
 	said := e.detail
 	if e.title != "" && e.detail != "" && e.title != e.detail {
 		said = e.title + ": " + e.detail
 	}
 	e.message = cmp.Or(e.message, said, e.title)
-	if _, err := strconv.Atoi(e.status); err == nil {
-		e.code = cmp.Or(e.code, e.status)
+	number, word := e.splitCode()
+	if status, err := strconv.Atoi(e.status); err == nil && word == "" && number < 400 && status >= 400 {
+		e.code = e.status
 	}
-	for _, text := range []string{e.problem[strings.LastIndexAny(e.problem, "/:#")+1:], e.title} {
-		if _, word := e.splitCode(); word == "" && ErrorCode(text).row() != nil {
-			e.code = text
-		}
+	row := ErrorCode(e.problem[strings.LastIndexAny(e.problem, "/:#")+1:]).row()
+	if row = cmp.Or(row, rowOf[foldWords(e.title)]); row != nil && word == "" {
+		e.code = string(row.code)
 	}
 }
 

@@ -62,6 +62,22 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"error and message":       {404, `{"message":"m","error":"Not Found"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"message and details":     {404, `{"message":"m","details":[]}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"msg":                     {418, `{"msg":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
+		"problem":                 {422, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"seed is bad"}`, want{vidu.ErrBadRequest, "Bad Request: seed is bad", "", "", "HTTP 422 BadRequest: Bad Request: seed is bad"}},
+		"problem, title alone":    {418, `{"title":"No tea","status":418}`, want{"", "No tea", "", "", "HTTP 418: No tea"}},
+		"problem, detail alone":   {404, `{"detail":"Not Found"}`, want{vidu.ErrNotFound, "Not Found", "", "", "NotFound: Not Found"}},
+		"problem, title twice":    {404, `{"title":"no","detail":"no"}`, want{vidu.ErrNotFound, "no", "", "", "NotFound: no"}},
+		"problem, nulls":          {404, `{"type":null,"title":null,"status":null,"detail":null,"message":"m"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
+		"problem, wrong types":    {404, `{"type":7,"title":{},"status":[],"detail":[{"msg":"x"}]}`, want{vidu.ErrNotFound, "", "", "", `"x"}]}`}},
+		"problem, message wins":   {400, `{"title":"t","detail":"d","message":"m"}`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"problem, wrapped":        {418, `{"error":{"title":"t","detail":"d","status":"402"}}`, want{vidu.ErrCreditInsufficient, "t: d", "", "", "CreditInsufficient: t: d"}},
+		"problem, type is a code": {400, `{"type":"https://h/errors#field-invalid","title":"t"}`, want{vidu.ErrFieldInvalid, "t", "", "", "HTTP 400 FieldInvalid: t"}},
+		"problem, urn":            {400, `{"type":"urn:problem:InsufficientBalance","title":"t"}`, want{vidu.ErrCreditInsufficient, "t", "", "", "HTTP 400 CreditInsufficient: t"}},
+		"problem, title is one":   {400, `{"title":"AuditSubmitIllegal","detail":"d","status":400}`, want{vidu.ErrAuditSubmitIllegal, "AuditSubmitIllegal: d", "", "", "AuditSubmitIllegal: d"}},
+		"problem, code wins":      {400, `{"type":"https://h/FieldInvalid","code":"slug","status":402}`, want{"slug", "", "", "", `"status":402}`}},
+		"problem, money in words": {200, `{"title":"Your balance is insufficient","status":500}`, want{vidu.ErrInternalServiceFailure, "Your balance is insufficient", "", "", "balance is insufficient"}},
+		"problem, 200":            {200, `{"title":"t","detail":"d","status":503}`, want{"", "t: d", "", "", "HTTP 200: t: d"}},
+		"problem, 200, code 0":    {200, `{"code":0,"message":"m","status":401}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
+		"top-level type, nested":  {418, `{"type":"character2video","error":{"message":"m"}}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"top-level type":          {418, `{"type":"character2video","error":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"request id in message":   {400, `{"message":"no model x (request id: 2026080112)"}`, want{vidu.ErrBadRequest, "no model x (request id: 2026080112)", "2026080112", "", "(trace id 2026080112)"}},
 		"request id, then more":   {400, `{"message":"request id: 77. Ask us"}`, want{vidu.ErrBadRequest, "request id: 77. Ask us", "77", "", "(trace id 77)"}},
@@ -110,7 +126,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 
 func TestAPIError_200WithoutError(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`} {
+	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`, `{"status":200,"title":"t"}`} {
 		_, err := clientWithReply(t, http.StatusOK, body).GetTask(t.Context(), "1")
 		_, ok := errors.AsType[*vidu.APIError](err)
 		assert.False(t, ok, body)
@@ -438,6 +454,69 @@ func TestMaybeCreatedError_NeverInvitesRetry(t *testing.T) {
 	}
 }
 
+// Of an answer that is too long to be kept the long texts are shortened, so that ids survive wherever they stand.
+func TestMaybeCreatedError_BodyKeepsWhatIsShort(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body string
+		kept []string
+	}{
+		"short":                  {`{"x":"` + strings.Repeat("y", 60_000) + `"}`, []string{strings.Repeat("y", 60_000)}},
+		"a long echo":            {`{"images":["data:` + strings.Repeat("y", 20<<20) + `"],"message":"` + strings.Repeat("m", 2000) + `","id":"77/a","task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`, `"data:y`, strings.Repeat("m", 2000)}},
+		"many echoes":            {`{"images":[` + strings.Repeat(`"`+strings.Repeat("y", 500)+`",`, 500) + `"z"],"id":"77/a","task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`, `"z"`}},
+		"escapes":                {`{"prompt":"` + strings.Repeat(`\u4e16\"`, 20_000) + `","task_id":"88/b"}`, []string{`"88/b"`}},
+		"wide":                   {`{"prompt":"` + strings.Repeat(`世`, 50_000) + `","task_id":"88/b"}`, []string{`"88/b"`}},
+		"a long name":            {`{"` + strings.Repeat(`n`, 100_000) + `":1,"task_id":"88/b"}`, []string{`"88/b"`}},
+		"numbers":                {`{"id":"77/a","x":[` + strings.Repeat("1,", 100_000) + `1],"task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`}},
+		"no JSON":                {"first " + strings.Repeat("x", 100_000) + " last", []string{"first ", " last"}},
+		"a string without end":   {`{"task_id":"88/b","x":"` + strings.Repeat("x", 100_000), []string{`"88/b"`}},
+		"a string, cut in an \\": {`{"id":"77/a","x":"` + strings.Repeat("x", 100_000) + `\`, []string{`"77/a"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := clientWithReply(t, http.StatusOK, tt.body).Reference2Video(t.Context(), smallRequest())
+			unknown := unknownOutcome(t, err)
+			assert.LessOrEqual(t, len(unknown.Body), vidu.MaxErrorReply)
+			for _, text := range tt.kept {
+				assert.True(t, strings.Contains(string(unknown.Body), text), "%.40s", text) //nolint:testifylint // not 64 KiB of it
+			}
+			assert.True(t, utf8.Valid(unknown.Body))
+			if json.Valid([]byte(tt.body)) && name != "numbers" {
+				assert.True(t, json.Valid(unknown.Body))
+			}
+		})
+	}
+}
+
+// What is cut is masked first: not even a part of the key is kept.
+func TestMaybeCreatedError_BodyHasNoPartOfTheKey(t *testing.T) {
+	t.Parallel()
+	for _, around := range []struct {
+		head, tail string
+		near       []int // where the key may be cut
+	}{
+		{`{"x":"`, strings.Repeat("y", 100_000) + `"}`, []int{8 << 10}},
+		{`{"x":[` + strings.Repeat(`"`+strings.Repeat("y", 3000)+`",`, 60) + `"`, strings.Repeat("y", 3000) + `"]}`, []int{1 << 10}},
+		{`{"x":[` + strings.Repeat(`"`+strings.Repeat("y", 300)+`",`, 500) + `"`, strings.Repeat("y", 300) + `"]}`, []int{64}},
+		{"", strings.Repeat("y", 100_000), []int{32 << 10, 100_000 - 32<<10, 100_000 - 34<<10}},
+		{"", strings.Repeat("y", 100_000) + strings.Repeat(testkit.Key, 3000), []int{100_000 + 3000*len(testkit.Key) - 34<<10 - 48}},
+	} {
+		for _, near := range around.near {
+			for n := near - 40; n < near+20; n++ {
+				text := strings.Repeat("y", n) + testkit.Key
+				if around.head == "" {
+					text += around.tail[min(len(text), len(around.tail)):]
+				} else {
+					text = around.head + text + around.tail
+				}
+				_, err := clientWithReply(t, http.StatusOK, text).Reference2Video(t.Context(), smallRequest())
+				body := string(unknownOutcome(t, err).Body)
+				require.False(t, strings.Contains(body, testkit.Key[:6]) || strings.Contains(body, testkit.Key[len(testkit.Key)-6:]), "%d", n) //nolint:testifylint // as above
+			}
+		}
+	}
+}
+
 func TestAPIError_Marshals(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"", `{"message":"m"}`, `{"message":"m","metadata":{"a":1}}`, `{"metadata":{"a"`} {
@@ -469,6 +548,21 @@ func TestRefusal_CannotBeRead(t *testing.T) {
 		"400, torn, length unknown":      {400, `{"code":400,"message":"operation in pro`, "", false, true},
 		"429, torn, length unknown":      {429, "\uFEFF [{", "", false, true},
 		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
+		"401, cut":                       {401, `{"code":401,"mess`, "", true, false},
+		"402, cut":                       {402, `{"code":402,"mess`, "", true, false},
+		"403, cut":                       {403, ``, "", true, false},
+		"404, cut":                       {404, `{"code":404,"mess`, "", true, false},
+		"405, cut":                       {405, `{`, "", true, false},
+		"407, cut":                       {407, `<html>`, "", true, false},
+		"413, cut":                       {413, `{"code":`, "", true, false},
+		"415, packed":                    {415, "\x1f\x8b\x08\x00\x00", "gzip", false, false},
+		"431, torn, length unknown":      {431, `{"code":400,"message":"op`, "", false, false},
+		"403, cut behind a task":         {403, `{"task_id":"9","mess`, "", true, true},
+		"404, quotes another code":       {404, `{"message":"operation in process","x`, "", true, true},
+		"422, cut":                       {422, `{"code":422,"mess`, "", true, true},
+		"400, reason, then 64 KiB":       {400, `{"reason":"FieldInvalid","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"429, reason, then 64 KiB":       {429, `{"reason":"QuotaExceeded","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"403, reason, then 64 KiB":       {403, `{"reason":"Forbidden","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, false},
 		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
