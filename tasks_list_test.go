@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -552,4 +553,97 @@ func TestGetTask_WithoutContext(t *testing.T) {
 	t.Parallel()
 	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
 	assert.EqualError(t, err, "vidu: the context is nil")
+}
+
+// With the official API a reply that names another task is about another task. Behind a gateway it may name the task as
+// the upstream does, unless this client has made, or waits for, both.
+func TestQueryReply_AboutAnotherTask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts     []vidu.Option
+		made     int    // tasks that the client creates first: 1, 2, …
+		asked    string // task
+		reply    string // the task of the reply
+		waits    bool   // another wait, for task "w", is under way
+		believed bool
+	}{
+		"official":                   {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "b"},
+		"official, the same":         {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "a", believed: true},
+		"official, none":             {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "", believed: true},
+		"official host, no option":   {opts: []vidu.Option{vidu.WithAPIPath("/ent/v2"), vidu.WithAuthScheme("Token")}, asked: "a", reply: "b", believed: true},
+		"gateway":                    {asked: "a", reply: "b", believed: true},
+		"gateway, made both":         {made: 2, asked: "1", reply: "2"},
+		"gateway, made one":          {made: 1, asked: "1", reply: "b", believed: true},
+		"gateway, made the other":    {made: 1, asked: "a", reply: "1", believed: true},
+		"gateway, waits for another": {made: 1, asked: "1", reply: "w", waits: true},
+		"gateway, waits, not asked":  {asked: "a", reply: "w", waits: true, believed: true},
+	} {
+		for _, many := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, many), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					created := newTasks()
+					client := newClient(t, someHost, append(tt.opts, withTransport(func(r *http.Request) (*http.Response, error) {
+						switch {
+						case r.Method == http.MethodPost:
+							return testkit.Reply(r, 200, created())
+						case strings.Contains(r.URL.Path, "/tasks/w/"):
+							return testkit.Reply(r, 200, `{"id":"w","state":"processing"}`)
+						}
+						return testkit.Reply(r, 200, `{"id":"`+tt.reply+`","state":"processing"}`)
+					}))...)
+					for range tt.made {
+						_, err := client.Reference2Video(t.Context(), smallRequest())
+						require.NoError(t, err)
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					if tt.waits {
+						go func() {
+							if many {
+								for range client.WaitAll(ctx, []string{"v", "w", "x"}) { //nolint:revive // until it is canceled
+								}
+								return
+							}
+							_, _ = client.Wait(ctx, "w")
+						}()
+						synctest.Wait()
+					}
+					task, err := client.GetTask(t.Context(), tt.asked)
+					if !tt.believed {
+						assertNotCreated(t, err)
+						require.ErrorContains(t, err, "it is about task "+tt.reply)
+						return
+					}
+					require.NoError(t, err)
+					assert.Equal(t, tt.asked, task.ID)
+					assert.Equal(t, tt.reply != "" && tt.reply != tt.asked, slices.Contains(task.Warnings, "the reply calls the task "+tt.reply))
+				})
+			})
+		}
+	}
+}
+
+// A wait takes such replies for odd ones: it rides out some, and five in a row end it.
+func TestWait_RepliesAboutAnotherTask(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []int{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			client := newClient(t, someHost, vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
+				if asked++; asked <= odd {
+					return testkit.Reply(r, 200, `{"id":"2","state":"success","creations":[{"url":"https://h/2.mp4"}]}`)
+				}
+				return testkit.Reply(r, 200, succeededReply)
+			}))
+			task, err := client.Wait(boundedContext(t), "1")
+			if odd == 5 {
+				require.ErrorContains(t, err, "it is about task 2")
+				assert.Nil(t, task)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "https://h/x.mp4", task.Creations[0].URL)
+		})
+	}
 }

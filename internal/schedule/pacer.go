@@ -132,8 +132,8 @@ func (p *Pacer) Endpoint(name string) uint8 {
 }
 
 // Remember records a task that this client has just created, whether a callback was requested for it, and the reply to
-// the create, which must not be changed any more. The newest 1,024 tasks are remembered. It changes nothing and returns
-// false if the task is one of them: a second create cannot have made it.
+// the create, which must not be changed any more. The newest 1,024 tasks are remembered. It returns false if the
+// task was one of them already, which a second create cannot have made.
 func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) bool {
 	task := createdTask{class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {
@@ -142,6 +142,7 @@ func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, again := p.created[s.ID]; again {
+		p.created[s.ID] = task
 		return false
 	}
 	if len(p.createdOrder) < maxCreated {
