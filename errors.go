@@ -97,7 +97,7 @@ func (e *TaskError) Error() string {
 		text += ": " + e.Task.ErrCode.Error()
 	}
 	if e.Task.ErrMessage != "" {
-		text += ": " + scrub.OneLine(e.Task.ErrMessage, 240-len(id)/2)
+		text += ": " + scrub.OneLine(e.Task.ErrMessage, 230-len(id)/2)
 	}
 	return text
 }
@@ -158,7 +158,7 @@ func (e *MaybeCreatedError) Error() string {
 		text += " (task " + id + ")"
 	}
 	if e.Payload != "" {
-		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
+		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64-len(id)/16))
 	}
 	return text
 }

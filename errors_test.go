@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -206,18 +207,27 @@ func TestAPIError_LargeBodies(t *testing.T) {
 func TestErrors_AreOneShortLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long 世\n", 5_000)
-	task := &vidu.Task{ID: strings.Repeat("a", 128), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
+	task := &vidu.Task{ID: strings.Repeat("a", 256), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
 	problems := make([]vidu.FieldProblem, 9)
 	for i := range problems {
 		problems[i] = vidu.FieldProblem{Field: long, Reason: long}
 	}
 	answer := testkit.JSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
-	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
+	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 256))
+	var waitErr error
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, waitErr = clientWithReply(t, http.StatusServiceUnavailable, answer).Wait(ctx, strings.Repeat("a", 256))
+	})
 	for name, err := range map[string]error{
 		"APIError":                 apiError,
 		"TaskError":                &vidu.TaskError{Task: task},
 		"ValidationError":          &vidu.ValidationError{Problems: problems},
 		"MaybeCreatedError":        &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), Err: errors.New(long)},
+		"MaybeCreatedError, task":  &vidu.MaybeCreatedError{Payload: long, TaskID: long, Err: apiError},
+		"MaybeCreatedError, id":    &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), TaskID: strings.Repeat("a", 256), Err: errors.New(long)},
+		"wait":                     waitErr,
 		"MaybeCreatedError, reply": &vidu.MaybeCreatedError{Payload: long, Err: apiError},
 	} {
 		t.Run(name, func(t *testing.T) {
