@@ -216,8 +216,8 @@ func foldWords(text string) string {
 	}, text)
 }
 
-// emptyBalance has the words for an empty balance, as foldWords has them: a lack of one of some things, or a word for it
-// alone. A quota that is exceeded or exhausted is none: that is a limit, which may pass.
+// emptyBalance has the words for an empty balance, as foldWords has them: a lack of one of some things, or a word for
+// it alone. A quota that is exceeded or exhausted is none: that is a limit, which may pass.
 var emptyBalance = []struct{ lack, of []string }{
 	{lack: []string{"insufficient", "notenough", "不足"}, of: []string{"credit", "balance", "fund", "quota", "余额", "额度"}},
 	{lack: []string{"lackof", "exhausted", "depleted", "ranoutof"}, of: []string{"credit", "balance", "fund"}},

@@ -800,7 +800,7 @@ func TestCreateReply_TaskOfAnotherCreate(t *testing.T) {
 					continue
 				}
 				assert.Equal(t, "7", unknownOutcome(t, err).TaskID)
-				assert.ErrorContains(t, err, "an earlier create got the same task")
+				require.ErrorContains(t, err, "an earlier create got the same task")
 				testkit.AssertHarmless(t, err)
 			}
 			assert.Equal(t, 1, created)

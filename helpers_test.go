@@ -79,7 +79,7 @@ const (
 	someHost     = "https://gateway.example.com"
 )
 
-// newTasks returns the replies to creates, each about a task of its own: 1, 2, …
+// newTasks returns the replies to creates, each about a task of its own, from 1 on.
 func newTasks() func() string {
 	var n atomic.Int64
 	return func() string { return fmt.Sprintf(`{"task_id":"%d","state":"created"}`, n.Add(1)) }

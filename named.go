@@ -33,8 +33,8 @@ const (
 // taskIDNames are the names of a task's id, as foldWords has them. Names in these tables fold in the same way.
 var taskIDNames = []string{"taskid", "taskids"}
 
-// taskPlaces are the members that hold a task, or what wraps one. The response itself is such a place, too. Elsewhere an
-// "id" beside a state is that of something else.
+// taskPlaces are the members that hold a task, or what wraps one. The response itself is such a place, too. Elsewhere
+// an "id" beside a state is that of something else.
 var taskPlaces = []string{"data", "task", "tasks", "result", "results", "output", "error"}
 
 // callersTexts are the members that echo texts of the caller, who may have JSON of his own in them.

@@ -601,11 +601,13 @@ func TestQueryReply_AboutAnotherTask(t *testing.T) {
 					if tt.waits {
 						go func() {
 							if many {
-								for range client.WaitAll(ctx, []string{"v", "w", "x"}) { //nolint:revive // until it is canceled
+								for _, err := range client.WaitAll(ctx, []string{"v", "w", "x"}) {
+									assert.Error(t, err)
 								}
 								return
 							}
-							_, _ = client.Wait(ctx, "w")
+							_, err := client.Wait(ctx, "w")
+							assert.ErrorIs(t, err, context.Canceled)
 						}()
 						synctest.Wait()
 					}

@@ -271,7 +271,8 @@ func isMangled(text string) bool {
 	return found && isDigits(exponent) && e > 0 && mantissa[e]|0x20 == 'e' && strings.Trim(mantissa[:e], digits+".-") == ""
 }
 
-// validID reports whether id can be a task's. It is asked before one goes into a path, where "." and ".." lead elsewhere.
+// validID reports whether id can be a task's. It is asked before one goes into a path, where "." and ".." lead
+// elsewhere.
 func validID(id string) bool {
 	return 0 < len(id) && len(id) <= maxID && strings.Trim(id, idCharacters) == "" && id != "." && id != ".." && !isMangled(id)
 }
