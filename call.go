@@ -111,34 +111,39 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		sent = rq.body.Open()
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
-	guarded, g := watch(ctx, rq.paid, sent)
-	defer g.Release()
-	req := c.newRequest(guarded, rq)
+	route := c.routeFor(rq)
+	var guarded context.Context
+	if rq.paid {
+		guarded = a.guard.GuardCreate(ctx, route.Timeout, sent)
+	} else {
+		guarded = a.guard.GuardRead(ctx, route.Timeout)
+	}
+	defer a.guard.Release()
+	req := c.newRequest(guarded, rq, a)
 	if sent != nil {
 		req.Body, req.ContentLength = sent, rq.body.Size()
 		if expect && rq.body.Size() >= expectFrom {
 			req.Header["Expect"] = expectContinue
 		}
 	}
-	resp, err := c.clientFor(rq).Do(req)
+	resp, err := route.Transport.RoundTrip(req)
+	err = transport.Check(resp, err)
 	if sent != nil && (err != nil || resp.StatusCode > 299) { // after a 2xx the rest may go out while the reply is read
 		a.incomplete = sent.Seal()
 		a.unread = a.incomplete && err == nil && sent.Untouched()
 	}
 	a.ended = ctx.Err() != nil
-	if transport.Stopped(guarded) && (err != nil || resp.StatusCode > 299) {
-		if err == nil { // whatever the response is, it may not be about the first sending
-			resp.Body.Close()
-		}
+	if err == nil && resp.StatusCode > 299 && a.guard.Retried() { // whatever it says, it may not be about the first sending
+		resp.Body.Close()
 		err = transport.ErrRetried
 	}
 	if err != nil {
-		a.err = c.operation(rq).wrap(transportError(ctx, err))
+		a.err = c.operation(rq).wrap(transportError(ctx, a.guard.Cause(err)))
 		return a
 	}
 	defer resp.Body.Close()
 	if a.incomplete { // the server may wait for the rest of the request while we wait for the rest of its early response
-		defer time.AfterFunc(earlyResponseTime, g.Release).Stop()
+		defer time.AfterFunc(earlyResponseTime, a.guard.Release).Stop()
 	}
 	c.readResponse(ctx, rq, resp, a)
 	a.resent = rq.paid && transport.Stopped(guarded)
@@ -149,17 +154,6 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 }
 
 const earlyResponseTime = 30 * time.Second
-
-// watch guards one attempt against a transport that retries by itself. A create gets one connection only.
-func watch(ctx context.Context, paid bool, sent *oneshot.Reader) (context.Context, *transport.Guard) {
-	switch {
-	case !paid:
-		return transport.Watch(ctx, transport.Sendings, nil)
-	case sent == nil: // a nil pointer in an interface would be a body
-		return transport.Watch(ctx, 1, nil)
-	}
-	return transport.Watch(ctx, 1, sent)
-}
 
 // readResponse fills a from resp. Only a 2xx that was read to its end leaves a.err nil.
 func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Response, a *attempt) {
@@ -194,7 +188,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	case tooBig:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case err != nil:
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, err)))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, a.guard.Cause(err))))
 	}
 }
 

@@ -33,7 +33,7 @@ type Client struct {
 	contentType   []string
 	encoding      []string
 	userAgent     []string
-	http          transport.Clients
+	routes        transport.Routes
 	insecureHTTP  bool
 	maxAttempts   int
 	backoff       func(retry int) time.Duration
@@ -70,7 +70,7 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	if err := checkKey(apiKey); err != nil {
 		return nil, fmt.Errorf("vidu: API key: %w", err)
 	}
-	clients, err := transport.New(cfg.httpClient, cfg.wraps...)
+	routes, err := transport.New(cfg.httpClient, cfg.wraps...)
 	if err != nil {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
@@ -91,11 +91,11 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		budget:        new(backoff.Budget),
 		pacer:         schedule.NewPacer(rand.Float64),
 		waiters:       newWaiters(),
-		http:          clients,
+		routes:        routes,
 		official:      cfg.official,
 		recovery:      cfg.recovery,
 	}
-	if replaced := clients.Replaced; replaced != nil {
+	if replaced := routes.Replaced; replaced != nil {
 		c.warn("vidu: http.DefaultTransport was replaced; everything is sent through it, and "+
 			"creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
 			slog.String("transport", fmt.Sprintf("%T", replaced)))

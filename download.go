@@ -198,16 +198,14 @@ func (c *Client) downloadPolicy() *fetch.Policy {
 // sendDownload sends one request of a download, guarded against a transport that repeats it. The guard ends with the
 // context of req, for the body is read after sendDownload has returned.
 func (c *Client) sendDownload(req *http.Request) (*http.Response, error) {
-	guarded, g := transport.Watch(req.Context(), transport.Sendings, nil)
-	resp, err := c.http.Downloads.Do(req.WithContext(guarded))
-	if err == nil {
-		return resp, nil
+	var guard transport.Guard
+	guarded := guard.GuardRead(req.Context(), c.routes.Downloads.Timeout)
+	resp, err := c.routes.Downloads.Transport.RoundTrip(req.WithContext(guarded))
+	if err = transport.Check(resp, err); err != nil {
+		guard.Release()
+		return nil, guard.Cause(err)
 	}
-	if transport.Stopped(guarded) {
-		err = transport.ErrRetried
-	}
-	g.Release()
-	return nil, err
+	return resp, nil
 }
 
 func (c *Client) logDownload(ctx context.Context, try fetch.Try) {

@@ -1,11 +1,11 @@
 package vidu
 
 import (
-	"net/http"
 	"os"
 	"slices"
 
 	"github.com/vidu-go/vidu/internal/schedule"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // Verdict and its values let tests walk the policy for creates.
@@ -45,9 +45,9 @@ var RetryDelay = retryDelay
 // MaxErrorReply is the bound of what is read of an error.
 const MaxErrorReply = maxErrorReply
 
-// Transports returns the clients that c uses for creates, reads and downloads.
-func (c *Client) Transports() (creates, reads, downloads *http.Client) {
-	return c.http.Creates, c.http.Reads, c.http.Downloads
+// Transports returns what c sends creates, reads and downloads with.
+func (c *Client) Transports() (creates, reads, downloads *transport.Route) {
+	return &c.routes.Creates, &c.routes.Reads, &c.routes.Downloads
 }
 
 // SetJitter gives the client a new schedule with this random source; 0.5 is no jitter.

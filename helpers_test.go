@@ -29,6 +29,7 @@ import (
 
 	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/internal/testkit"
+	"github.com/vidu-go/vidu/internal/transport"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -118,10 +119,10 @@ func newRig(t *testing.T, baseURL string, opts ...vidu.Option) *rig {
 	return r
 }
 
-// tap puts itself between a client and its transport, which it returns.
-func (r *rig) tap(client *http.Client) *http.Transport {
-	inner := client.Transport
-	client.Transport = testkit.RoundTrip(func(req *http.Request) (*http.Response, error) {
+// tap puts itself before the transport of a route, which it returns.
+func (r *rig) tap(route *transport.Route) *http.Transport {
+	inner := route.Transport
+	route.Transport = testkit.RoundTrip(func(req *http.Request) (*http.Response, error) {
 		resp, err := inner.RoundTrip(req)
 		if err == nil {
 			r.open.Add(1)

@@ -9,6 +9,7 @@ import (
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // Bounds of what is read. A reply to a create may echo the inline media, one to a query a payload of a million
@@ -41,8 +42,12 @@ type presignedLink struct {
 	contentType string
 }
 
-// attempt is what came of sending a request once.
+// attempt is one sending of a request, and what came of it.
 type attempt struct {
+	req   http.Request
+	url   url.URL
+	guard transport.Guard
+
 	status     int // 0: no response
 	header     http.Header
 	body       []byte // of the response, as far as it was read
@@ -77,7 +82,7 @@ type operation struct {
 
 func (c *Client) operation(rq *request) operation {
 	u := c.target(rq)
-	op := operation{name: operationName(rq.method, u), mask: c.redact}
+	op := operation{name: operationName(rq.method, &u), mask: c.redact}
 	if rq.presigned != nil {
 		op.link, op.query = true, u.RawQuery
 	}
@@ -85,9 +90,9 @@ func (c *Client) operation(rq *request) operation {
 }
 
 // target returns where a request goes.
-func (c *Client) target(rq *request) *url.URL {
+func (c *Client) target(rq *request) url.URL {
 	if rq.presigned != nil {
-		return rq.presigned.url
+		return *rq.presigned.url
 	}
 	u := c.base
 	if rq.fromRoot {
@@ -98,21 +103,22 @@ func (c *Client) target(rq *request) *url.URL {
 		u.RawPath += rq.path
 	}
 	u.RawQuery = rq.query
-	return &u
+	return u
 }
 
-func (c *Client) clientFor(rq *request) *http.Client {
+func (c *Client) routeFor(rq *request) *transport.Route {
 	switch {
 	case rq.paid:
-		return c.http.Creates
+		return &c.routes.Creates
 	case rq.presigned != nil:
-		return c.http.Uploads
+		return &c.routes.Uploads
 	}
-	return c.http.Reads
+	return &c.routes.Reads
 }
 
-// newRequest builds the request by hand: everything in it was checked before, and the header's values are shared.
-func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
+// newRequest builds the request of an attempt by hand: everything in it was checked before, and the header's values are
+// shared.
+func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.Request {
 	header := http.Header{
 		"Authorization":   c.authorization(),
 		"Content-Type":    c.contentType, // one gateway requires it on GET as well
@@ -122,10 +128,13 @@ func (c *Client) newRequest(ctx context.Context, rq *request) *http.Request {
 	if rq.presigned != nil {
 		header = http.Header{"Content-Type": {rq.presigned.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
 	}
-	return (&http.Request{
-		Method: rq.method, URL: c.target(rq), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
+	a.url = c.target(rq)
+	req := http.Request{
+		Method: rq.method, URL: &a.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: header,
 		Close: rq.paid, // a connection that stays idle is of no use to a create, and of danger to the next
-	}).WithContext(ctx)
+	}
+	a.req = *req.WithContext(ctx)
+	return &a.req
 }
 
 func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }

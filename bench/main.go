@@ -1,7 +1,8 @@
 // Bench measures what the vidu client costs, compared with the same work written by hand and with other clients, in
 // turn in one run. It writes a Markdown report.
 //
-//	go run . -out RESULTS.md           # everything
+//	go run . -out RESULTS.md           # everything, on one Go release
+//	make bench                         # on two, side by side, with pictures
 //	go run . -quick -only callback     # a few rounds of one part, to standard output
 //
 // Everything happens in memory and on loopback; nothing costs money. It needs Linux (/proc).
@@ -68,6 +69,7 @@ type bench struct {
 	dir    string // scratch
 	tables map[string]*table
 	worlds []world
+	beside []saved // of other Go releases
 }
 
 // parts of the run. Each fills the tables of its name.
@@ -93,6 +95,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	flags.SetOutput(progress)
 	short := flags.Bool("quick", false, "a few small rounds: checks that everything works and measures nothing")
 	file := flags.String("out", "", "write the report to this `file` instead of standard output")
+	save := flags.String("save", "", "write the figures to this `file` instead of a report, for -beside")
+	pictures := flags.String("pictures", "", "draw the pictures of README in this `directory`")
+	var others []string
+	flags.Func("beside", "show the figures in this `file`, too, from a run on another Go release", func(path string) error {
+		others = append(others, path)
+		return nil
+	})
 	only := flags.String("only", "", "run only the parts whose name matches this `regexp`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -104,6 +113,13 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	b := &bench{effort: full, quick: *short, tables: map[string]*table{}}
 	if *short {
 		b.effort = quick
+	}
+	for _, path := range others {
+		run, err := readSaved(path)
+		if err != nil {
+			return err
+		}
+		b.beside = append(b.beside, run)
 	}
 	if b.dir, err = os.MkdirTemp("", "vidu-bench-"); err != nil {
 		return err
@@ -120,6 +136,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		if _, err := fmt.Fprintf(progress, "%s: %.1f s\n", part.name, time.Since(began).Seconds()); err != nil {
 			return err
 		}
+	}
+	if *pictures != "" {
+		if err := b.writePictures(*pictures); err != nil {
+			return err
+		}
+	}
+	if *save != "" {
+		figures := b.save()
+		return figures.writeFile(*save)
 	}
 	report := b.report(time.Now())
 	if *file == "" {

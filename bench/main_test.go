@@ -1,14 +1,19 @@
 package main_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -57,9 +62,63 @@ func TestQuick(t *testing.T) { //nolint:paralleltest // it measures the whole pr
 	assert.NotContains(t, out.String(), t.TempDir()[:5]+"vidu-bench", "no path of this machine")
 }
 
+// The figures of another release stand beside those of this one, and in the pictures.
+func TestBeside(t *testing.T) { //nolint:paralleltest // it measures the whole process
+	dir := t.TempDir()
+	other, report := filepath.Join(dir, "other.json"), filepath.Join(dir, "RESULTS.md")
+	run := func(args ...string) {
+		t.Helper()
+		require.NoError(t, bench.Run(t.Context(), append([]string{"-quick", "-only", "create|poll|peak"}, args...), t.Output(), t.Output()))
+	}
+	run("-save", other)
+	figures, err := os.ReadFile(other)
+	require.NoError(t, err)
+	require.Contains(t, string(figures), `"go": "`+runtime.Version()+`"`)
+	require.NoError(t, os.WriteFile(other, bytes.ReplaceAll(figures, []byte(runtime.Version()), []byte("go1.25.0")), 0o600))
+
+	run("-beside", other, "-out", report, "-pictures", dir)
+	text, err := os.ReadFile(report)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "| go1.25.0 | | "+runtime.Version()+" | |")
+	assert.Contains(t, string(text), "## Small calls, release by release\n")
+	for name, says := range map[string][]string{
+		"small-calls.svg": {"vidu", "by hand", "openai-go", "upper bar go1.25.0, lower bar " + runtime.Version(), "1.00 ×"},
+		"memory.svg":      {"vidu", "by hand", "go-resty v2", "creates with 14 MB of images at once", " kB"},
+	} {
+		picture, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		decoder := xml.NewDecoder(bytes.NewReader(picture))
+		bars := 0
+		for {
+			token, err := decoder.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err, name)
+			if start, ok := token.(xml.StartElement); ok && start.Name.Local == "rect" {
+				bars++
+			}
+		}
+		assert.Positive(t, bars)
+		for _, text := range says {
+			assert.Contains(t, string(picture), text, name)
+		}
+	}
+}
+
+// What was not measured is no bar, and the least comes first.
+func TestChart(t *testing.T) {
+	t.Parallel()
+	picture := bench.ChartOf(map[string][]float64{"a <b>": {2, 4}, "vidu": {1, 1}, "none": {math.NaN(), math.NaN()}})
+	assert.Contains(t, picture, "a &lt;b&gt;")
+	assert.Less(t, strings.Index(picture, "vidu"), strings.Index(picture, "a &lt;b&gt;"))
+	assert.Equal(t, 4, strings.Count(picture, "<rect"))
+	assert.NotContains(t, picture, "NaN")
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"-only", "("}, {"-rounds"}} {
+	for _, args := range [][]string{{"-only", "("}, {"-rounds"}, {"-quick", "-only", "none", "-beside", "missing.json"}, {"-quick", "-only", "none", "-beside", "main.go"}} {
 		require.Error(t, bench.Run(t.Context(), args, t.Output(), t.Output()), "%v", args)
 	}
 }

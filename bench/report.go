@@ -19,6 +19,7 @@ func (b *bench) report(now time.Time) string {
 	text.WriteString("# What the client costs\n\n")
 	text.WriteString(b.conditions(now))
 	text.WriteString(b.targetsMarkdown() + "\n")
+	text.WriteString(b.smallCallsMarkdown())
 	text.WriteString(b.reading() + "\n")
 	text.WriteString(contestantsMarkdown() + "\n")
 	for _, name := range tableOrder {
@@ -34,12 +35,15 @@ func (b *bench) report(now time.Time) string {
 }
 
 func (b *bench) conditions(now time.Time) string {
-	text := fmt.Sprintf("Written by `go run . -out RESULTS.md` in `bench/` on %s: %s on %s/%s, %d cores, everything in memory and on loopback. "+
+	text := fmt.Sprintf("Written by `make bench` in `bench/` on %s, with %s, on %s/%s with %d cores; everything is in memory and on loopback. "+
 		"The contestants work in turn, and every round begins with another one; numbers are medians of the rounds. Ratios (×) are to the "+
 		"same work written by hand, medians of the rounds' own ratios; less is better, but for throughput. They can be compared with those of "+
 		"another machine, absolute times can not. Allocations and bytes repeat to the digit or nearly; ratios of CPU move by some hundredths "+
 		"from run to run, so clients that differ by less than twice the standard error are called level.\n\n",
-		now.UTC().Format("2006-01-02"), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+		now.UTC().Format("2006-01-02"), goNames(b.runs()), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	if len(b.beside) > 0 {
+		text += "Where a section names no release, it is " + runtime.Version() + ".\n\n"
+	}
 	if b.quick {
 		text += "**This was a quick run: it checks that everything works. Its numbers mean nothing.**\n\n"
 	}
@@ -160,5 +164,5 @@ func contestantsMarkdown() string {
 }
 
 const repeating = "## Run it again\n\n" +
-	"```sh\ncd bench\nmake bench                      # all of it, a few minutes on two cores\ngo run . -only 'create|poll'    # a part, to standard output\n" +
+	"```sh\ncd bench\nmake bench                      # all of it on two Go releases, ten minutes on two cores\ngo run . -only 'create|poll'    # a part of it, on this Go release, to standard output\n" +
 	"go test ./...                   # every part and every contestant once, in small\n```\n"

@@ -7,10 +7,7 @@
 // their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
 package lenientjson
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "bytes"
 
 // ByteOrderMark is what some servers begin their texts with. JSON does not allow it.
 const ByteOrderMark = "\uFEFF"
@@ -97,11 +94,56 @@ func valueLen(text []byte) int {
 	case '}', ']', ',', ':':
 		return 0
 	}
-	n := max(bytes.IndexAny(text, ",]} \n\t\r"), 0) // a number is whole only when something stands behind it
-	if !json.Valid(text[:n]) {
-		return 0
+	return scalarLen(text)
+}
+
+// scalarLen returns the length of the number or word at the start of text; 0 when there is none, or nothing behind it
+// that shows that it is whole.
+func scalarLen(text []byte) int {
+	for n, c := range text {
+		switch c {
+		case ',', ']', '}', ' ', '\n', '\t', '\r':
+			if isScalar(text[:n]) {
+				return n
+			}
+			return 0
+		}
 	}
-	return n
+	return 0
+}
+
+// isScalar reports whether text is a number or a word. A reply has dozens of them, and json.Valid costs a decoder each.
+func isScalar(text []byte) bool {
+	switch string(text) {
+	case "true", "false", "null":
+		return true
+	}
+	text = bytes.TrimPrefix(text, []byte("-"))
+	rest := trimDigits(text)
+	if len(rest) == len(text) || (text[0] == '0' && len(text)-len(rest) > 1) { // no digit, or a zero before others
+		return false
+	}
+	if len(rest) > 0 && rest[0] == '.' {
+		fraction := rest[1:]
+		if rest = trimDigits(fraction); len(rest) == len(fraction) {
+			return false
+		}
+	}
+	if len(rest) > 0 && (rest[0] == 'e' || rest[0] == 'E') {
+		exponent := rest[1:]
+		if len(exponent) > 0 && (exponent[0] == '+' || exponent[0] == '-') {
+			exponent = exponent[1:]
+		}
+		return len(exponent) > 0 && len(trimDigits(exponent)) == 0
+	}
+	return len(rest) == 0
+}
+
+func trimDigits(text []byte) []byte {
+	for len(text) > 0 && '0' <= text[0] && text[0] <= '9' {
+		text = text[1:]
+	}
+	return text
 }
 
 // stringLen returns the length of the JSON string at the start of text, quotes included; 0 when there is none or it is

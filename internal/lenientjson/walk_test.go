@@ -294,3 +294,15 @@ func TestItems_CopiesNothing(t *testing.T) { //nolint:paralleltest // measures w
 	require.Equal(t, 200, members)
 	assert.Less(t, allocated, int64(len(text)/10))
 }
+
+// A number or a word is what encoding/json takes for one.
+func TestItems_NumbersAndWords(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"0", "-0", "7", "70", "-7", "007", "-01", "00", "-", "--1", "+1", "1.", ".5", "0.5", "-0.50", "1.5.2", "1e5", "1E5", "1e+5", "1e-5", "1e", "1e+",
+		"1e+-5", "1e5.5", "0e0", "00.5", "1x", "x1", "0x1f", "1_000", "NaN", "Infinity", "true", "false", "null", "True", "tru", "nulls", "true1", "1true", "'1'", "\x001", "1\x00",
+	} {
+		items := lenientjson.Value("[" + text + "]").Items()
+		assert.Equal(t, json.Valid([]byte(text)), items.Next(), "%q", text)
+	}
+}

@@ -1,7 +1,7 @@
-// Package transport makes the http.Clients of an API client, each with what its requests need: a paid create is never
-// sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A [Guard]
-// ends an attempt whose transport retries by itself, be it net/http's or one that the caller brought. Whatever a server
-// sends, [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
+// Package transport makes what an API client sends its requests with, each with what its requests need: a paid create
+// is never sent twice by net/http, reads share connections, downloads and uploads carry no cookies to other hosts. A
+// [Guard] ends an attempt that takes too long or whose transport retries by itself, be it net/http's or one that the
+// caller brought. Whatever a server sends, [ReadBounded] and [Drain] read no more than a fixed number of bytes of it.
 package transport
 
 import (
@@ -14,14 +14,22 @@ import (
 	"time"
 )
 
-// Clients are what one API client sends its requests with. None of them follows redirects.
-type Clients struct {
+// Route is what requests of one kind are sent with. Nothing on it follows redirects.
+//
+// It is no http.Client because that copies the header of every request, for redirects to come.
+type Route struct {
+	Transport http.RoundTripper
+	Timeout   time.Duration // of one attempt, until its response is read; 0: none
+}
+
+// Routes are what one API client sends its requests with.
+type Routes struct {
 	// Creates opens a connection for each request and speaks HTTP/1.1 only, so that net/http never sends one twice. With a
 	// RoundTripper of the caller's that is no *http.Transport, only the Guard is left.
-	Creates   *http.Client
-	Reads     *http.Client // many idle connections, for many polls at once
-	Downloads *http.Client // without cookies or timeout; never waits for a free connection, which would look like a stall
-	Uploads   *http.Client // as Downloads, with the timeout of Creates: the other side may stop reading
+	Creates   Route
+	Reads     Route // many idle connections, for many polls at once
+	Downloads Route // without cookies or timeout; never waits for a free connection, which would look like a stall
+	Uploads   Route // as Downloads, with the timeout of Creates: the other side may stop reading
 
 	// Replaced is what the program has put in place of http.DefaultTransport, if it is used for want of another and is
 	// no *http.Transport, so that creates have no transport of their own.
@@ -31,33 +39,51 @@ type Clients struct {
 // Wrap puts a RoundTripper around another.
 type Wrap func(http.RoundTripper) http.RoundTripper
 
-// New makes the clients. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it
-// has them. The wraps go around the transports of Creates and Reads, the first outermost.
-func New(callers *http.Client, wraps ...Wrap) (Clients, error) {
+// New makes the routes. callers may be nil; it is not changed, and its Transport, Timeout and Jar are used where it has
+// them. The wraps go around the transports of Creates and Reads, the first outermost.
+func New(callers *http.Client, wraps ...Wrap) (Routes, error) {
 	if callers == nil {
 		callers = &http.Client{}
 	}
-	c := Clients{Creates: new(*callers), Reads: new(*callers), Downloads: new(*callers), Uploads: new(*callers)}
-	for _, client := range []*http.Client{c.Creates, c.Reads, c.Downloads, c.Uploads} {
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	var r Routes
+	for _, route := range r.all() {
+		*route = Route{callers.Transport, callers.Timeout}
 	}
+	r.Downloads.Timeout = 0
 	switch {
 	case callers.Transport == nil:
-		c.setTransports()
+		r.setTransports()
 	case isNil(callers.Transport):
-		return Clients{}, fmt.Errorf("WithHTTPClient: the transport is a nil %T", callers.Transport)
+		return Routes{}, fmt.Errorf("WithHTTPClient: the transport is a nil %T", callers.Transport)
 	default:
 		if theirs, ok := callers.Transport.(*http.Transport); ok {
-			c.Creates.Transport = createTransport(theirs)
+			r.Creates.Transport = createTransport(theirs)
 		}
 	}
-	if err := c.wrap(wraps); err != nil {
-		return Clients{}, err
+	if err := r.wrap(wraps); err != nil {
+		return Routes{}, err
 	}
-	c.Downloads.Jar, c.Downloads.Timeout = nil, 0
-	c.Uploads.Jar, c.Uploads.Timeout = nil, c.Creates.Timeout
-	return c, nil
+	if callers.Jar != nil {
+		r.Creates.Transport = withCookies(r.Creates.Transport, callers.Jar)
+		r.Reads.Transport = withCookies(r.Reads.Transport, callers.Jar)
+	}
+	return r, nil
 }
+
+func (r *Routes) all() []*Route { return []*Route{&r.Creates, &r.Reads, &r.Downloads, &r.Uploads} }
+
+// cookies is an http.Client that is used for its cookies alone.
+type cookies struct{ *http.Client }
+
+func withCookies(t http.RoundTripper, jar http.CookieJar) cookies {
+	return cookies{&http.Client{
+		Transport: t, Jar: jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (c cookies) RoundTrip(req *http.Request) (*http.Response, error) { return c.Do(req) }
 
 // isNil reports whether t is a nil pointer or function inside an interface, which panics when it is used.
 func isNil(t http.RoundTripper) bool {
@@ -66,16 +92,16 @@ func isNil(t http.RoundTripper) bool {
 }
 
 // setTransports is for clients whose transport is not the caller's.
-func (c *Clients) setTransports() {
-	if c.Creates.Timeout == 0 {
-		c.Creates.Timeout, c.Reads.Timeout = 10*time.Minute, time.Minute
+func (r *Routes) setTransports() {
+	if r.Creates.Timeout == 0 {
+		r.Creates.Timeout, r.Reads.Timeout, r.Uploads.Timeout = 10*time.Minute, time.Minute, 10*time.Minute
 	}
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	switch {
 	case !ok && !isNil(http.DefaultTransport): // perhaps a mock, and a test that passed it by would reach a paid API
-		c.Replaced = http.DefaultTransport
-		for _, client := range []*http.Client{c.Creates, c.Reads, c.Downloads, c.Uploads} {
-			client.Transport = c.Replaced
+		r.Replaced = http.DefaultTransport
+		for _, route := range r.all() {
+			route.Transport = r.Replaced
 		}
 		return
 	case standard == nil:
@@ -87,8 +113,8 @@ func (c *Clients) setTransports() {
 	create := createTransport(shared)
 	create.ResponseHeaderTimeout = 2 * time.Minute // a timeout leaves the outcome unknown, so it is long
 	create.MaxConnsPerHost = 0
-	c.Creates.Transport, c.Reads.Transport = create, shared
-	c.Downloads.Transport, c.Uploads.Transport = unbounded, unbounded
+	r.Creates.Transport, r.Reads.Transport = create, shared
+	r.Downloads.Transport, r.Uploads.Transport = unbounded, unbounded
 	nameProxy(shared)
 	nameProxy(unbounded)
 }
@@ -144,17 +170,17 @@ func choosesProtocol(t *http.Transport) bool {
 }
 
 // wrap puts the wraps around one RoundTripper for Creates and Reads.
-func (c *Clients) wrap(wraps []Wrap) error {
+func (r *Routes) wrap(wraps []Wrap) error {
 	if len(wraps) == 0 {
 		return nil
 	}
-	var wrapped http.RoundTripper = &router{creates: c.Creates.Transport, reads: c.Reads.Transport}
+	var wrapped http.RoundTripper = &router{creates: r.Creates.Transport, reads: r.Reads.Transport}
 	for _, wrap := range slices.Backward(wraps) {
 		if wrapped = wrap(wrapped); isNil(wrapped) {
 			return errors.New("WithTransportWrapper: the function returned nil")
 		}
 	}
-	c.Creates.Transport, c.Reads.Transport = wrapped, wrapped
+	r.Creates.Transport, r.Reads.Transport = wrapped, wrapped
 	return nil
 }
 

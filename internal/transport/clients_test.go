@@ -25,22 +25,22 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // made returns what New makes.
-func made(t *testing.T, callers *http.Client, wraps ...transport.Wrap) transport.Clients {
+func made(t *testing.T, callers *http.Client, wraps ...transport.Wrap) transport.Routes {
 	t.Helper()
 	c, err := transport.New(callers, wraps...)
 	require.NoError(t, err)
 	return c
 }
 
-// all returns the clients by name.
-func all(c transport.Clients) map[string]*http.Client {
-	return map[string]*http.Client{"creates": c.Creates, "reads": c.Reads, "downloads": c.Downloads, "uploads": c.Uploads}
+// all returns the routes by name.
+func all(c transport.Routes) map[string]transport.Route {
+	return map[string]transport.Route{"creates": c.Creates, "reads": c.Reads, "downloads": c.Downloads, "uploads": c.Uploads}
 }
 
-// own returns the transport of a client, which must be one of net/http's.
-func own(t *testing.T, client *http.Client) *http.Transport {
+// own returns the transport of a route, which must be one of net/http's.
+func own(t *testing.T, route transport.Route) *http.Transport {
 	t.Helper()
-	own, ok := client.Transport.(*http.Transport)
+	own, ok := route.Transport.(*http.Transport)
 	require.True(t, ok)
 	return own
 }
@@ -114,16 +114,14 @@ func TestNew_CallersClient(t *testing.T) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	theirs := &named{}
-	callers := &http.Client{Timeout: time.Minute, Jar: jar, Transport: theirs}
-	c := made(t, callers)
-	for name, client := range all(c) {
-		assert.Same(t, theirs, client.Transport, name)
-		assert.NotSame(t, callers, client, name)
+	callers := &http.Client{Timeout: time.Minute, Transport: theirs}
+	for name, route := range all(made(t, callers)) {
+		assert.Same(t, theirs, route.Transport, name)
 	}
-	assert.Same(t, jar, c.Creates.Jar)
-	assert.Same(t, jar, c.Reads.Jar)
-	assert.Nil(t, c.Downloads.Jar)
-	assert.Nil(t, c.Uploads.Jar)
+	callers.Jar = jar
+	c := made(t, callers)
+	assert.Same(t, theirs, c.Downloads.Transport)
+	assert.Same(t, theirs, c.Uploads.Transport)
 	assert.Nil(t, callers.CheckRedirect)
 	assert.Equal(t, time.Minute, callers.Timeout)
 	assert.Same(t, jar, callers.Jar)
@@ -153,7 +151,7 @@ func TestNew_CallersTransport(t *testing.T) {
 			tt.callers.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: pool}
 			tt.callers.Proxy, tt.callers.MaxConnsPerHost, tt.callers.ResponseHeaderTimeout = proxy, 7, time.Hour
 			c := made(t, &http.Client{Transport: tt.callers})
-			for _, client := range []*http.Client{c.Reads, c.Downloads, c.Uploads} {
+			for _, client := range []transport.Route{c.Reads, c.Downloads, c.Uploads} {
 				assert.Same(t, tt.callers, client.Transport)
 			}
 			create := own(t, c.Creates)
@@ -230,28 +228,31 @@ func TestNew_Wraps(t *testing.T) {
 		roundTrip(t, all(c)[name], t.Context())
 		assert.Equal(t, want, called, name)
 	}
-	c.Creates.CloseIdleConnections()
+	closeIdle(c.Creates)
 
 	// The router beneath picks the transport by the attempt, and that of creates if it cannot know it.
 	for name, tt := range map[string]struct {
-		wrap     transport.Wrap
-		sendings int32 // 0: not an attempt
-		want     string
+		wrap    transport.Wrap
+		attempt string // "create", "read", "": not an attempt
+		want    string
 	}{
-		"create":                      {wrap("wrap"), 1, "HTTP/1.1"},
-		"read":                        {wrap("wrap"), transport.Sendings, "HTTP/2.0"},
-		"create, the context is lost": {loses, 1, "HTTP/1.1"},
-		"read, the context is lost":   {loses, transport.Sendings, "HTTP/1.1"},
-		"a request of the wrapper":    {wrap("wrap"), 0, "HTTP/1.1"},
+		"create":                      {wrap("wrap"), "create", "HTTP/1.1"},
+		"read":                        {wrap("wrap"), "read", "HTTP/2.0"},
+		"create, the context is lost": {loses, "create", "HTTP/1.1"},
+		"read, the context is lost":   {loses, "read", "HTTP/1.1"},
+		"a request of the wrapper":    {wrap("wrap"), "", "HTTP/1.1"},
 	} {
 		server := serveTLS(t)
-		callers := own(t, server.Client()).Clone()
+		callers := own(t, transport.Route{Transport: server.Client().Transport}).Clone()
 		c := made(t, &http.Client{Transport: callers}, tt.wrap)
-		for _, client := range []*http.Client{c.Creates, c.Reads} {
-			ctx := t.Context()
-			if tt.sendings > 0 {
-				var guard *transport.Guard
-				ctx, guard = transport.Watch(ctx, tt.sendings, nil)
+		for _, client := range []transport.Route{c.Creates, c.Reads} {
+			ctx, guard := t.Context(), transport.Guard{}
+			switch tt.attempt {
+			case "create":
+				ctx = guard.GuardCreate(ctx, time.Minute, &body{})
+				defer guard.Release()
+			case "read":
+				ctx = guard.GuardRead(ctx, time.Minute)
 				defer guard.Release()
 			}
 			protocol, _, _ := strings.Cut(roundTripTo(t, client, context.WithValue(ctx, &called, 1), server.URL), " ")
@@ -266,12 +267,18 @@ func TestNew_WrapsCloseIdleConnections(t *testing.T) {
 	t.Parallel()
 	server := serveTLS(t)
 	c := made(t, server.Client(), func(next http.RoundTripper) http.RoundTripper { return next })
-	read, guard := transport.Watch(t.Context(), transport.Sendings, nil)
+	var guard transport.Guard
+	read := guard.GuardRead(t.Context(), 0)
 	defer guard.Release()
 	first := roundTripTo(t, c.Reads, read, server.URL)
 	assert.Equal(t, first, roundTripTo(t, c.Reads, read, server.URL))
-	c.Reads.CloseIdleConnections()
+	closeIdle(c.Reads)
 	assert.NotEqual(t, first, roundTripTo(t, c.Reads, read, server.URL))
+}
+
+// closeIdle does what an http.Client with this transport does.
+func closeIdle(route transport.Route) {
+	(&http.Client{Transport: route.Transport}).CloseIdleConnections()
 }
 
 func TestNew_WrapReturnsNil(t *testing.T) {
@@ -285,17 +292,17 @@ func TestNew_WrapReturnsNil(t *testing.T) {
 	}
 }
 
-func roundTrip(t *testing.T, client *http.Client, ctx context.Context) { //nolint:revive // t first reads better
+func roundTrip(t *testing.T, client transport.Route, ctx context.Context) { //nolint:revive // t first reads better
 	t.Helper()
 	roundTripTo(t, client, ctx, "http://127.0.0.1/")
 }
 
 // roundTripTo returns the text of the response.
-func roundTripTo(t *testing.T, client *http.Client, ctx context.Context, to string) string { //nolint:revive // as above
+func roundTripTo(t *testing.T, client transport.Route, ctx context.Context, to string) string { //nolint:revive // as above
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, http.NoBody)
 	require.NoError(t, err)
-	resp, err := client.Do(req)
+	resp, err := client.Transport.RoundTrip(req)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -322,13 +329,34 @@ func TestNew_RedirectsAreNotFollowed(t *testing.T) {
 		resp.Header.Set("Location", "/elsewhere")
 		return resp, err
 	})}
-	for name, client := range all(made(t, callers)) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/", http.NoBody)
-		require.NoError(t, err)
-		resp, err := client.Do(req)
-		require.NoError(t, err, name)
-		assert.Equal(t, http.StatusFound, resp.StatusCode, name)
-		resp.Body.Close()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	for _, callers.Jar = range []http.CookieJar{nil, jar} {
+		for name, route := range all(made(t, callers)) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/", http.NoBody)
+			require.NoError(t, err)
+			resp, err := route.Transport.RoundTrip(req)
+			require.NoError(t, err, name)
+			assert.Equal(t, http.StatusFound, resp.StatusCode, name)
+			resp.Body.Close()
+		}
+	}
+}
+
+// Cookies of the API go back to it, and nowhere else.
+func TestNew_Cookies(t *testing.T) {
+	t.Parallel()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	callers := &http.Client{Jar: jar, Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, http.StatusOK, r.Header.Get("Cookie"))
+		resp.Header.Set("Set-Cookie", "route=a7")
+		return resp, err
+	})}
+	c := made(t, callers)
+	assert.Empty(t, roundTripTo(t, c.Reads, t.Context(), "http://127.0.0.1/"))
+	for name, want := range map[string]string{"creates": "route=a7", "reads": "route=a7", "downloads": "", "uploads": ""} {
+		assert.Equal(t, want, roundTripTo(t, all(c)[name], t.Context(), "http://127.0.0.1/"), name)
 	}
 }
 
@@ -366,9 +394,9 @@ func TestNew_AnotherDefaultTransport(t *testing.T) {
 				if own(t, client).TLSClientConfig == nil {
 					own(t, client).TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 				}
-				own(t, client).TLSClientConfig.RootCAs = own(t, server.Client()).TLSClientConfig.RootCAs
+				own(t, client).TLSClientConfig.RootCAs = own(t, transport.Route{Transport: server.Client().Transport}).TLSClientConfig.RootCAs
 				assert.NotEmpty(t, roundTripTo(t, client, t.Context(), server.URL), name)
-				client.CloseIdleConnections()
+				closeIdle(client)
 			}
 		})
 	}
@@ -405,7 +433,7 @@ func TestClients_Protocols(t *testing.T) {
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
-	roots := own(t, server.Client()).TLSClientConfig.RootCAs
+	roots := own(t, transport.Route{Transport: server.Client().Transport}).TLSClientConfig.RootCAs
 	for name, client := range all(made(t, nil)) {
 		transport := own(t, client)
 		transport.TLSClientConfig.RootCAs = roots
@@ -414,7 +442,7 @@ func TestClients_Protocols(t *testing.T) {
 		for range 2 {
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
 			require.NoError(t, err)
-			resp, err := client.Do(req)
+			resp, err := client.Transport.RoundTrip(req)
 			require.NoError(t, err)
 			text, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)

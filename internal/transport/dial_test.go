@@ -19,7 +19,7 @@ import (
 )
 
 // overTLS returns clients with the *http.Transport of a caller who trusts servers with config.
-func overTLS(t *testing.T, change func(*http.Transport)) (transport.Clients, *tls.Config) {
+func overTLS(t *testing.T, change func(*http.Transport)) (transport.Routes, *tls.Config) {
 	t.Helper()
 	config, pool := testkit.Certificate(t, testkit.FarFuture, "gateway.example.com")
 	callers := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, ServerName: "gateway.example.com"}}
@@ -29,13 +29,13 @@ func overTLS(t *testing.T, change func(*http.Transport)) (transport.Clients, *tl
 	return made(t, &http.Client{Transport: callers}), config
 }
 
-func post(t *testing.T, client *http.Client, to string) (string, error) {
+func post(t *testing.T, route transport.Route, to string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, http.NoBody)
 	require.NoError(t, err)
-	resp, err := client.Do(req)
+	resp, err := route.Transport.RoundTrip(req)
 	if err != nil {
 		return "", err
 	}
@@ -177,6 +177,6 @@ func TestCreates_HandshakeHangs(t *testing.T) {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https"+w.URL[len("http"):], http.NoBody)
 	require.NoError(t, err)
-	_, err = c.Creates.Do(req) //nolint:bodyclose // an error has none
+	_, err = c.Creates.Transport.RoundTrip(req) //nolint:bodyclose // an error has none
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -2,49 +2,82 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 )
 
-// Sendings is how often a transport may put one read on the wire: HTTP/2 repeats requests that the server abandons,
+// maxSendings is how often a transport may put one read on the wire: HTTP/2 repeats requests that the server abandons,
 // without limit.
-const Sendings = 4
+const maxSendings = 4
 
 // ErrRetried is what an attempt ends with whose transport retried it by itself more often than it may.
 var ErrRetried = errors.New("the HTTP transport retried the request by itself and was stopped")
+
+// TimeoutError is what an attempt ends with that took too long. It is a [net.Error].
+type TimeoutError struct{ Limit time.Duration }
+
+// Error gives the limit.
+func (e *TimeoutError) Error() string { return "no complete response within " + e.Limit.String() }
+
+// Timeout is true.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Temporary is true.
+func (e *TimeoutError) Temporary() bool { return true }
+
+// Is matches [context.DeadlineExceeded], as the timeout of an [http.Client] does.
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // Body is a request body that must not be sent twice.
 type Body interface {
 	Untouched() bool // reports whether no byte of it was handed out yet
 }
 
-// Watch returns a context for one attempt, which ends with [ErrRetried] when the transport asks for more than the given
-// number of connections: one for a create, [Sendings] for a read. A transport may ask for any number while body is
-// untouched, for nothing can have been sent; after that it has had its only one. A nil body is none.
+// Guard ends one attempt when it takes too long, or when its transport asks for more connections than it may. That is
+// the best that can be done about a RoundTripper that retries, and it may come too late. Call Release when the attempt
+// is over.
 //
-// It is the best that can be done about a RoundTripper that retries, and it may come too late. Call Release when the
-// attempt is over.
-func Watch(ctx context.Context, sendings int32, body Body) (context.Context, *Guard) {
-	g := &Guard{body: body, read: sendings > 1}
-	g.left.Store(sendings)
-	g.Context, g.cancel = context.WithCancelCause(ctx)
-	g.trace.GetConn = g.getConn
-	if !g.read { // a read has connections to spare, and this costs an allocation
-		g.trace.GotConn = g.gotConn
-	}
-	return httptrace.WithClientTrace(g, &g.trace), g
-}
-
-// Guard counts the connections of one attempt. It is the parent of the attempt's context, so that it is found there.
+// The zero Guard is ready for GuardRead or GuardCreate. It is the parent of the context that they return, so that it is
+// found there.
 type Guard struct {
 	context.Context //nolint:containedctx // see above
 
-	left   atomic.Int32
+	left   atomic.Int32 // connections that may still be asked for
 	read   bool
 	body   Body
+	limit  time.Duration
+	timer  *time.Timer
 	cancel context.CancelCauseFunc
 	trace  httptrace.ClientTrace
+}
+
+// GuardRead returns the context of an attempt that costs nothing to repeat, and may be sent a few times.
+func (g *Guard) GuardRead(ctx context.Context, limit time.Duration) context.Context {
+	g.read = true
+	g.left.Store(maxSendings)
+	return g.start(ctx, limit)
+}
+
+// GuardCreate returns the context of an attempt that may be sent once. While body is untouched the transport may ask
+// for any number of connections, for nothing can have been sent; after that it has had its only one.
+func (g *Guard) GuardCreate(ctx context.Context, limit time.Duration, body Body) context.Context {
+	g.body = body
+	g.left.Store(1)
+	g.trace.GotConn = g.gotConn // a read has connections to spare
+	return g.start(ctx, limit)
+}
+
+func (g *Guard) start(ctx context.Context, limit time.Duration) context.Context {
+	g.Context, g.cancel = context.WithCancelCause(ctx)
+	if g.limit = limit; limit > 0 {
+		g.timer = time.AfterFunc(limit, g.expire)
+	}
+	g.trace.GetConn = g.getConn
+	return httptrace.WithClientTrace(g, &g.trace)
 }
 
 type guardKey struct{}
@@ -81,11 +114,42 @@ func (g *Guard) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-// Release ends the context.
-func (g *Guard) Release() { g.cancel(nil) }
+func (g *Guard) expire() { g.cancel(&TimeoutError{g.limit}) }
 
-// Stopped reports whether ctx, or the one that it is derived from, was returned by Watch and ended because the
-// transport retried.
-func Stopped(ctx context.Context) bool {
-	return errors.Is(context.Cause(ctx), ErrRetried)
+// Release ends the context.
+func (g *Guard) Release() {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	g.cancel(nil)
+}
+
+// Retried reports whether the attempt was ended because the transport retried.
+func (g *Guard) Retried() bool { return errors.Is(context.Cause(g.Context), ErrRetried) }
+
+// Cause returns why the guard has ended the attempt, where it has, and err where it has not: transports report a mere
+// [context.Canceled].
+func (g *Guard) Cause(err error) error {
+	cause := context.Cause(g.Context)
+	if _, late := errors.AsType[*TimeoutError](cause); late || errors.Is(cause, ErrRetried) {
+		return cause
+	}
+	return err
+}
+
+// Check returns the error of what a RoundTripper returned, as an [http.Client] would: mocks forget what
+// [http.RoundTripper] demands, and a server that answers a TLS handshake in plain HTTP deserves its own error.
+func Check(resp *http.Response, err error) error {
+	record, ok := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case ok && string(record.RecordHeader[:]) == "HTTP/":
+		return http.ErrSchemeMismatch
+	case err != nil:
+		return err
+	case resp == nil:
+		return errors.New("the transport returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	return nil
 }

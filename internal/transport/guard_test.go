@@ -2,8 +2,11 @@ package transport_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -31,22 +34,24 @@ func connect(ctx context.Context) {
 	httptrace.ContextClientTrace(ctx).GetConn("gateway.example.com:443")
 }
 
-func TestWatch_Read(t *testing.T) {
+func TestGuardRead(t *testing.T) {
 	t.Parallel()
-	ctx, guard := transport.Watch(t.Context(), transport.Sendings, nil)
+	var guard transport.Guard
+	ctx := guard.GuardRead(t.Context(), 0)
 	defer guard.Release()
 	for range 4 {
 		connect(ctx)
 		require.NoError(t, ctx.Err())
-		assert.False(t, transport.Stopped(ctx))
+		assert.False(t, guard.Retried())
+		assert.Equal(t, io.EOF, guard.Cause(io.EOF))
 	}
 	connect(ctx)
 	require.ErrorIs(t, ctx.Err(), context.Canceled)
-	require.ErrorIs(t, context.Cause(ctx), transport.ErrRetried)
-	assert.True(t, transport.Stopped(ctx))
+	require.ErrorIs(t, guard.Cause(io.EOF), transport.ErrRetried)
+	assert.True(t, guard.Retried())
 }
 
-func TestWatch_Create(t *testing.T) {
+func TestGuardCreate(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		before, after int // connections before the body is touched and after that
@@ -62,7 +67,8 @@ func TestWatch_Create(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sent := &body{}
-			ctx, guard := transport.Watch(t.Context(), 1, sent)
+			var guard transport.Guard
+			ctx := guard.GuardCreate(t.Context(), 0, sent)
 			defer guard.Release()
 			for range tt.before {
 				connect(ctx)
@@ -72,54 +78,102 @@ func TestWatch_Create(t *testing.T) {
 			for range tt.after {
 				connect(ctx)
 			}
-			assert.Equal(t, tt.stopped, transport.Stopped(ctx))
+			assert.Equal(t, tt.stopped, guard.Retried())
 			assert.Equal(t, tt.stopped, ctx.Err() != nil)
 		})
 	}
 }
 
 // Only what the guard ended counts as stopped.
-func TestStopped_OtherEnds(t *testing.T) {
+func TestGuard_OtherEnds(t *testing.T) {
 	t.Parallel()
 	parent, cancel := context.WithCancelCause(t.Context())
-	ctx, guard := transport.Watch(parent, transport.Sendings, nil)
+	var guard transport.Guard
+	ctx := guard.GuardRead(parent, time.Hour)
 	cancel(errors.New("the caller gave up"))
-	assert.False(t, transport.Stopped(ctx))
+	assert.False(t, guard.Retried())
 	require.Error(t, ctx.Err())
 	for range 5 {
 		connect(ctx)
 	}
-	assert.False(t, transport.Stopped(ctx), "it had ended before")
+	assert.False(t, guard.Retried(), "it had ended before")
+	assert.Equal(t, io.EOF, guard.Cause(io.EOF))
 	guard.Release()
 
-	ctx, guard = transport.Watch(t.Context(), transport.Sendings, nil)
-	guard.Release()
+	var another transport.Guard
+	ctx = another.GuardRead(t.Context(), 0)
+	another.Release()
 	require.Error(t, ctx.Err())
-	assert.False(t, transport.Stopped(ctx))
-	assert.False(t, transport.Stopped(t.Context()))
+	assert.False(t, another.Retried())
+	assert.Equal(t, io.EOF, another.Cause(io.EOF))
 }
 
-// A context that is derived from the guarded one, as transports make them, is stopped with it.
-func TestStopped_DerivedContext(t *testing.T) {
+// An attempt may take as long as its limit, and no time after its end counts.
+func TestGuard_Timeout(t *testing.T) {
 	t.Parallel()
-	ctx, guard := transport.Watch(t.Context(), 0, nil)
-	defer guard.Release()
-	derived, cancel := context.WithTimeout(ctx, time.Hour)
-	defer cancel()
-	connect(derived)
-	assert.True(t, transport.Stopped(derived))
+	type start = func(context.Context, *transport.Guard, time.Duration) context.Context
+	for name, start := range map[string]start{
+		"read": func(ctx context.Context, g *transport.Guard, limit time.Duration) context.Context {
+			return g.GuardRead(ctx, limit)
+		},
+		"create": func(ctx context.Context, g *transport.Guard, limit time.Duration) context.Context {
+			return g.GuardCreate(ctx, limit, &body{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var guard, unlimited, released transport.Guard
+				ctx, free := start(t.Context(), &guard, time.Minute), start(t.Context(), &unlimited, 0)
+				start(t.Context(), &released, time.Minute)
+				released.Release()
+				testkit.Pass(time.Minute - 1)
+				require.NoError(t, ctx.Err())
+				testkit.Pass(1)
+				require.Error(t, ctx.Err())
+				err := guard.Cause(ctx.Err())
+				require.EqualError(t, err, "no complete response within 1m0s")
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.NotErrorIs(t, err, context.Canceled)
+				timeout, ok := errors.AsType[net.Error](err)
+				require.True(t, ok && timeout.Timeout() && timeout.Temporary()) //nolint:staticcheck // callers still ask
+				assert.False(t, guard.Retried())
+				guard.Release()
+
+				testkit.Pass(100 * time.Hour)
+				require.NoError(t, free.Err())
+				unlimited.Release()
+				assert.Equal(t, io.EOF, released.Cause(io.EOF))
+			})
+		})
+	}
 }
 
-func TestWatch_CallersTraceIsKept(t *testing.T) {
+func TestGuard_CallersTraceIsKept(t *testing.T) {
 	t.Parallel()
 	var seen []string
 	traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GetConn: func(host string) { seen = append(seen, host) }})
-	ctx, guard := transport.Watch(traced, 1, nil)
+	var guard transport.Guard
+	ctx := guard.GuardCreate(traced, 0, nil)
 	defer guard.Release()
 	connect(ctx)
 	connect(ctx)
 	assert.Len(t, seen, 2)
-	assert.True(t, transport.Stopped(ctx))
+	assert.True(t, guard.Retried())
+}
+
+// Mocks forget what net/http never does.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	resp := &http.Response{StatusCode: http.StatusOK}
+	require.EqualError(t, transport.Check(nil, nil), "the transport returned neither a response nor an error")
+	assert.Equal(t, io.EOF, transport.Check(resp, io.EOF))
+	require.NoError(t, transport.Check(resp, nil))
+	assert.Equal(t, http.NoBody, resp.Body)
+	body := io.NopCloser(strings.NewReader("text"))
+	resp = &http.Response{StatusCode: http.StatusOK, Body: body}
+	require.NoError(t, transport.Check(resp, nil))
+	assert.Equal(t, body, resp.Body)
 }
 
 // touchable is a request body that is a [transport.Body], too.
@@ -137,7 +191,7 @@ func (b *touchable) Untouched() bool { return !b.touched.Load() }
 func (*touchable) Close() error      { return nil }
 
 // A transport that keeps the body and sends it again is stopped before it has a second connection.
-func TestWatch_TransportThatResends(t *testing.T) {
+func TestGuard_TransportThatResends(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -151,7 +205,7 @@ func TestWatch_TransportThatResends(t *testing.T) {
 		posts int64
 	}{
 		"create": {&touchable{Reader: strings.NewReader("text")}, 1},
-		"read":   {nil, transport.Sendings},
+		"read":   {nil, 4},
 	} {
 		posts.Store(0)
 		next := &http.Transport{DisableKeepAlives: true}
@@ -171,23 +225,25 @@ func TestWatch_TransportThatResends(t *testing.T) {
 			}
 			return nil, errors.New("it was not stopped")
 		})
-		sendings, watched, sent := int32(transport.Sendings), transport.Body(nil), io.Reader(http.NoBody)
+		var guard transport.Guard
+		ctx, sent := context.Context(nil), io.Reader(http.NoBody)
 		if tt.body != nil {
-			sendings, watched, sent = 1, tt.body, tt.body
+			ctx, sent = guard.GuardCreate(t.Context(), 0, tt.body), tt.body
+		} else {
+			ctx = guard.GuardRead(t.Context(), 0)
 		}
-		ctx, guard := transport.Watch(t.Context(), sendings, watched)
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, sent)
 		require.NoError(t, err)
-		_, err = made(t, &http.Client{Transport: resending}).Reads.Do(req) //nolint:bodyclose // an error has none
+		_, err = resending.RoundTrip(req) //nolint:bodyclose // an error has none
 		require.Error(t, err)
-		assert.True(t, transport.Stopped(ctx), name)
+		assert.True(t, guard.Retried(), name)
 		assert.Equal(t, tt.posts, posts.Load(), name)
 		guard.Release()
 	}
 }
 
 // A transport that dumps requests, to log or to record them, sends them over a connection in memory first.
-func TestWatch_DumpedRequests(t *testing.T) {
+func TestGuard_DumpedRequests(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body) //nolint:errcheck // the test sees it
@@ -217,17 +273,18 @@ func TestWatch_DumpedRequests(t *testing.T) {
 				return next.RoundTrip(r)
 			})
 			sent := &touchable{Reader: strings.NewReader("text")}
-			ctx, guard := transport.Watch(t.Context(), 1, sent)
+			var guard transport.Guard
+			ctx := guard.GuardCreate(t.Context(), 0, sent)
 			req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, sent)
 			require.NoError(t, err)
 			req.ContentLength = 4
-			resp, err := made(t, &http.Client{Transport: dumping}).Creates.Do(req)
+			resp, err := dumping.RoundTrip(req)
 			if sendings > 1 {
 				require.Error(t, err)
-				assert.True(t, transport.Stopped(ctx), name)
+				assert.True(t, guard.Retried(), name)
 			} else if assert.NoError(t, err, name) {
 				resp.Body.Close()
-				assert.False(t, transport.Stopped(ctx), name)
+				assert.False(t, guard.Retried(), name)
 			}
 			guard.Release()
 		}
@@ -235,22 +292,24 @@ func TestWatch_DumpedRequests(t *testing.T) {
 }
 
 // Transports that call the hooks by themselves may have no connection to show.
-func TestWatch_NoConnectionToShow(t *testing.T) {
+func TestGuard_NoConnectionToShow(t *testing.T) {
 	t.Parallel()
-	ctx, guard := transport.Watch(t.Context(), 1, nil)
+	var guard transport.Guard
+	ctx := guard.GuardCreate(t.Context(), 0, nil)
 	defer guard.Release()
 	connect(ctx)
 	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
 	require.NoError(t, ctx.Err())
 	connect(ctx)
-	assert.True(t, transport.Stopped(ctx), "what is not known to lead nowhere counts")
+	assert.True(t, guard.Retried(), "what is not known to lead nowhere counts")
 }
 
 // A Guard leaves nothing behind once it is released.
 func TestGuard_Release(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, guard := transport.Watch(t.Context(), transport.Sendings, nil)
+		var guard transport.Guard
+		ctx := guard.GuardRead(t.Context(), time.Hour)
 		ended := false
 		context.AfterFunc(ctx, func() { ended = true })
 		guard.Release()
@@ -258,4 +317,17 @@ func TestGuard_Release(t *testing.T) {
 		synctest.Wait()
 		assert.True(t, ended)
 	})
+}
+
+func TestCheck_PlainHTTPOverTLS(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]error{"HTTP/": http.ErrSchemeMismatch, "SSH-2": nil} {
+		record := tls.RecordHeaderError{Msg: "no TLS", RecordHeader: [5]byte([]byte(text))}
+		err := transport.Check(nil, fmt.Errorf("handshake: %w", record))
+		if want == nil {
+			require.ErrorContains(t, err, "no TLS", text)
+		} else {
+			require.ErrorIs(t, err, want, text)
+		}
+	}
 }
