@@ -146,10 +146,6 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 		defer time.AfterFunc(earlyResponseTime, a.guard.Release).Stop()
 	}
 	c.readResponse(ctx, rq, resp, a)
-	a.resent = rq.paid && transport.Stopped(guarded)
-	if a.resent && a.err != nil && a.status < 300 {
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, transport.ErrRetried))
-	}
 	return a
 }
 

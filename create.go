@@ -60,7 +60,7 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 			return err
 		}
 		task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
-		if a.resent {
+		if a.guard.Retried() {
 			task.Warnings = append(task.Warnings, transport.ErrRetried.Error()+"; there may be a second task")
 		}
 		if err = c.checkCreated(task, cr); err != nil {

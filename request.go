@@ -53,7 +53,6 @@ type attempt struct {
 	body       []byte // of the response, as far as it was read
 	truncated  bool   // the response is an error and could not be read to its end
 	cutShort   bool   // likewise, because it is too long
-	resent     bool   // the transport has sent a create more than once
 	unread     bool   // there is a response although no byte of the request's body was handed to the transport
 	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over
