@@ -48,7 +48,7 @@ const (
 )
 
 // Codes of the account, the key and its limits. ErrCreditInsufficient also matches the words that gateways use for an
-// empty balance, such as insufficient_quota.
+// empty balance, such as insufficient_quota or AccountOverdue.
 const (
 	ErrUnauthorized       ErrorCode = "Unauthorized"       // 401, the key is wrong or its scheme is, see [WithAuthScheme]
 	ErrForbidden          ErrorCode = "Forbidden"          // 403, the key may not do this
@@ -60,7 +60,7 @@ const (
 
 // Codes of the state of a task or of the server.
 const (
-	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet
+	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet; also task_not_exist
 	ErrCreationNotFound       ErrorCode = "CreationNotFound"       // 404, no such result
 	ErrNotFound               ErrorCode = "NotFound"               // 404; also of [Client.FindTask], where it means: not seen
 	ErrOperationInProcess     ErrorCode = "OperationInProcess"     // 400, please wait; after a create a task may exist

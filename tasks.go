@@ -15,7 +15,9 @@ import (
 )
 
 // GetTask asks for a task by its id. It is free and is repeated after failures that may pass. An id that the server
-// does not know is an [*APIError] with status 404, for a few seconds after the create perhaps wrongly so.
+// does not know is an [*APIError], with status 404 as a rule, for a few seconds after the create perhaps wrongly so. A
+// reply about another task is an error with the official API; behind a gateway, which may use its upstream's ids, it
+// has a warning, unless this client has made, or waits for, both.
 func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	if err := checkID(id); err != nil {
 		return nil, err

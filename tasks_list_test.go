@@ -473,88 +473,6 @@ func TestTaskIDs_AreChecked(t *testing.T) {
 	}
 }
 
-func TestGetTask(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct{ id, body, warning string }{
-		"with its id":         {"task_A-1", `{"id":"task_A-1","state":"processing"}`, ""},
-		"without id":          {"1", `{"state":"processing"}`, ""},
-		"null id":             {"1", `{"id":null,"state":"processing"}`, ""},
-		"as task_id":          {"1", `{"task_id":1,"state":"processing"}`, ""},
-		"the upstream's id":   {"1", `{"id":"2","state":"processing"}`, "the reply calls the task 2"},
-		"an id that is none":  {"1", `{"id":"cgt:1/2","state":"processing"}`, "id cannot be read"},
-		"longest id":          {strings.Repeat("a", 256), `{"state":"processing"}`, ""},
-		"base64 with padding": {"dGFzay05MTYy_-A==", `{"state":"processing"}`, ""},
-		"all punctuation":     {"...-_.~:=+@", `{"id":"...-_.~:=+@","state":"processing"}`, ""},
-		"wrapped, without id": {"1", `{"code":"success","data":{"status":"PROCESSING"}}`, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			mock := httpmock.NewMockTransport()
-			mock.RegisterResponder(http.MethodGet, "https://gateway.example.com/vidu/v2/tasks/"+tt.id+"/creations",
-				func(r *http.Request) (*http.Response, error) {
-					assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
-					assert.Equal(t, "Bearer "+testkit.Key, r.Header.Get("Authorization"))
-					assert.Nil(t, r.Body)
-					return httpmock.NewStringResponse(http.StatusOK, tt.body), nil
-				})
-			client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
-			task, err := client.GetTask(t.Context(), tt.id)
-			require.NoError(t, err)
-			assert.Equal(t, tt.id, task.ID)
-			assert.Equal(t, vidu.StateProcessing, task.State)
-			assert.Equal(t, tt.warning, strings.Join(task.Warnings, ";"))
-			assert.Equal(t, 1, mock.GetTotalCallCount())
-		})
-	}
-}
-
-// Ids of other gateways work in every call that takes one, and arrive as they are.
-func TestTaskIDs_OfGateways(t *testing.T) {
-	t.Parallel()
-	for _, id := range []string{"dGFzay05MTYy_-A==", "cgt:2026.11~a+b@c", "a.b", "...", "-", strings.Repeat("z", 200)} {
-		t.Run(id, func(t *testing.T) {
-			t.Parallel()
-			var paths []string
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				paths = append(paths, r.Method+" "+r.URL.Path)
-				body, err := io.ReadAll(r.Body)
-				assert.NoError(t, err)
-				switch {
-				case strings.HasSuffix(r.URL.Path, "/cancel"):
-					assert.JSONEq(t, `{"id":"`+id+`"}`, string(body))
-					io.WriteString(w, "{}")
-				case r.Method == http.MethodPost:
-					io.WriteString(w, `{"task_id":"`+id+`"}`)
-				default:
-					io.WriteString(w, `{"id":"`+id+`","state":"success","creations":[{"url":"https://h/x.mp4"}]}`)
-				}
-			}))
-			defer server.Close()
-			r := newRig(t, server.URL)
-			task, err := r.create(t)
-			require.NoError(t, err)
-			assert.Equal(t, id, task.ID)
-			task, err = r.Wait(t.Context(), id)
-			require.NoError(t, err)
-			assert.Equal(t, id, task.ID)
-			assert.Empty(t, task.Warnings)
-			for task, err := range r.WaitAll(t.Context(), []string{id}) {
-				require.NoError(t, err)
-				assert.Equal(t, id, task.ID)
-			}
-			require.NoError(t, r.CancelTask(t.Context(), id))
-			query := "GET /vidu/v2/tasks/" + id + "/creations"
-			assert.Equal(t, []string{"POST " + createPath, query, query, "POST /vidu/v2/tasks/" + id + "/cancel"}, paths)
-		})
-	}
-}
-
-func TestGetTask_WithoutContext(t *testing.T) {
-	t.Parallel()
-	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
-	assert.EqualError(t, err, "vidu: the context is nil")
-}
-
 // With the official API a reply that names another task is about another task. Behind a gateway it may name the task as
 // the upstream does, unless this client has made, or waits for, both.
 func TestQueryReply_AboutAnotherTask(t *testing.T) {
@@ -648,4 +566,86 @@ func TestWait_RepliesAboutAnotherTask(t *testing.T) {
 			assert.Equal(t, "https://h/x.mp4", task.Creations[0].URL)
 		})
 	}
+}
+
+func TestGetTask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ id, body, warning string }{
+		"with its id":         {"task_A-1", `{"id":"task_A-1","state":"processing"}`, ""},
+		"without id":          {"1", `{"state":"processing"}`, ""},
+		"null id":             {"1", `{"id":null,"state":"processing"}`, ""},
+		"as task_id":          {"1", `{"task_id":1,"state":"processing"}`, ""},
+		"the upstream's id":   {"1", `{"id":"2","state":"processing"}`, "the reply calls the task 2"},
+		"an id that is none":  {"1", `{"id":"cgt:1/2","state":"processing"}`, "id cannot be read"},
+		"longest id":          {strings.Repeat("a", 256), `{"state":"processing"}`, ""},
+		"base64 with padding": {"dGFzay05MTYy_-A==", `{"state":"processing"}`, ""},
+		"all punctuation":     {"...-_.~:=+@", `{"id":"...-_.~:=+@","state":"processing"}`, ""},
+		"wrapped, without id": {"1", `{"code":"success","data":{"status":"PROCESSING"}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := httpmock.NewMockTransport()
+			mock.RegisterResponder(http.MethodGet, "https://gateway.example.com/vidu/v2/tasks/"+tt.id+"/creations",
+				func(r *http.Request) (*http.Response, error) {
+					assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
+					assert.Equal(t, "Bearer "+testkit.Key, r.Header.Get("Authorization"))
+					assert.Nil(t, r.Body)
+					return httpmock.NewStringResponse(http.StatusOK, tt.body), nil
+				})
+			client := newClient(t, "https://gateway.example.com", vidu.WithHTTPClient(&http.Client{Transport: mock}))
+			task, err := client.GetTask(t.Context(), tt.id)
+			require.NoError(t, err)
+			assert.Equal(t, tt.id, task.ID)
+			assert.Equal(t, vidu.StateProcessing, task.State)
+			assert.Equal(t, tt.warning, strings.Join(task.Warnings, ";"))
+			assert.Equal(t, 1, mock.GetTotalCallCount())
+		})
+	}
+}
+
+// Ids of other gateways work in every call that takes one, and arrive as they are.
+func TestTaskIDs_OfGateways(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"dGFzay05MTYy_-A==", "cgt:2026.11~a+b@c", "a.b", "...", "-", strings.Repeat("z", 200)} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			var paths []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				paths = append(paths, r.Method+" "+r.URL.Path)
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/cancel"):
+					assert.JSONEq(t, `{"id":"`+id+`"}`, string(body))
+					io.WriteString(w, "{}")
+				case r.Method == http.MethodPost:
+					io.WriteString(w, `{"task_id":"`+id+`"}`)
+				default:
+					io.WriteString(w, `{"id":"`+id+`","state":"success","creations":[{"url":"https://h/x.mp4"}]}`)
+				}
+			}))
+			defer server.Close()
+			r := newRig(t, server.URL)
+			task, err := r.create(t)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			task, err = r.Wait(t.Context(), id)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			assert.Empty(t, task.Warnings)
+			for task, err := range r.WaitAll(t.Context(), []string{id}) {
+				require.NoError(t, err)
+				assert.Equal(t, id, task.ID)
+			}
+			require.NoError(t, r.CancelTask(t.Context(), id))
+			query := "GET /vidu/v2/tasks/" + id + "/creations"
+			assert.Equal(t, []string{"POST " + createPath, query, query, "POST /vidu/v2/tasks/" + id + "/cancel"}, paths)
+		})
+	}
+}
+
+func TestGetTask_WithoutContext(t *testing.T) {
+	t.Parallel()
+	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
+	assert.EqualError(t, err, "vidu: the context is nil")
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	unseenGrace        = time.Minute // servers were seen to answer 404 to the first queries of a new task
+	unseenGrace        = time.Minute // servers were seen not to know a new task at first, see isUnseen
 	maxUnusableReplies = 5           // in a row
 	minPollPause       = 100 * time.Millisecond
 	failureGap         = 5 * time.Second // at least, after a query that failed
@@ -79,9 +79,10 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 // the create is the first answer then.
 //
 // Failures that may pass are ridden out for as long as ctx lasts: lost connections, 429, 5xx, and in the first minute
-// a 404; unusable replies, such as a success without a link, until there were five in a row. A final failure is yielded
-// last, with the task as last seen (nil if it never was). The context is the only time limit; when it ends the error
-// wraps ctx.Err() and names the last state.
+// an answer that there is no such task. Unusable replies are, until there were five in a row: a success without a link,
+// one about another task, and after the first answer a redirect or a web page. A final failure is yielded last, with
+// the task as last seen (nil if it never was). The context is the only time limit; when it ends the error wraps
+// ctx.Err() and names the last state.
 //
 // The loop runs in the caller's goroutine, and only while the caller asks for more. A callback that arrives in this
 // process, at [Client.CallbackHandler], wakes it: it polls at once, but at most once per second, and not before a

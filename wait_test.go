@@ -365,33 +365,6 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 	}
 }
 
-// A new task may be unknown for a while, but not for ever.
-func TestWait_NotFound(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		answer replyFunc
-		from   time.Duration
-	}{
-		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
-		"400 task_not_exist":    {turning(0, nil, saying(400, `{"code":"task_not_exist"}`)), time.Minute},
-		"200 and code 404":      {turning(0, nil, saying(200, `{"success":false,"code":404}`)), time.Minute},
-		"200 TaskNotFound":      {seenFirst(turning(0, nil, saying(200, `{"reason":"TaskNotFound"}`))), time.Minute},
-		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
-		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				client, p := scriptedClient(t, tt.answer)
-				_, err := client.Wait(boundedContext(t), "1")
-				require.True(t, errors.Is(err, vidu.ErrNotFound) || errors.Is(err, vidu.ErrTaskNotFound), "%v", err)
-				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
-				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
-			})
-		})
-	}
-}
-
 func TestWait_RetryAfter(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
