@@ -196,7 +196,7 @@ func hidesReason(a *attempt) bool {
 		return false
 	}
 	e := parseEnvelope(a.body)
-	return a.names().hidden || a.cutShort || (a.truncated && !e.word().isRefusal())
+	return a.names().hidden || a.cutShort || (a.truncated && a.status >= 400 && !e.word().isRefusal())
 }
 
 // refusedUnseen are the statuses of refusals for what a request is, not for what it asks for, whatever their body says.

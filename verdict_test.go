@@ -438,6 +438,7 @@ func TestCreate_RefusalNamesNoTask(t *testing.T) {
 		"redirect to all tasks":            {303, "", "/vidu/v2/tasks/"},
 		"redirect to what is no id":        {303, "", "/vidu/v2/tasks/../x"},
 		"redirect to nowhere":              {303, "", ""},
+		"redirect with torn JSON":          {302, `{"message":"mov`, "/login"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

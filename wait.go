@@ -318,7 +318,10 @@ func isUnusable(failure error) bool {
 // login, or a web page. Before the first answer of the API that is a mistake of configuration.
 func isStray(failure error) bool {
 	refusal, answered := errors.AsType[*APIError](failure)
-	return answered && (refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(refusal.Body)))
+	if !answered || isTransient(failure) {
+		return false
+	}
+	return refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(refusal.Body))
 }
 
 // isUnseen reports whether the server does not know the task, in any of the ways in which servers say so. In the first

@@ -241,6 +241,7 @@ func TestWait_RidesOut(t *testing.T) {
 		"403 page after an answer":        seenFirst(outage(10*time.Second, saying(403, "<html>"))),
 		"401 page after an answer":        seenFirst(outage(10*time.Second, saying(401, "<html>"))),
 		"404 page after an answer":        once(3*time.Minute, saying(404, "<html>")),
+		"429 pages for an hour":           seenFirst(outage(time.Hour, saying(429, "<html>"))),
 		"302 after an answer":             seenFirst(outage(10*time.Second, saying(302, ""))),
 		"307 after an answer":             seenFirst(outage(10*time.Second, saying(307, "<html>"))),
 		"404 at a lagging replica":        seenFirst(outage(50*time.Second, saying(404, `{"reason":"TaskNotFound"}`))),
