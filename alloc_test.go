@@ -611,3 +611,92 @@ func TestReply_UnknownFieldIsNotAmplified(t *testing.T) { //nolint:paralleltest 
 	t.Logf("allocated %.3f × the reply", ratio)
 	assert.LessOrEqual(t, ratio, 1.1)
 }
+
+// repeatingReplies are of this size and repeat something, each of which could be decoded.
+func repeatingReplies(size int) map[string]string {
+	fill := func(head, repeated, tail string) string {
+		return head + strings.Repeat(repeated, (size-len(head)-len(tail))/len(repeated)) + tail
+	}
+	const head, tail = `{"task_id":"1","state":"created",`, `"x":1}`
+	return map[string]string{
+		"creations":             fill(head, `"creations":[{},{},{},{},{},{},{},{},{},{}],`, tail),
+		"links of one creation": fill(head+`"creations":[{`, `"url":"\n","cover_url":"\n",`, `"id":"1"}],`+tail),
+		"creations, a list":     fill(head+`"creations":[`, `{},`, `{}],`+tail),
+		"images":                fill(head, `"images":["","","","","","",""],`, tail),
+		"images, many":          fill(head+`"images":[`, `"",`, `""],`+tail),
+		"moderation":            fill(head+`"creations":[`, `{"moderation_url":["","","","","","","","","","",""]},`, `{}],`+tail),
+		"escaped keys":          fill(head, `"\u0061":1,`, tail),
+		"escaped texts":         fill(head, `"prompt":"\n",`, tail),
+		"an escaped text":       fill(head+`"prompt":"`, `\/aaa`, `",`+tail),
+		"ids":                   fill(head, `"task_id":"1",`, tail),
+		"odd ids":               fill(head, `"id":"a/b",`, tail),
+		"states":                fill(head, `"state":"created",`, tail),
+		"numbers":               fill(head, `"credits":7.5,`, tail),
+		"times":                 fill(head, `"created_at":"2025-11-10T15:03:01Z",`, tail),
+		"codes":                 fill(head, `"code":"\n","message":"\n",`, tail),
+		"errors":                fill(head, `"error":{"code":"\n"},`, tail),
+		"an error of many":      fill(head+`"error":{`, `"code":"\n",`, `"x":1},`+tail),
+		"nested errors":         fill(head, `"error":{`, ``),
+		"nested data":           fill(head, `"data":{`, ``),
+		"data":                  fill(head+`"data":{`, `"creations":[{},{},{}],"code":"ok",`, `"x":1},`+tail),
+		"unreadable":            fill(head, `"seed":{},`, tail),
+	}
+}
+
+// A reply to a create is read whatever it holds, for it was paid for: it costs its text and little more.
+func TestReply_HostileCreates(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
+	size, limit := 31<<20, createLimit
+	if testkit.UnderRace() {
+		size, limit = size/16, limit/16
+	}
+	for name, body := range repeatingReplies(size) {
+		client := clientWithReply(t, http.StatusOK, body)
+		var task *vidu.Task
+		started := time.Now()
+		allocated := testkit.Allocations(func() { task, _ = client.Reference2Video(t.Context(), smallRequest()) })
+		t.Logf("%s: allocated %.2f × the reply, %v", name, float64(allocated)/float64(size), time.Since(started))
+		if assert.NotNil(t, task, name) {
+			assert.Equal(t, "1", task.ID, name)
+		}
+		assert.LessOrEqual(t, allocated, int64(3*limit), name)
+	}
+}
+
+// A query that nobody waits for any more ends soon, and so does a list.
+func TestReply_HostileQueries(t *testing.T) { //nolint:paralleltest // it measures time
+	size, limit := 15<<20, queryLimit
+	if testkit.UnderRace() {
+		size, limit = size/16, limit/16
+	}
+	for name, body := range repeatingReplies(size) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := time.Now()
+		allocated := testkit.Allocations(func() {
+			withBody := vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
+				resp, err := testkit.Reply(r, http.StatusOK, body)
+				resp.Body = io.NopCloser(endingReader{resp.Body, func() { ended = time.Now(); cancel() }})
+				return resp, err
+			})})
+			_, err := newClient(t, someHost, withBody).GetTask(ctx, "1")
+			assert.ErrorIs(t, err, context.Canceled, name)
+		})
+		assert.Less(t, time.Since(ended), 500*time.Millisecond, name)
+		assert.LessOrEqual(t, allocated, int64(3*limit), name)
+		cancel()
+	}
+}
+
+// endingReader calls a function when the body has been read to its end.
+type endingReader struct {
+	io.Reader
+
+	atEnd func()
+}
+
+func (r endingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		r.atEnd()
+	}
+	return n, err
+}

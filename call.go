@@ -200,7 +200,7 @@ func (c *Client) readReply(rq *request, a *attempt, read func(*attempt) error) {
 		a.err = nil
 	case a.err != nil: // that the reply broke off is the better explanation
 	case rq.paid && errors.Is(err, errNoTask) && a.names().named():
-		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, errTaskElsewhere))
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, errElsewhere))
 	case isEnvelope:
 		failure.StatusCode = a.status
 		a.err = c.operation(rq).complete(a, failure)

@@ -53,34 +53,19 @@ const (
 // receive them. Keys are plain text of at most 160 bytes.
 //
 // A delivery claims its nonce, and later its task, before anything is done, and then commits the claim, or releases it
-// when something failed, so that the next delivery gets its turn. With Redis 7:
-//
-//	func (s Store) Claim(ctx context.Context, key string, lease time.Duration) (bool, error) {
-//		old, err := s.rdb.SetArgs(ctx, key, "claimed", redis.SetArgs{Mode: "NX", Get: true, TTL: lease}).Result()
-//		switch {
-//		case errors.Is(err, redis.Nil):
-//			return false, nil // it was free, and is ours now
-//		case err == nil && old == "claimed":
-//			return false, errors.New("being handled elsewhere")
-//		}
-//		return old == "done", err
-//	}
-//
-//	func (s Store) Commit(ctx context.Context, key string, ttl time.Duration) error {
-//		return s.rdb.Set(ctx, key, "done", ttl).Err()
-//	}
-//
-//	func (s Store) Release(ctx context.Context, key string) error { return s.rdb.Del(ctx, key).Err() }
+// when something failed, so that the next delivery gets its turn. A claim must have a token of its own that Release
+// compares: a delivery may outlive its lease, and must not end the claim that another has made since. The folder
+// examples/redisstore of this repository has a store in Redis, with its tests.
 type NonceStore interface {
 	// Claim takes key, in one atomic step. It returns true if key was committed before: then nothing is left to do. It
 	// returns an error if another delivery holds key, or if the store fails: the callback is then answered with 503, so
 	// that it is delivered again. It may wait for that other delivery, for as long as ctx lasts. A claim that is
 	// neither committed nor released, because its process died, should end after lease, which is one minute.
 	Claim(ctx context.Context, key string, lease time.Duration) (done bool, err error)
-	// Commit records for ttl that key has been handled.
+	// Commit records for ttl that key has been handled, also if the lease was over.
 	Commit(ctx context.Context, key string, ttl time.Duration) error
-	// Release ends the claim, so that key can be claimed again. Its error is only logged: the claim then ends after its
-	// lease.
+	// Release ends the claim, so that key can be claimed again, unless its lease was over. Its error is only logged: the
+	// claim then ends after its lease.
 	Release(ctx context.Context, key string) error
 }
 
@@ -414,7 +399,13 @@ func (h *callbackHandler) requery(ctx context.Context, id string) (*Task, error)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requeryBudget)
 	defer cancel()
-	return h.client.query(ctx, id)
+	task, err := h.client.query(ctx, id)
+	if errors.Is(err, errUnsure) {
+		if task, err = h.client.query(ctx, id); errors.Is(err, errUnsure) {
+			err = nil
+		}
+	}
+	return task, err
 }
 
 // report calls the user's function. A panic value may hold anything, so only its type and the stack are logged.

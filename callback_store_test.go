@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -296,4 +298,60 @@ func TestCallback_TaskIsReportedOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// FuzzCallback sends hostile headers and bodies, signed and not. The handler accepts what VerifyCallback accepts, and
+// whatever it passes on came from the API.
+func FuzzCallback(f *testing.F) {
+	list, good := "Date;x-request-nonce", "PrO4+kG4W+b3HOSimdHMHn8pnQ6YXQTseBDC/8yvvNA="
+	for _, body := range append(hostileReplies, callbackBody) {
+		f.Add(true, "/vidu/callback", "name=james&age=36", "", callbackNonce, list, "", body)
+	}
+	f.Add(false, "/vidu/callback", "name=james&age=36", "Tue, 06 May 2025 12:09:42 GMT", callbackNonce, list, good, callbackBody)
+	f.Add(true, "/a\nb", "c;d", "Tue, 06 May 2025 12:09:42 GMT", "1", "date;X-REQUEST-NONCE;Host", "", callbackBody)
+	f.Add(true, "", "", "Tue, 06 May 2025 2:09:42 GMT", "\n", "Date;x-request-nonce;;", "====", "{}")
+	f.Add(true, "/a%2Fb/ä", "%zz", "", "\xff", "Date:;Date", good+"\n", `{"id":"../x"}`)
+	f.Fuzz(func(t *testing.T, sign bool, path, query, date, nonce, list, signature, body string) {
+		r := &http.Request{
+			Method: http.MethodPost, URL: &url.URL{Path: path, RawQuery: query}, Body: io.NopCloser(strings.NewReader(body)),
+			Header: http.Header{
+				"Date": {date}, "X-Request-Nonce": {nonce}, "X-Hmac-Signed-Headers": {list}, "X-Hmac-Signature": {signature},
+				"X-Hmac-Algorithm": {"hmac-sha256"}, "X-Hmac-Access-Key": {"vidu"},
+			},
+		}
+		if date == "" {
+			r.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		}
+		if sign {
+			resign(r)
+		}
+		assertCallback(t, r, verify(t, r) == nil, receive(t, callbackSecret))
+		r.Body = io.NopCloser(strings.NewReader(body))
+		assertCallback(t, r, true, receive(t, "", vidu.WithUnverifiedCallbacks()))
+	})
+}
+
+func assertCallback(t *testing.T, r *http.Request, verified bool, rc *receiver) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	rc.ServeHTTP(w, r)
+	switch w.Code {
+	case http.StatusOK:
+		require.True(t, verified)
+		require.Len(t, rc.reported, 1)
+		require.Len(t, rc.queried, 1)
+		require.Regexp(t, taskID, rc.queried[0])
+		require.Equal(t, rc.queried[0], rc.reported[0].ID)
+		require.JSONEq(t, doneReply, string(rc.reported[0].RawJSON()))
+	case http.StatusUnauthorized:
+		require.False(t, verified)
+		require.Empty(t, rc.queried)
+	default:
+		require.Equal(t, http.StatusBadRequest, w.Code)
+		require.Empty(t, rc.queried)
+	}
+	for line := range strings.Lines(rc.log.String()) {
+		require.True(t, json.Valid([]byte(line)))
+	}
+	assert.NotContains(t, w.Body.String()+rc.log.String(), callbackSecret)
 }

@@ -2,12 +2,14 @@ package vidu
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -15,42 +17,49 @@ import (
 
 // The API and the gateways before it disagree on the shape of a reply: numbers come as strings, ids as numbers, times
 // in three forms, whole replies wrapped in "data". encoding/json would give up at the first such field, merge keys
-// that differ only in case, and let the last of two ids win. So a reply is checked by json.Valid and then walked field
-// by field.
+// that differ only in case, and let the last of two ids win. So a reply is walked member by member, and
+// checked by json.Valid.
 
 var (
-	errBadReply      = errors.New("the reply cannot be used")
-	errNoTask        = fmt.Errorf("%w: it names no task", errBadReply)
-	errTaskElsewhere = fmt.Errorf("%w: it names a task, but not in the place of one", errBadReply)
-	errTwoIDs        = fmt.Errorf("%w: it names two tasks", errBadReply)
-	errReplyTooBig   = fmt.Errorf("%w: it is larger than the limit", errBadReply)
+	errBadReply    = errors.New("the reply cannot be used")
+	errNoTask      = fmt.Errorf("%w: it names no task", errBadReply)
+	errElsewhere   = fmt.Errorf("%w: it names a task, but not in the place of one", errBadReply)
+	errTwoIDs      = fmt.Errorf("%w: it names two tasks", errBadReply)
+	errReplyTooBig = fmt.Errorf("%w: it is larger than the limit", errBadReply)
 )
 
-// Bounds of what becomes Go values, which can be many times larger than their text.
-const (
-	maxEcho      = 64 << 10 // of "images" and "videos": they may echo inline media, which the caller has already
-	maxCreations = 100      // replies were seen with one
-	maxWarnings  = 20
-)
+// maxNested is how many bodies inside the record of a task are read, each in the other: as many gateways in a row.
+const maxNested = 3
 
-// decodeTask reads a task from the reply of create, query, list or callback. When the reply is not whole, what could be
+// decodeTask reads a task from the reply to a create, or from a callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
 func decodeTask(body []byte) (*Task, error) {
-	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := readTask(body)
-	switch {
-	case d.twoIDs:
-		return nil, errTwoIDs
-	case !json.Valid(body):
-		if !d.taskID { // what is called "id" may be a gateway's own, the task's being lost with the rest
-			d.task.ID = ""
-		}
-		return d.task, syntaxError(body)
-	case d.task.State == "" && d.failed, !d.found():
-		return nil, d.whyNoTask(body)
-	}
-	return d.task, nil
+	return d.finish()
 }
+
+// decodeQuery reads the reply to the query for the task with this id.
+func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
+	if err := stillWanted(ctx, body); err != nil {
+		return nil, err
+	}
+	d := readReply(body, id)
+	if err := stillWanted(ctx, body); err != nil {
+		return nil, err
+	}
+	return d.finish()
+}
+
+// stillWanted returns the error of a context that has ended between the steps of reading a large reply. A small one is
+// read to its end all the same, and so is the reply to a create, which was paid for.
+func stillWanted(ctx context.Context, body []byte) error {
+	if len(body) < largeReply {
+		return nil
+	}
+	return ctx.Err()
+}
+
+const largeReply = 1 << 20
 
 // syntaxError says what is wrong with text that json.Valid refused.
 func syntaxError(body []byte) error {
@@ -61,182 +70,314 @@ func syntaxError(body []byte) error {
 	return fmt.Errorf("%w: %w", errBadReply, json.Unmarshal(body, &discard))
 }
 
-// taskDecoder reads the members of a reply into task and keeps those that are not fields of it.
+// taskDecoder collects the members of a reply, the last of each, and makes a Task of them at the end: a hostile reply
+// repeats them by the million.
+//
+// A reply is the record of a task, or wraps one in "data". What has the id of the task and a state is its record; the
+// "data" of a record adds to it, for that is the upstream's whole reply.
 type taskDecoder struct {
-	task     *Task
-	status   State             // what some gateways say instead of "state"
-	wrapped  lenientjson.Value // "data": the task itself, where the gateway wraps it
-	failNote string            // "fail_reason"
-	failed   bool              // the reply says that it is an error
-	taskID   bool              // the id came from "task_id", which wins over "id"
-	oddID    bool              // there is a "task_id" that no task can have
-	badID    lenientjson.Value // an id that no task can have
+	body  []byte
+	asked string // id that the reply should be about; "": not known
+
+	id       string
+	isTaskID bool              // the id came from "task_id", which wins over "id"
+	badID    lenientjson.Value // an id that no task can have; nil: none
+	oddID    bool              // badID is a "task_id", so an "id" is something else
 	twoIDs   bool
+	otherID  string // of what is around the record or inside it
+
+	state  lenientjson.Value
+	status lenientjson.Value // what some gateways say instead of "state"
+	data   lenientjson.Value // not read yet
+	fields [len(taskFields)]lenientjson.Value
+	places placeValues
+
+	cut      bool // the reply is not whole
+	refused  bool // "success" is false
+	inside   bool // what is being read is inside the record
+	warnings []string
 }
 
 // readTask reads what it can of any text.
-func readTask(body []byte) taskDecoder {
-	d := taskDecoder{task: &Task{raw: body}}
-	d.read(lenientjson.Value(body))
-	if d.wrapped.IsObject() && !d.taskID {
+func readTask(body []byte) taskDecoder { return readReply(body, "") }
+
+// readReply reads what it can of a reply to the question for the task with this id.
+func readReply(body []byte, asked string) taskDecoder {
+	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
+	d := taskDecoder{body: body, asked: asked}
+	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // which decides where there is no object to walk
+	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
-	if d.oddID {
-		d.task.ID = "" // "id" is then something else
+	if d.data != nil && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
+		d.warn("the id " + d.id + " may be that of the request")
 	}
-	if d.task.State == "" && (d.task.ID != "" || d.status != StateFailed) { // an answer that failed may say so with the same word
-		d.task.State = d.status
+	d.inside = true
+	for n := 0; n < maxNested && d.data.IsObject(); n++ {
+		d.places.dropNoReasons()
+		object := d.data
+		d.data = nil
+		d.read(object)
 	}
-	d.useFailNote()
 	return d
 }
 
-// unwrap takes the task in "data", if there is one. What stands around it may have an "id" and a "state" of its own.
+// isRecord reports whether what was read has both the id of a task and a state. An "id" may be the gateway's own,
+// unless it is the one that was asked for; and a "status" may be that of the request.
+func (d *taskDecoder) isRecord() bool {
+	named := d.isTaskID || d.oddID || (d.asked != "" && d.id == d.asked)
+	return named && (!d.state.IsEmpty() || State(d.status.Str()).isKnown())
+}
+
+// unwrap goes on to the task in "data", if there is one. What the wrapper says of a failure counts where the task
+// itself does not say it.
 func (d *taskDecoder) unwrap() {
-	inner := taskDecoder{task: &Task{raw: d.task.raw}, failed: d.failed, twoIDs: d.twoIDs, badID: d.badID}
-	inner.read(d.wrapped)
-	if inner.taskID || inner.oddID || !d.found() || (inner.task.ID != "" && d.task.State == "") {
-		*d = inner
+	inner := taskDecoder{
+		body: d.body, cut: d.cut, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
+	}
+	if code := d.places.value("code"); code != nil && isNoReason(code.Text()) {
+		inner.places.drop("message", "msg")
+	}
+	inner.read(d.data)
+	hasID := inner.id != "" || inner.oddID
+	switch {
+	case !hasID && inner.state.IsEmpty() && inner.status.Str() == "":
+		return // no task
+	case !hasID && (d.isTaskID || d.oddID):
+		inner.id, inner.isTaskID, inner.badID, inner.oddID = d.id, d.isTaskID, d.badID, d.oddID
+	case !hasID && d.id != "" && d.asked == "": // for want of a better one
+		inner.id = d.id
+		inner.warn("the id " + d.id + " may be that of the request")
+	case d.id != inner.id:
+		inner.otherID = d.id
+	}
+	if inner.asked != "" && inner.state.IsEmpty() && inner.status.Str() == "" { // so the wrapper's speaks of the task
+		inner.state = d.state
+	}
+	*d = inner
+}
+
+// read reads the members of an object and reports whether it is valid JSON.
+func (d *taskDecoder) read(object lenientjson.Value) bool {
+	it := object.Items()
+	for it.Next() {
+		switch v := it.Value; string(it.Key) {
+		case "task_id":
+			d.readID(v, true)
+		case "id":
+			d.readID(v, false)
+		case "state":
+			d.readState(&d.state, v)
+		case "status":
+			d.readState(&d.status, v)
+		case "success":
+			d.refused = d.refused || (!d.inside && string(v) == "false")
+		case "data":
+			d.twoIDs = d.twoIDs || (!d.inside && d.data != nil && string(d.data) != string(v))
+			d.data = v
+		default:
+			d.keep(it.Key, v)
+		}
+	}
+	return it.Valid()
+}
+
+// keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
+func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
+	if i, ok := fieldIndex[string(name)]; ok {
+		if !d.inside || !v.IsEmpty() {
+			d.fields[i] = v
+		}
+		return
+	}
+	i, ok := placeIndex[string(name)]
+	switch {
+	case !ok:
+	case places[i].use&isText != 0 && !v.IsString() && !v.IsNumber() && !v.IsNull():
+		d.warn(places[i].name + " cannot be read")
+	case !v.IsEmpty() && (!d.inside || d.places[i] == nil):
+		d.places[i] = v
 	}
 }
 
-func (d *taskDecoder) found() bool { return d.task.ID != "" || d.task.State != "" }
+// readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
+func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
+	id := v.Text()
+	valid := validID(id) && (v.IsString() || isDigits(id))
+	switch {
+	case d.inside:
+		if valid && id != d.id && d.otherID == "" {
+			d.otherID = id
+		}
+	case !valid:
+		d.keepBadID(v, isTaskID)
+	case d.id == "", isTaskID && !d.isTaskID:
+		d.id, d.isTaskID = id, isTaskID
+	case isTaskID == d.isTaskID && id != d.id:
+		d.twoIDs = true
+	}
+}
 
-func (d *taskDecoder) read(object lenientjson.Value) {
-	for it := object.Items(); it.Next(); {
-		if !d.readMember(it.Key, it.Value) && len(d.task.Warnings) < maxWarnings {
-			d.task.Warnings = append(d.task.Warnings, string(it.Key)+" cannot be read")
+// keepBadID keeps what is called an id and is none, for the error.
+func (d *taskDecoder) keepBadID(v lenientjson.Value, isTaskID bool) {
+	switch {
+	case v.IsEmpty():
+	case isTaskID:
+		d.badID, d.oddID = v, true
+		d.warn("task_id cannot be read")
+	default:
+		d.badID = v
+		d.warn("id cannot be read")
+	}
+}
+
+// readState keeps a word. What is inside the record may be older than the record.
+func (d *taskDecoder) readState(to *lenientjson.Value, v lenientjson.Value) {
+	if !d.inside {
+		*to = v
+	}
+}
+
+func (d *taskDecoder) warn(text string) {
+	if len(d.warnings) < maxWarnings {
+		d.warnings = append(d.warnings, text)
+	}
+}
+
+// finish returns the task in a reply, or why there is none.
+func (d *taskDecoder) finish() (*Task, error) {
+	if d.twoIDs {
+		return nil, errTwoIDs
+	}
+	task := d.task()
+	switch {
+	case d.cut:
+		if !d.isTaskID { // what is called "id" may be a gateway's own, the task's being lost with the rest
+			task.ID = ""
+		}
+		return task, syntaxError(d.body)
+	case task.State == "" && d.saysError(), task.State == "" && task.ID == "":
+		return nil, d.whyNoTask()
+	}
+	return task, nil
+}
+
+// task makes a Task of what was read.
+func (d *taskDecoder) task() *Task {
+	t := &Task{ID: d.id, Warnings: d.warnings, raw: d.body}
+	if d.oddID {
+		t.ID = ""
+	}
+	if d.otherID != "" && d.otherID != d.asked {
+		t.warn("the reply has the id " + d.otherID + ", too")
+	}
+	for i := range taskFields {
+		if v := d.fields[i]; v != nil && !taskFields[i].read(t, v) {
+			t.warn(taskFields[i].name + " cannot be read")
+		}
+	}
+	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
+		t.ErrCode = ""
+	}
+	if t.ErrMessage != "" && isNoReason(t.ErrMessage) {
+		t.ErrMessage = ""
+	}
+	d.setState(t)
+	return t
+}
+
+// setState sets the state, and what comes with the end of a task: the link, or the reason of the failure.
+func (d *taskDecoder) setState(t *Task) {
+	if !readText(d.state, &t.State) {
+		t.warn("state cannot be read")
+	}
+	t.State = parseState(string(t.State))
+	fromStatus := false
+	// An answer that failed may say so with the same word.
+	if status := State(d.status.Str()); t.State == "" && (t.ID != "" || parseState(string(status)) != StateFailed) {
+		t.State, fromStatus = parseState(string(status)), true
+	}
+	if !t.State.isKnown() && d.hasResult(t) {
+		t.warn("success is guessed from the link: the state is " + strconv.Quote(scrub.OneLine(string(t.State), 40)))
+		t.State = StateSuccess
+	}
+	switch {
+	case t.State == StateSuccess:
+		d.setLink(t)
+	case t.Done():
+		d.setReason(t)
+		if t.unsure = fromStatus && t.State == StateFailed && !d.isFirm(t); t.unsure {
+			t.warn("the status " + quoted(d.status) + " may be about the query")
 		}
 	}
 }
 
-// readMember returns false for a value that the member cannot have.
-func (d *taskDecoder) readMember(name []byte, v lenientjson.Value) bool {
-	switch string(name) {
-	case "task_id":
-		return d.readID(v, true)
-	case "id":
-		return d.readID(v, false)
-	case "status":
-		d.status = parseState(v.Str()) // numbers are the wrapping's
-	case "data":
-		d.twoIDs = d.twoIDs || (d.wrapped != nil && string(d.wrapped) != string(v))
-		d.wrapped = v
-	case "error":
-		d.failed = d.failed || !v.IsEmpty()
-	case "success":
-		d.failed = d.failed || string(v) == "false"
-	case "fail_reason":
-		return readText(v, &d.failNote)
-	default:
-		return d.task.readField(name, v)
-	}
-	return true
-}
-
-// readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
-func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) bool {
-	id := v.Text()
-	switch {
-	case v.IsEmpty():
-	case !validID(id), v.IsNumber() && !isDigits(id):
-		d.badID, d.oddID = v, d.oddID || isTaskID
+// hasResult reports whether a task in an unknown state must have ended, for its reply has a link to the result. While a
+// video is being made there may be a preview.
+func (d *taskDecoder) hasResult(t *Task) bool {
+	if d.places.link(isResult) == "" && !slices.ContainsFunc(t.Creations, func(c Creation) bool { return isLink(c.URL) }) {
 		return false
-	case d.task.ID == "", isTaskID && !d.taskID:
-		d.task.ID, d.taskID = id, isTaskID
-	case isTaskID == d.taskID && id != d.task.ID:
-		d.twoIDs = true
 	}
-	return true
+	isPreview := t.Progress < 100 && !d.fields[fieldIndex["progress"]].IsEmpty()
+	hasReason := t.ErrCode != "" || t.ErrMessage != ""
+	code, message := d.places.reason(isError)
+	if !isPreview && !hasReason && code == "" && message == "" && !d.saysError() && !d.cut {
+		return true
+	}
+	if !hasReason && (t.Progress == 0 || t.Progress >= 100) { // the Task does not show why it is none
+		t.Creations = nil
+	}
+	return false
 }
 
-func (t *Task) readField(name []byte, v lenientjson.Value) bool {
-	switch string(name) {
-	case "type":
-		return readText(v, &t.Type)
-	case "state":
-		ok := readText(v, &t.State)
-		t.State = parseState(string(t.State))
-		return ok
-	case "model":
-		return readText(v, &t.Model)
-	case "style":
-		return readText(v, &t.Style)
-	case "prompt":
-		return readText(v, &t.Prompt)
-	case "images":
-		return readEcho(v, &t.Images)
-	case "videos":
-		return readEcho(v, &t.Videos)
-	case "duration":
-		return v.ReadInt(&t.Duration)
-	case "seed":
-		return v.ReadInt(&t.Seed)
-	case "aspect_ratio":
-		return readText(v, &t.AspectRatio)
-	case "resolution":
-		return readText(v, &t.Resolution)
-	case "movement_amplitude":
-		return readText(v, &t.MovementAmplitude)
-	case "credits":
-		return v.ReadInt(&t.Credits)
-	case "payload":
-		return readText(v, &t.Payload)
-	case "cus_priority":
-		return v.ReadInt(&t.Priority)
-	case "off_peak":
-		return v.ReadBool(&t.OffPeak)
-	case "audio":
-		return v.ReadBool(&t.Audio)
-	case "audio_type":
-		return readText(v, &t.AudioType)
-	case "bgm":
-		return v.ReadBool(&t.BGM)
-	case "is_rec":
-		return v.ReadBool(&t.IsRec)
-	case "watermark":
-		return v.ReadBool(&t.Watermark)
-	case "wm_position":
-		return readWatermarkPosition(v, &t.WatermarkPosition)
-	case "wm_url":
-		return readText(v, &t.WatermarkURL)
-	case "meta_data":
-		return readText(v, &t.MetaData)
-	case "trace_id":
-		return readText(v, &t.TraceID)
-	case "client_request_id":
-		return readText(v, &t.ClientRequestID)
-	case "created_at":
-		return v.ReadTime(&t.CreatedAt)
-	case "err_code":
-		return readText(v, &t.ErrCode)
-	case "err_msg":
-		return readText(v, &t.ErrMessage)
-	case "progress":
-		return v.ReadNumber(&t.Progress)
-	case "creations":
-		return readCreations(v, &t.Creations)
+// setLink takes the link from where gateways put it, unless there is a creation with one.
+func (d *taskDecoder) setLink(t *Task) {
+	if slices.ContainsFunc(t.Creations, func(c Creation) bool { return c.URL != "" }) {
+		return
 	}
-	return true
+	link := d.places.link(holdsLink)
+	switch {
+	case link == "":
+	case len(t.Creations) == 0:
+		t.Creations = []Creation{{URL: link}}
+	default:
+		t.Creations[0].URL = link
+	}
 }
 
-// useFailNote reads the field of one family of gateways that holds the reason of a failure or, on success, the link.
-func (d *taskDecoder) useFailNote() {
-	switch t := d.task; {
-	case d.failNote == "":
-	case t.State == StateSuccess && len(t.Creations) == 0 && strings.HasPrefix(d.failNote, "https://"):
-		t.Creations = []Creation{{URL: d.failNote}}
-	case t.State == StateFailed && t.ErrMessage == "":
-		t.ErrMessage = d.failNote
+// setReason takes the reason of a failure from where gateways put it, as far as the task does not say it itself.
+func (d *taskDecoder) setReason(t *Task) {
+	if t.ErrCode != "" && t.ErrMessage != "" {
+		return
+	}
+	code, message := d.places.reason(holdsCode | holdsMessage)
+	if t.ErrCode == "" {
+		t.ErrCode = code
+	}
+	if t.ErrMessage == "" {
+		t.ErrMessage = message
 	}
 }
+
+// isFirm reports whether a "status" that says that something failed must be about the task: the word is one that speaks
+// of tasks, or a code in words says why.
+func (d *taskDecoder) isFirm(t *Task) bool {
+	_, err := strconv.Atoi(string(t.ErrCode))
+	return slices.Contains(firmFailures, foldWord(d.status.Str())) || (t.ErrCode != "" && err != nil)
+}
+
+// saysError reports whether the reply says that it is an error.
+func (d *taskDecoder) saysError() bool { return d.refused || saysError(d.places.value("error")) }
 
 // whyNoTask turns a valid 2xx reply without a task into its error: the envelope it carries, or what it lacks.
-func (d *taskDecoder) whyNoTask(body []byte) error {
-	if d.task.ID != "" {
+func (d *taskDecoder) whyNoTask() error {
+	e := parseEnvelope(d.body)
+	switch {
+	case d.oddID:
+		return d.lacksID()
+	case d.id != "":
 		return fmt.Errorf("%w: it names a task and an error", errBadReply)
-	}
-	if e := parseEnvelope(body); e.saysError() && !d.oddID {
+	case e.saysError():
 		return e.apiError(http.StatusOK)
 	}
 	return d.lacksID()
@@ -245,87 +386,14 @@ func (d *taskDecoder) whyNoTask(body []byte) error {
 // lacksID says why a reply has no id.
 func (d *taskDecoder) lacksID() error {
 	if d.badID != nil {
-		return fmt.Errorf("%w: no task can have its id %s", errBadReply, scrub.OneLine(string(d.badID), 80))
+		return fmt.Errorf("%w: no task can have its id %s", errBadReply, scrub.OneLine(string(d.badID[:min(len(d.badID), 200)]), 80))
 	}
 	return errNoTask
 }
 
-// The readers below report whether they could read the value, as those of lenientjson do.
-
-func readText[S ~string](v lenientjson.Value, to *S) bool {
-	if word, ok := sharedWord(v); ok {
-		*to = S(word)
-		return true
-	}
-	*to = S(v.Text())
-	return v.IsString() || v.IsNumber() || v.IsNull()
-}
-
-// sharedWord returns the string that all replies share for a word that most of them repeat, so that it costs no memory.
-func sharedWord(v lenientjson.Value) (string, bool) {
-	if len(v) > len(`""`)+longestSharedWord || !v.IsString() {
-		return "", false
-	}
-	word, ok := sharedWords[string(v[1:len(v)-1])]
-	return word, ok
-}
-
-// readEcho leaves out what may be an echo of inline media: the caller has those already.
-func readEcho(v lenientjson.Value, to *[]string) bool {
-	return len(v) <= maxEcho && v.ReadTexts(to)
-}
-
-// readWatermarkPosition reads the number that was sent or the name that some gateways make of it.
-func readWatermarkPosition(v lenientjson.Value, to *int) bool {
-	names := []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
-	if i := slices.Index(names, v.Str()); i >= 0 {
-		*to = i
-		return true
-	}
-	return v.ReadInt(to)
-}
-
-func readCreations(v lenientjson.Value, to *[]Creation) bool {
-	*to = nil
-	it := v.Items()
-	for len(*to) < maxCreations && it.Next() {
-		*to = append(*to, readCreation(it.Value))
-	}
-	return v.IsEmpty() || (v.IsArray() && !it.Next())
-}
-
-func readCreation(v lenientjson.Value) Creation {
-	var c Creation
-	for it := v.Items(); it.Next(); {
-		switch v := it.Value; string(it.Key) {
-		case "id":
-			c.ID = v.Text()
-		case "url":
-			c.URL = v.Str()
-		case "cover_url":
-			c.CoverURL = v.Str()
-		case "watermarked_url":
-			c.WatermarkedURL = v.Str()
-		case "moderation_url":
-			readEcho(v, &c.ModerationURLs)
-		case "video":
-			c.Video = readVideo(v)
-		}
-	}
-	return c
-}
-
-func readVideo(v lenientjson.Value) VideoInfo {
-	size := v // where there is no "resolution", as in a Task of ours that was marshalled
-	if inner := v.Member("resolution"); inner.IsObject() {
-		size = inner
-	}
-	var info VideoInfo
-	v.Member("duration").ReadNumber(&info.Duration)
-	v.Member("fps").ReadInt(&info.FPS)
-	size.Member("width").ReadInt(&info.Width)
-	size.Member("height").ReadInt(&info.Height)
-	return info
+// quoted returns a value of a reply for an error or a warning.
+func quoted(v lenientjson.Value) string {
+	return strconv.Quote(scrub.OneLine(cmp.Or(v.Text(), string(v[:min(len(v), 40)])), 40))
 }
 
 // checkReply refuses what is not a JSON object, or is one that says it is an error.
@@ -355,7 +423,7 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	if d.twoIDs {
 		return fmt.Errorf("vidu: %w", errTwoIDs)
 	}
-	*t = *d.task
+	*t = *d.task()
 	return nil
 }
 

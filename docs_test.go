@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -122,7 +123,7 @@ var layers = [][]string{
 	{"options"},
 	{"types", "client"},
 	{"named"},
-	{"errors", "request"},
+	{"errors", "request", "taskfields"},
 	{"envelope"},
 	{"decode", "failure"},
 	{"verdict"},
@@ -241,4 +242,66 @@ func TestReadme_NamesEveryOption(t *testing.T) {
 		}
 	}
 	assert.Greater(t, found, 20)
+}
+
+// TestReadme_NamesEveryCreate finds each create in README's table, with its endpoint.
+func TestReadme_NamesEveryCreate(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	for method, call := range createCalls {
+		row := regexp.MustCompile("(?m)^\\| `" + method + "` \\|.*\\| " + regexp.QuoteMeta(call.endpoint) + " \\|$")
+		if method == "CreateTask" {
+			row = regexp.MustCompile("(?m)^\\| `CreateTask` \\|")
+		}
+		assert.True(t, row.Match(readme), "README has no row of %s", method)
+	}
+}
+
+// TestDocs_LinksResolve follows every relative link of every page in the repository, and its fragment, if it has one.
+func TestDocs_LinksResolve(t *testing.T) {
+	t.Parallel()
+	link, fence := regexp.MustCompile(`\]\(([^)\s]+)\)`), regexp.MustCompile("(?ms)^```.*?^```")
+	pages, links := 0, 0
+	require.NoError(t, filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(name) != ".md" {
+			return err
+		}
+		pages++
+		for _, found := range link.FindAllStringSubmatch(fence.ReplaceAllString(readText(t, name), ""), -1) {
+			target, fragment, _ := strings.Cut(found[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			links++
+			file := name
+			if target != "" {
+				file = filepath.Join(filepath.Dir(name), target)
+			}
+			_, err := os.Stat(file)
+			if assert.NoError(t, err, "%s links to it", name) && fragment != "" {
+				assert.Contains(t, fragmentsOf(readText(t, file)), fragment, "%s links to %s", name, found[1])
+			}
+		}
+		return nil
+	}))
+	assert.Greater(t, pages, 8)
+	assert.Greater(t, links, 15)
+}
+
+func readText(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// fragmentsOf returns the fragments that GitHub gives the headings of a page.
+func fragmentsOf(page string) []string {
+	var fragments []string
+	for _, heading := range regexp.MustCompile(`(?m)^#+ +(.+?) *$`).FindAllStringSubmatch(page, -1) {
+		plain := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		fragments = append(fragments, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return fragments
 }

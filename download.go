@@ -161,6 +161,9 @@ func (c *Client) download(ctx context.Context, task *Task, d *downloadConfig, jo
 	job.Link, job.Name, job.Video, job.MaxBytes, job.Progress = link, d.kind.name, d.kind.video, d.maxBytes, d.progress
 	job.Renew = func(ctx context.Context) (*url.URL, error) {
 		task, err := c.GetTask(ctx, id)
+		if err == nil && task.unsure {
+			err = errUnsure
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -193,6 +193,7 @@ func TestDownload_LinkCannotBeRenewed(t *testing.T) {
 	for name, tt := range map[string]struct{ renewal, says string }{
 		"task is gone":     {testkit.RawHTTP("404 Not Found", `{"code":404,"reason":"TaskNotFound"}`), "HTTP 404 TaskNotFound"},
 		"no link any more": {testkit.RawFile(`{"state":"success","creations":[]}`), "no link to a video"},
+		"task or query":    {testkit.RawFile(`{"id":"42","status":"error"}`), "whether the task or the query failed"},
 		"link is not safe": {testkit.RawFile(`{"state":"success","creations":[{"url":"ftp://h/v?sig=secret3"}]}`), "not an https link"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -740,3 +740,23 @@ func TestAPIError_StatusOfAnEnvelope(t *testing.T) {
 		assert.Equal(t, status, failure.StatusCode)
 	}
 }
+
+func FuzzErrorBody(f *testing.F) {
+	for _, status := range []int{302, 400, 401, 402, 404, 429, 500, 502} {
+		for _, body := range hostileReplies {
+			f.Add(status, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 300 || status > 599 || len(body) > vidu.MaxErrorReply {
+			return
+		}
+		_, err := clientWithReply(t, status, body).GetTask(t.Context(), strings.Repeat("a", 128))
+		failure, ok := err.(*vidu.APIError) //nolint:errorlint // on its own, not wrapped
+		require.True(t, ok, "%v", err)
+		require.Equal(t, status, failure.StatusCode)
+		require.Equal(t, body, string(failure.Body))
+		require.True(t, utf8.ValidString(err.Error()))
+		testkit.AssertHarmless(t, err)
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,16 @@ var createCalls = map[string]createCall{
 		},
 		field: "settings[0].image",
 	},
+}
+
+// TestCreates_EveryMethodIsTested keeps a new create from being left out of the tests in this file.
+func TestCreates_EveryMethodIsTested(t *testing.T) {
+	t.Parallel()
+	requests := createRequests()
+	assert.GreaterOrEqual(t, len(requests), 4)
+	for method := range requests {
+		assert.NotNil(t, createCalls[method].send, "%s belongs in createCalls", method)
+	}
 }
 
 // cutReply answers with the beginning of a reply, which ends before the id of its task.
@@ -176,12 +187,9 @@ func TestCreates_WrongMediumIsNotSent(t *testing.T) {
 func TestCreates_NilRequest(t *testing.T) {
 	t.Parallel()
 	client := unreachable(t)
-	for method, send := range map[string]func() (*vidu.Task, error){
-		"Text2Video":     func() (*vidu.Task, error) { return client.Text2Video(t.Context(), nil) },
-		"Img2Video":      func() (*vidu.Task, error) { return client.Img2Video(t.Context(), nil) },
-		"StartEnd2Video": func() (*vidu.Task, error) { return client.StartEnd2Video(t.Context(), nil) },
-	} {
-		_, err := send()
+	for method, request := range createRequests() {
+		arguments := []reflect.Value{reflect.ValueOf(t.Context()), reflect.Zero(reflect.TypeOf(request))}
+		err, _ := reflect.TypeAssert[error](reflect.ValueOf(client).MethodByName(method).Call(arguments)[1])
 		assert.Equal(t, []string{"req"}, problemFields(t, err), method)
 	}
 	_, err := client.CreateTask(t.Context(), "lip-sync", nil)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -244,6 +246,79 @@ func contractReply(tb testing.TB) []byte {
 	body, err := os.ReadFile("testdata/contract-reply.json")
 	require.NoError(tb, err)
 	return bytes.TrimSpace(body)
+}
+
+// knownReply is a file of testdata/replies: one reply that a server was seen to give, or is documented to, and what
+// becomes of it. Another gateway's reply is one file more.
+type knownReply struct {
+	About    string          `json:"about"`
+	Call     string          `json:"call,omitempty"`     // create, or query, which is the default
+	Asked    string          `json:"asked,omitempty"`    // the id of the query; "": that of the task
+	Reply    json.RawMessage `json:"reply,omitempty"`    // or
+	Text     string          `json:"text,omitempty"`     // where it is no JSON
+	Task     json.RawMessage `json:"task,omitempty"`     // as json.Marshal writes it
+	Video    string          `json:"video,omitempty"`    // the link of Task.Video
+	Warnings []string        `json:"warnings,omitempty"` // parts of them, in their order
+	Error    string          `json:"error,omitempty"`    // a part of it, instead of a task
+}
+
+func (k *knownReply) body() string {
+	if k.Text != "" {
+		return k.Text
+	}
+	return string(k.Reply)
+}
+
+// asked returns the id that a query for this reply is about.
+func (k *knownReply) asked(tb testing.TB) string {
+	tb.Helper()
+	if k.Asked != "" || k.Task == nil {
+		return cmp.Or(k.Asked, "1")
+	}
+	var task struct{ ID string }
+	require.NoError(tb, json.Unmarshal(k.Task, &task))
+	return task.ID
+}
+
+// get returns what the call makes of the reply.
+func (k *knownReply) get(tb testing.TB) (*vidu.Task, error) {
+	tb.Helper()
+	client := clientWithReply(tb, http.StatusOK, k.body())
+	if k.Call == "create" {
+		return client.Reference2Video(tb.Context(), smallRequest())
+	}
+	return client.GetTask(tb.Context(), k.asked(tb))
+}
+
+// knownReplies reads the corpus.
+func knownReplies(tb testing.TB) map[string]*knownReply {
+	tb.Helper()
+	files, err := filepath.Glob("testdata/replies/*.json")
+	require.NoError(tb, err)
+	require.NotEmpty(tb, files)
+	replies := map[string]*knownReply{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(tb, err)
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		reply := &knownReply{}
+		require.NoError(tb, decoder.Decode(reply), file)
+		require.NotEmpty(tb, reply.About, file)
+		replies[strings.TrimSuffix(filepath.Base(file), ".json")] = reply
+	}
+	return replies
+}
+
+// corpusBodies are the starting points of the fuzz targets.
+func corpusBodies(tb testing.TB) []string {
+	tb.Helper()
+	var bodies []string
+	for _, reply := range knownReplies(tb) {
+		bodies = append(bodies, reply.body())
+	}
+	slices.Sort(bodies)
+	return bodies
 }
 
 const (

@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -51,7 +52,7 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 	err := c.call(ctx, &request{operation: "list tasks", method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
 		func(a *attempt) (err error) {
 			reply := a.reply()
-			page, err = decodePage(reply)
+			page, err = decodePage(ctx, reply)
 			return err
 		})
 	if err != nil {
@@ -94,8 +95,9 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 	}
 }
 
-func decodePage(reply []byte) (*TaskPage, error) {
-	if err := checkReply(reply); err != nil {
+// decodePage reads a list, which may be long, for a caller who is still there.
+func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
+	if err := cmp.Or(stillWanted(ctx, reply), checkReply(reply), stillWanted(ctx, reply)); err != nil {
 		return nil, err
 	}
 	list := lenientjson.Value(reply)
@@ -107,18 +109,20 @@ func decodePage(reply []byte) (*TaskPage, error) {
 		return nil, fmt.Errorf("%w: it is not a task list", errBadReply)
 	}
 	page := &TaskPage{NextPageToken: list.Member("next_page_token").Str()}
-	for it := tasks.Items(); it.Next(); {
-		d := readTask(it.Value)
-		if d.task.ID == "" || d.twoIDs { // one bad task must not hide the others
-			continue
-		}
-		if len(page.Tasks) == maxListed {
+	listed := 0
+	for it := tasks.Items(); it.Next(); listed++ {
+		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		if d.task.raw = nil; len(it.Value) <= maxListRaw {
-			d.task.raw = bytes.Clone(it.Value) // a part of the page would keep the whole page alive
+		d := readTask(it.Value)
+		if d.id == "" || d.oddID || d.twoIDs { // one bad task must not hide the others
+			continue
 		}
-		page.Tasks = append(page.Tasks, d.task)
+		task := d.task()
+		if task.raw = nil; len(it.Value) <= maxListRaw {
+			task.raw = bytes.Clone(it.Value) // a part of the page would keep the whole page alive
+		}
+		page.Tasks = append(page.Tasks, task)
 	}
 	return page, nil
 }

@@ -191,9 +191,4 @@ func isBegun(v lenientjson.Value) bool {
 }
 
 // isRunning reports whether a "status", which may be that of the response, is that of a task that runs.
-func isRunning(v lenientjson.Value) bool {
-	return slices.Contains(activeStates, parseState(strings.ToLower(strings.TrimSpace(v.Str()))))
-}
-
-// activeStates are the states of tasks that have not ended, the undocumented ones included that were seen in replies.
-var activeStates = []State{StateCreated, StateQueueing, StateProcessing, "pending", "preparation", "scheduling", "scheduled"}
+func isRunning(v lenientjson.Value) bool { return State(v.Str()).isRunning() }

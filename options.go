@@ -51,8 +51,9 @@ type config struct {
 //     RegisterProtocol has added. One that does the TLS handshake itself (DialTLS, DialTLSContext) or whose Protocols
 //     leave out HTTP/1 keeps its protocol. A nil one is refused.
 //   - Any other RoundTripper is used as it is, with [net/http.Request.Close] set on creates. If it is there to trace,
-//     measure or log, use [WithTransportWrapper] instead. One that retries by itself can make a create cost twice: it
-//     is stopped at its second connection if that comes in time.
+//     measure or log, use [WithTransportWrapper] instead: beneath this option it sees the presigned links, and a create
+//     may meet an idle connection that the server is closing, which leaves its outcome unknown. One that retries by
+//     itself can make a create cost twice: it is stopped at its second connection if that comes in time.
 //
 // A transport that adds credentials sends them to the hosts of results and uploads, too.
 func WithHTTPClient(client *http.Client) Option {

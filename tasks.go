@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 
@@ -25,7 +26,7 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{operation: "get task", taskID: id, method: http.MethodGet, path: "/tasks/" + id + "/creations", limit: maxReply},
 		func(a *attempt) (err error) {
-			if task, err = decodeTask(a.reply()); err != nil {
+			if task, err = decodeQuery(ctx, a.reply(), id); err != nil {
 				return err
 			}
 			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
@@ -160,9 +161,8 @@ func remainsOf(v lenientjson.Value) lenientjson.Value {
 
 // readCreditRemain returns false where the balance cannot be read. What is missing is zero, as in any protobuf.
 func readCreditRemain(v lenientjson.Value) (CreditRemain, bool) {
-	var balance float64 // fractions are cut off
-	ok := v.IsObject() && v.Member("credit_remain").ReadNumber(&balance)
-	r := CreditRemain{Type: v.Member("type").Text(), Credits: int(balance)}
+	r := CreditRemain{Type: v.Member("type").Text()}
+	ok := v.IsObject() && v.Member("credit_remain").ReadRounded(&r.Credits, math.Floor)
 	v.Member("concurrency_limit").ReadInt(&r.ConcurrencyLimit)
 	v.Member("current_concurrency").ReadInt(&r.CurrentConcurrency)
 	v.Member("queue_count").ReadInt(&r.QueueCount)

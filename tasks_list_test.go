@@ -3,11 +3,13 @@ package vidu_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -368,6 +370,7 @@ func TestGetCredits_Replies(t *testing.T) {
 		"nothing":        {`{}`, nil},
 		"null":           {`{"remains":null,"packages":null}`, nil},
 		"fraction":       {`{"remains":[{"credit_remain":1234.5},{"credit_remain":"7.0"}]}`, []vidu.CreditRemain{{Credits: 1234}, {Credits: 7}}},
+		"negative":       {`{"remains":[{"credit_remain":-0.5}]}`, []vidu.CreditRemain{{Credits: -1}}},
 		"both names":     {`{"remains":[{"type":"a"}],"remaining_credits":[{"type":"b"}]}`, []vidu.CreditRemain{{Type: "a"}}},
 		"data besides":   {`{"remains":[{"type":"a"}],"data":{"x":1}}`, []vidu.CreditRemain{{Type: "a"}}},
 		"wrapped":        {`{"code":"success","data":{"remains":[{"type":"test"}]}}`, []vidu.CreditRemain{{Type: "test"}}},
@@ -386,11 +389,43 @@ func TestGetCredits_Replies(t *testing.T) {
 	for _, body := range []string{
 		"", "<html>", "[]", `{"success":false}`, "null", `{"message":"hello"}`, `{"remains":7}`, `{"remains":"x"}`, `{"remaining_credits":500}`,
 		`{"remains":[7]}`, `{"remains":[{"credit_remain":{}}]}`, `{"remains":[{"credit_remain":"1,234"}]}`,
+		`{"remains":[{"credit_remain":1e19}]}`, `{"remains":[{"credit_remain":-1e19}]}`, `{"remains":[{"credit_remain":10000000000000000000}]}`,
+		`{"remains":[{"credit_remain":9007199254740993.5}]}`, `{"remains":[{"credit_remain":"1e400"}]}`,
 	} {
 		client, _ := recordedClient(t, testkit.AlwaysStatus(200, body))
 		credits, err := client.GetCredits(t.Context())
 		assertNotCreated(t, err)
 		assert.Nil(t, credits)
+	}
+}
+
+// A balance beyond the int of a small machine is an error there.
+func TestGetCredits_Large(t *testing.T) {
+	t.Parallel()
+	for _, balance := range []string{"3000000000", "3000000000.5", "3e9"} {
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, `{"remains":[{"credit_remain":`+balance+`}]}`))
+		credits, err := client.GetCredits(t.Context())
+		if strconv.IntSize == 32 {
+			require.ErrorContains(t, err, "cannot be read", balance)
+			continue
+		}
+		require.NoError(t, err, balance)
+		assert.Equal(t, int64(3e9), int64(credits.Remains[0].Credits), balance)
+	}
+}
+
+// A page of millions of items that are no tasks is not read to its end.
+func TestListTasks_ManyItems(t *testing.T) {
+	t.Parallel()
+	for items, ok := range map[int]bool{1000: true, 1001: false} {
+		client, _ := recordedClient(t, testkit.AlwaysStatus(200, `{"tasks":[`+strings.Repeat(`{},`, items-1)+`{"id":"1"}]}`))
+		page, err := client.ListTasks(t.Context(), nil)
+		if !ok {
+			require.ErrorContains(t, err, "more than 1000 tasks")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Len(t, page.Tasks, 1)
 	}
 }
 
@@ -648,4 +683,147 @@ func TestGetTask_WithoutContext(t *testing.T) {
 	t.Parallel()
 	_, err := clientWithReply(t, http.StatusOK, `{"state":"success"}`).GetTask(context.Context(nil), "1")
 	assert.EqualError(t, err, "vidu: the context is nil")
+}
+
+func TestTask_Video(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		task vidu.Task
+		want string
+	}{
+		"not yet":        {vidu.Task{State: vidu.StateProcessing, Creations: []vidu.Creation{{URL: "https://h/1"}}}, ""},
+		"failed":         {vidu.Task{State: vidu.StateFailed, Creations: []vidu.Creation{{URL: "https://h/1"}}}, ""},
+		"no creations":   {vidu.Task{State: vidu.StateSuccess}, ""},
+		"no link":        {vidu.Task{State: vidu.StateSuccess, Creations: []vidu.Creation{{CoverURL: "https://h/c"}}}, ""},
+		"link":           {vidu.Task{State: vidu.StateSuccess, Creations: []vidu.Creation{{URL: "https://h/1"}}}, "https://h/1"},
+		"link in second": {vidu.Task{State: vidu.StateSuccess, Creations: []vidu.Creation{{}, {URL: "https://h/2"}}}, "https://h/2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			video, ok := tt.task.Video()
+			assert.Equal(t, tt.want, video.URL)
+			assert.Equal(t, tt.want != "", ok)
+		})
+	}
+}
+
+// everyField is a task without a zero among its fields.
+func everyField() vidu.Task {
+	return vidu.Task{
+		ID: "1", Type: "character2video", State: vidu.StateFailed, Model: vidu.ModelQ2, Style: "general", Prompt: "a\n\"b\" <c> 世",
+		Images: []string{"https://h/1.png?a=%253A;b&c"}, Videos: []string{"https://h/1.mp4"}, Duration: 5, Seed: -7,
+		AspectRatio: vidu.AspectRatio16x9, Resolution: vidu.Resolution720p, MovementAmplitude: vidu.MovementLarge, Credits: 55,
+		Payload: `{"job":1}`, Priority: 2, OffPeak: true, Audio: true, AudioType: vidu.AudioAll, BGM: true, IsRec: true,
+		Watermark: true, WatermarkPosition: 3, WatermarkURL: "https://h/wm.png", MetaData: "{}", ClientRequestID: "c", TraceID: "trace-1",
+		CreatedAt: time.Date(2025, 11, 10, 15, 3, 1, 749836088, time.UTC), ErrCode: vidu.ErrAuditFailed, ErrMessage: "dark", Progress: 37.5,
+		Creations: []vidu.Creation{{
+			ID: "9", URL: "https://h/x.mp4", CoverURL: "https://h/x.png", WatermarkedURL: "https://h/w.mp4",
+			ModerationURLs: []string{"https://h/m"}, Video: vidu.VideoInfo{Duration: 5.04, FPS: 24, Width: 1280, Height: 720},
+		}},
+	}
+}
+
+func TestTask_JSONRoundTrip(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]vidu.Task{
+		"every field": everyField(),
+		"zero":        {},
+		"id alone":    {ID: "1"},
+		"free":        {ID: "1", State: vidu.StateSuccess},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			type job struct {
+				Name string
+				Task vidu.Task
+				Last *vidu.Task
+			}
+			text := testkit.JSON(t, job{Name: name, Task: want})
+			var got job
+			require.NoError(t, json.Unmarshal([]byte(text), &got))
+			assert.Equal(t, name, got.Name)
+			assert.Nil(t, got.Last)
+			assert.NotEmpty(t, got.Task.RawJSON())
+			assert.Equal(t, text, testkit.JSON(t, got))
+			assertSameFields(t, want, got.Task)
+		})
+	}
+}
+
+// assertSameFields ignores RawJSON.
+func assertSameFields(t *testing.T, want, got vidu.Task) {
+	t.Helper()
+	assert.Equal(t, want.Creations, got.Creations)
+	assert.True(t, want.CreatedAt.Equal(got.CreatedAt))
+	assert.JSONEq(t, testkit.JSON(t, want), testkit.JSON(t, got))
+	assert.Empty(t, got.Warnings)
+}
+
+func TestTask_EveryFieldIsTested(t *testing.T) {
+	t.Parallel()
+	task := reflect.ValueOf(everyField())
+	for i := range task.NumField() {
+		if field := task.Type().Field(i); field.IsExported() && field.Name != "Warnings" {
+			assert.False(t, task.Field(i).IsZero(), "%s belongs in everyField, too", field.Name)
+		}
+	}
+}
+
+func TestTask_UnmarshalJSON(t *testing.T) {
+	t.Parallel()
+	t.Run("null changes nothing", func(t *testing.T) {
+		t.Parallel()
+		task := vidu.Task{ID: "1"}
+		require.NoError(t, json.Unmarshal([]byte("null"), &task))
+		assert.Equal(t, "1", task.ID)
+	})
+	t.Run("drift is understood", func(t *testing.T) {
+		t.Parallel()
+		var task vidu.Task
+		require.NoError(t, json.Unmarshal([]byte(` {"data":{"task_id":7,"status":"SUCCESS","progress":"100%"}} `), &task))
+		assert.Equal(t, "7", task.ID)
+		assert.Equal(t, vidu.StateSuccess, task.State)
+		assert.InDelta(t, 100, task.Progress, 0)
+	})
+	t.Run("the text is copied", func(t *testing.T) {
+		t.Parallel()
+		text := []byte(`{"id":"1"}`)
+		var task vidu.Task
+		require.NoError(t, task.UnmarshalJSON(text))
+		clear(text)
+		assert.JSONEq(t, `{"id":"1"}`, string(task.RawJSON()))
+	})
+	for name, tt := range map[string]struct{ text, says string }{
+		"array":   {`[]`, "vidu: a task must be a JSON object"},
+		"string":  {`"1"`, "vidu: a task must be a JSON object"},
+		"cut":     {`{"id":"1"`, "vidu: a task must be a JSON object"},
+		"two ids": {`{"id":"1","id":"2"}`, "names two tasks"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			task := vidu.Task{ID: "before"}
+			err := task.UnmarshalJSON([]byte(tt.text))
+			require.ErrorContains(t, err, tt.says)
+			testkit.AssertHarmless(t, err)
+			assert.Equal(t, "before", task.ID)
+		})
+	}
+}
+
+func FuzzListPage(f *testing.F) {
+	for _, body := range append(corpusBodies(f), hostileReplies...) {
+		f.Add(body)
+		f.Add(`{"tasks":[` + body + `],"next_page_token":"x"}`)
+	}
+	f.Add(`{"code":0,"data":{"tasks":[{"id":"7"},{"id":"../x"},{"id":"8","images":["data:"]}],"total":3}}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		page, err := clientWithReply(t, http.StatusOK, body).ListTasks(t.Context(), nil)
+		if err != nil {
+			testkit.AssertHarmless(t, err)
+			return
+		}
+		for _, task := range page.Tasks {
+			assertTask(t, task)
+		}
+	})
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -97,8 +99,8 @@ const (
 )
 
 // State is where a task stands. The set is open: gateways have states of their own, and a state that this package does
-// not know means "still running". The known ones are spelled here as the API spells them, whatever the letter case and
-// spelling of the reply.
+// not know means "still running", unless the reply has the video. The known ones are spelled here as the API spells
+// them, whatever the letter case and the word of the reply.
 type State string
 
 // States of a task. success, failed and canceled are terminal; earlier states may be skipped.
@@ -111,8 +113,8 @@ const (
 	StateCanceled   State = "canceled"
 )
 
-// Terminal reports whether a task in this state will not change any more: success, failed (some gateways say failure),
-// canceled or cancelled, in any letter case.
+// Terminal reports whether a task in this state will not change any more: it has succeeded, failed or been canceled, in
+// whatever word: gateways also say completed or expired, in any letter case.
 func (s State) Terminal() bool {
 	switch parseState(string(s)) {
 	case StateSuccess, StateFailed, StateCanceled:
@@ -122,21 +124,63 @@ func (s State) Terminal() bool {
 	}
 }
 
-// parseState maps the spellings of the known states to one and keeps every other as it is.
-func parseState(text string) State {
-	switch lower := State(strings.ToLower(text)); lower {
-	case StateCreated, StateQueueing, StateProcessing, StateSuccess, StateFailed, StateCanceled:
-		return lower
-	case "cancelled":
-		return StateCanceled
-	case "queuing":
-		return StateQueueing
-	case "failure": // of the gateways that wrap replies in "data"
-		return StateFailed
-	default:
-		return State(text)
-	}
+// stateSpellings are the words for the known states, as [foldWord] returns them. They are read as the state.
+var stateSpellings = map[string]State{
+	"created": StateCreated, "queueing": StateQueueing, "queuing": StateQueueing, "processing": StateProcessing,
+
+	"success": StateSuccess, "succeeded": StateSuccess, "succeed": StateSuccess, "successful": StateSuccess,
+	"completed": StateSuccess, "complete": StateSuccess, "finished": StateSuccess, "finish": StateSuccess, "done": StateSuccess,
+
+	"failed": StateFailed, "failure": StateFailed, "fail": StateFailed, "error": StateFailed, "errored": StateFailed,
+	"expired": StateFailed, "timeout": StateFailed, "timedout": StateFailed, "rejected": StateFailed,
+
+	"canceled": StateCanceled, "cancelled": StateCanceled,
 }
+
+// runningWords are further words for tasks that have not ended, in the same form. They are kept as they come.
+var runningWords = []string{
+	"unknown", "notstart", "notstarted", "submitted", "submitting", "accepted", "received", "pending", "waiting", "queued",
+	"inqueue", "scheduled", "scheduling", "preparation", "preparing", "initializing", "throttled", "moderating", "reviewing",
+	"running", "started", "starting", "inprogress", "working", "active", "generating", "rendering", "uploading",
+	"downloading", "encoding", "retrying", "canceling", "cancelling",
+}
+
+// firmFailures are the words that speak of the task even as a mere "status". Others may be about the query.
+var firmFailures = []string{"failed", "failure"}
+
+// parseState returns the known state that a word means, and any other word as it is.
+func parseState(text string) State {
+	if state, ok := stateSpellings[foldWord(text)]; ok {
+		return state
+	}
+	return State(text)
+}
+
+// isRunning reports whether a word is known to mean a task that has not ended.
+func (s State) isRunning() bool {
+	return !s.Terminal() && s.isKnown()
+}
+
+func (s State) isKnown() bool {
+	word := foldWord(string(s))
+	return stateSpellings[word] != "" || slices.Contains(runningWords, word)
+}
+
+// foldWord returns a word of a server as this package's tables have it: in lower case, without blanks, "_" and "-".
+func foldWord(text string) string {
+	if len(text) > maxWord {
+		return ""
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', '\t', '\r', '\n', '_', '-':
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, text)
+}
+
+const maxWord = 64 // bytes; longer ones are in no table
 
 // Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields;
 // what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
@@ -163,6 +207,7 @@ type Task struct {
 	BGM               bool              `json:"bgm,omitempty"`        // as Audio
 	IsRec             bool              `json:"is_rec,omitempty"`     // recommended prompt; not settable on this endpoint
 	Watermark         bool              `json:"watermark,omitempty"`
+	unsure            bool              // failed, or the query did; among the bools it takes no room
 	WatermarkPosition int               `json:"wm_position,omitempty"`       // as in the request; 0 is unspecified
 	WatermarkURL      string            `json:"wm_url,omitempty"`            // as in the request
 	MetaData          string            `json:"meta_data,omitempty"`         // as in the request
@@ -176,8 +221,8 @@ type Task struct {
 	// TraceID is the request id of the reply, from its header: what the vendor's support asks for. "" when it has none.
 	TraceID string `json:"trace_id,omitempty"`
 
-	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, another id, text that
-	// is no whole JSON. Everything else is as the server said it.
+	// Warnings says what was odd about the reply: the fields that could not be read, which are zero, or were rounded;
+	// another id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
 	raw []byte // shared with copies of the task: never written to
@@ -201,7 +246,7 @@ func (t *Task) Done() bool { return t.State.Terminal() }
 
 // Video returns the finished video. It is false until the task has succeeded and has a link.
 func (t *Task) Video() (Creation, bool) {
-	if t.State != StateSuccess {
+	if parseState(string(t.State)) != StateSuccess {
 		return Creation{}, false
 	}
 	for _, c := range t.Creations {

@@ -147,7 +147,7 @@ func (w *singleWait) first(ctx context.Context) (*Task, error) {
 func (w *singleWait) ask(ctx context.Context) (*Task, error) {
 	w.turn.Ask()
 	task, err := w.client.query(ctx, w.item.id)
-	if err == nil {
+	if err = w.item.settle(err); err == nil {
 		w.client.pacer.Observe(&w.item.poll, sightingOf(task), w.client.pacer.Now())
 	}
 	return task, err
@@ -201,11 +201,17 @@ func (c *Client) query(ctx context.Context, id string) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	if task.State == StateSuccess && !hasVideo(task) {
+	switch {
+	case task.State == StateSuccess && !hasVideo(task):
 		return task, fmt.Errorf("vidu: task %s succeeded, but %w: it has no link to a video", id, errBadReply)
+	case task.unsure:
+		return task, fmt.Errorf("vidu: task %s: %w", id, errUnsure)
 	}
 	return task, nil
 }
+
+// errUnsure means that a failure may be that of the query. It is the task's when it is seen twice in a row.
+var errUnsure = fmt.Errorf("%w: it does not say whether the task or the query failed", errBadReply)
 
 func hasVideo(t *Task) bool {
 	_, ok := t.Video()
@@ -259,7 +265,7 @@ func sightingOf(t *Task) schedule.Sighting {
 
 // failureOf is the error of a task that has ended, nil after success.
 func failureOf(task *Task) error {
-	if task.State == StateSuccess {
+	if parseState(string(task.State)) == StateSuccess {
 		return nil
 	}
 	return &TaskError{Task: task}
@@ -273,7 +279,18 @@ type waitItem struct {
 	percent  float32 // as last seen
 	times    int32   // that WaitAll was given the id
 	seen     bool
+	unsure   bool // the last query may have failed, or the task
 	unusable int8 // replies in a row
+}
+
+// settle returns how a query failed. A failure that may be that of the query is none when it is seen twice in a row.
+func (w *waitItem) settle(failure error) error {
+	again := w.unsure
+	w.unsure = errors.Is(failure, errUnsure)
+	if again && w.unsure {
+		return nil
+	}
+	return failure
 }
 
 // begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the
@@ -283,7 +300,11 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == nil {
 		return nil
 	}
-	first := readTask(reply).task
+	d := readTask(reply)
+	first := d.task()
+	if first.Done() { // which a reply that is cut or odd may say wrongly
+		return nil
+	}
 	maskTask(first, c.redact)
 	first.ID = w.id // which a task that was recovered has from elsewhere
 	return first

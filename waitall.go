@@ -246,7 +246,7 @@ func (m *multiWait) take(got answer, yield func(*Task, error) bool) bool {
 // takeOne takes in what an answer says of one task: it has ended, or is due again later.
 func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, error) bool) bool {
 	item := &m.items[i]
-	if got.failure == nil {
+	if got.failure = item.settle(got.failure); got.failure == nil {
 		m.client.pacer.Observe(&item.poll, sightingOf(task), got.at)
 		if len(got.items) > 1 {
 			task.Progress = cmp.Or(task.Progress, float64(item.percent)) // lists do not have it

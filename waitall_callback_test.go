@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -577,4 +578,115 @@ func TestWaitAll_LearnsWhenAnswered(t *testing.T) {
 		return delay
 	}
 	assert.Equal(t, learned(t, 0), learned(t, 20*time.Second))
+}
+
+// Words of gateways for the end, in every way to learn of it. The task of the query is "1".
+func TestEnd_OtherWords(t *testing.T) {
+	t.Parallel()
+	for state, succeeded := range map[string]bool{
+		"succeeded": true, "completed": true, "FINISHED": true, "done": true, "success ": true, "archived": true,
+		"error": false, "fail": false, "Expired": false, "timeout": false, "REJECTED": false, "cancelled": false,
+	} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			body := `{"id":"1","state":"` + state + `","err_code":"","creations":[` + map[bool]string{true: `{"url":"https://h/x.mp4"}`}[succeeded] + `]}`
+			for name, wait := range waitCalls {
+				synctest.Test(t, func(t *testing.T) {
+					client, p := scriptedClient(t, replyScript(body))
+					err := wait(boundedContext(t), client, "1")
+					_, failed := errors.AsType[*vidu.TaskError](err)
+					assert.Equal(t, !succeeded && name != "Watch", failed, "%s: %v", name, err)
+					assert.Equal(t, failed, err != nil, "%s: %v", name, err)
+					assert.Len(t, p.at, 1, name)
+				})
+			}
+			rc := receive(t, callbackSecret)
+			rc.answer = func(string) (int, string) { return http.StatusOK, body }
+			assert.Equal(t, http.StatusOK, rc.deliver(t, callback("1", `{"id":"1"}`)))
+			require.Len(t, rc.reported, 1)
+			assert.Equal(t, succeeded, rc.reported[0].State == vidu.StateSuccess)
+
+			server, _ := fileServer(t, nil)
+			task := finishedTask(server.URL + "/v?a")
+			task.State = vidu.State(state)
+			n, err := newClient(t, server.URL).Download(t.Context(), task, io.Discard)
+			assert.Equal(t, succeeded && state != "archived", err == nil, "of a task made by hand: %v", err)
+			assert.Equal(t, err == nil, n > 0)
+		})
+	}
+}
+
+// A failure that only "status" tells, with a word that may be the query's, counts when it is seen twice in a row.
+func TestWait_FailureOfTheQuery(t *testing.T) {
+	t.Parallel()
+	const unsure, other = `{"id":"1","status":"error","message":"upstream busy"}`, `{"id":"1","status":"timeout"}`
+	for name, tt := range map[string]struct {
+		bodies []string
+		polls  int
+		failed bool
+	}{
+		"once":                  {[]string{unsure, succeededReply}, 2, false},
+		"twice, not in a row":   {[]string{unsure, processingReply, unsure, succeededReply}, 4, false},
+		"twice, a page between": {[]string{unsure, "<html>", unsure, succeededReply}, 4, false},
+		"twice":                 {[]string{processingReply, unsure, unsure, succeededReply}, 3, true},
+		"two words":             {[]string{unsure, other}, 2, true},
+		"as the state":          {[]string{`{"id":"1","state":"error"}`, succeededReply}, 1, true},
+		"a word of old":         {[]string{`{"id":"1","status":"FAILED"}`, succeededReply}, 1, true},
+		"with a code":           {[]string{`{"id":"1","status":"error","err_code":"AuditFailed"}`, succeededReply}, 1, true},
+		"with a code elsewhere": {[]string{`{"id":"1","status":"error","error":{"code":"AuditFailed"}}`, succeededReply}, 1, true},
+		"with a mere number":    {[]string{`{"id":"1","status":"error","code":500}`, succeededReply}, 2, false},
+		"canceled":              {[]string{`{"id":"1","status":"cancelled"}`, succeededReply}, 1, true},
+		"without an id":         {[]string{`{"status":"error"}`, succeededReply}, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for call, wait := range waitCalls {
+				synctest.Test(t, func(t *testing.T) {
+					client, p := scriptedClient(t, replyScript(tt.bodies...))
+					var seen []vidu.State
+					err := wait(boundedContext(t), client, "1", vidu.WithProgress(func(task *vidu.Task) { seen = append(seen, task.State) }))
+					failure, failed := errors.AsType[*vidu.TaskError](err)
+					assert.Equal(t, tt.failed && call != "Watch", failed, "%s: %v", call, err)
+					assert.Equal(t, failed, err != nil, "%s: %v", call, err)
+					assert.Len(t, p.at, tt.polls, call)
+					if failed {
+						assert.True(t, failure.Task.Done())
+					}
+					assert.Equal(t, tt.failed, seen[len(seen)-1] != vidu.StateSuccess, "%s: %v", call, seen)
+				})
+			}
+		})
+	}
+	t.Run("GetTask", func(t *testing.T) {
+		t.Parallel()
+		task, err := queryFrom(t, unsure)
+		require.NoError(t, err)
+		assert.True(t, task.Done())
+		assert.Equal(t, []string{`the status "error" may be about the query`}, task.Warnings)
+	})
+	t.Run("callback", func(t *testing.T) {
+		t.Parallel()
+		for name, tt := range map[string]struct {
+			bodies []string
+			want   []vidu.State
+		}{"once": {[]string{unsure, doneReply}, []vidu.State{vidu.StateSuccess}}, "twice": {[]string{unsure, unsure}, []vidu.State{vidu.StateFailed}}} {
+			rc := receive(t, callbackSecret)
+			rc.answer = func(string) (int, string) { return http.StatusOK, tt.bodies[len(rc.queried)-1] }
+			assert.Equal(t, http.StatusOK, rc.deliver(t, callback("1", `{"id":"7"}`)), name)
+			require.Len(t, rc.reported, 1)
+			assert.Equal(t, tt.want[0], rc.reported[0].State, name)
+			assert.Len(t, rc.queried, 2)
+		}
+	})
+	t.Run("as the reply to a create", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			client, p := scriptedClient(t, replyScript(`{"task_id":"1","status":"error"}`, succeededReply))
+			task, err := client.Reference2Video(t.Context(), smallRequest())
+			require.NoError(t, err)
+			_, err = client.Wait(t.Context(), task.ID)
+			require.NoError(t, err)
+			assert.Len(t, p.at, 2)
+		})
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/vidu-go/vidu/internal/lenientjson"
 )
 
 // FuzzWalk compares the walk of valid JSON with encoding/json, and the walk of any text with that of the text cut off.
@@ -24,6 +26,11 @@ func FuzzWalk(f *testing.F) {
 		if json.Valid(text) && utf8.Valid(text) { // encoding/json replaces invalid UTF-8 in keys
 			assertWalksLikeEncodingJSON(t, text)
 		}
+		if items := lenientjson.Value(text).Items(); lenientjson.Value(lenientjson.TrimLeft(text)).IsObject() || lenientjson.Value(lenientjson.TrimLeft(text)).IsArray() {
+			for items.Next() {
+			}
+			require.Equal(t, json.Valid(text), items.Valid(), "%s", text)
+		}
 		whole := walk(text)
 		for _, it := range whole {
 			if it.value.IsString() {
@@ -35,5 +42,24 @@ func FuzzWalk(f *testing.F) {
 		if 0 <= cut && cut < len(text) {
 			assertItemsOfPrefix(t, whole, text[:cut])
 		}
+	})
+}
+
+// FuzzStr compares the content of strings with encoding/json's, and what a walk takes for their names.
+func FuzzStr(f *testing.F) {
+	for _, text := range []string{``, `a`, `\n`, `\u00e9`, `\ud83d\ude00`, `\ud83d`, `\ud83d\u0041`, `\udE00`, `\q`, `\u12`, "\xff\\/", `\"\\`, `\uD83D\uD83D\uDE00`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted := []byte(`"` + text + `"`)
+		if !json.Valid(quoted) {
+			return
+		}
+		var want string
+		require.NoError(t, json.Unmarshal(quoted, &want))
+		require.Equal(t, want, lenientjson.Value(quoted).Str())
+		it := lenientjson.Value("{" + string(quoted) + ":1}").Items()
+		require.True(t, it.Next())
+		require.Equal(t, want, string([]rune(string(it.Key))))
 	})
 }

@@ -2,12 +2,10 @@ package lenientjson
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // IsObject reports whether v begins like an object.
@@ -50,14 +48,15 @@ func (v Value) Str() string {
 		return ""
 	}
 	inner := v[1 : len(v)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+	if isPlain(inner) {
 		return string(inner)
 	}
-	var s string
-	if json.Unmarshal(v, &s) != nil {
+	var text strings.Builder
+	text.Grow(len(inner) + growth(inner))
+	if !unescape(&text, inner) {
 		return ""
 	}
-	return s
+	return text.String()
 }
 
 // Text returns the content of a string or a number digit by digit: ids exceed what a float64 holds.
@@ -107,6 +106,22 @@ func (v Value) ReadInt(to *int) bool {
 	*to = int(n)
 	return true
 }
+
+// ReadRounded reads any number that a whole one can stand for, by way of round, such as [math.Ceil]. It reads what
+// ReadInt does not: 7.5. A number that would lose digits is not read.
+func (v Value) ReadRounded(to *int, round func(float64) float64) bool {
+	if v.ReadInt(to) {
+		return true
+	}
+	var n float64
+	if !v.ReadNumber(&n) || math.Abs(n) > min(maxExact, math.MaxInt-1) {
+		return false
+	}
+	*to = int(round(n))
+	return true
+}
+
+const maxExact = 1 << 53 // from there on float64 has no fractions, and soon not each whole number
 
 // ReadBool reads true, false, 1 and 0, also as strings. null and "" are false; an absent value does not pass.
 func (v Value) ReadBool(to *bool) bool {

@@ -57,23 +57,29 @@ func TestValue_Member(t *testing.T) {
 func TestValue_Text(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]struct{ str, text string }{
-		`"x"`:                 {"x", "x"},
-		`""`:                  {"", ""},
-		`"a\"\\\/\b\n\u00e9"`: {"a\"\\/\b\né", "a\"\\/\b\né"},
-		`"\ud83d\ude00"`:      {"\U0001F600", "\U0001F600"},
-		`"\ud83d"`:            {"\uFFFD", "\uFFFD"},
-		"\"a\xffb\"":          {"a\uFFFDb", "a\uFFFDb"},
-		`"\q"`:                {"", ""},
-		"\"a\nb\"":            {"a\nb", "a\nb"},
-		`916205061116293121`:  {"", "916205061116293121"},
-		`-1.50`:               {"", "-1.50"},
-		`1E400`:               {"", "1E400"},
-		`null`:                {"", ""},
-		`true`:                {"", ""},
-		`["x"]`:               {"", ""},
-		`{"a":"x"}`:           {"", ""},
-		``:                    {"", ""},
-		`"`:                   {"", ""},
+		`"x"`:                         {"x", "x"},
+		`""`:                          {"", ""},
+		`"a\"\\\/\b\n\u00e9"`:         {"a\"\\/\b\né", "a\"\\/\b\né"},
+		`"\ud83d\ude00"`:              {"\U0001F600", "\U0001F600"},
+		`"\ud83d"`:                    {"\uFFFD", "\uFFFD"},
+		"\"a\xffb\"":                  {"a\uFFFDb", "a\uFFFDb"},
+		`"\q"`:                        {"", ""},
+		`"a\u12"`:                     {"", ""},
+		`"a\u00g0"`:                   {"", ""},
+		`"a\uD83D\uDE00\ude00"`:       {"a\U0001F600\uFFFD", "a\U0001F600\uFFFD"},
+		`"\ud83d\u0041"`:              {"\uFFFDA", "\uFFFDA"},
+		`"\ud83dx\uFFFD"`:             {"\uFFFDx\uFFFD", "\uFFFDx\uFFFD"},
+		"\"\\u00e9\xff\xfe\xe4\xb8\"": {"é\uFFFD\uFFFD\uFFFD\uFFFD", "é\uFFFD\uFFFD\uFFFD\uFFFD"},
+		"\"a\nb\"":                    {"a\nb", "a\nb"},
+		`916205061116293121`:          {"", "916205061116293121"},
+		`-1.50`:                       {"", "-1.50"},
+		`1E400`:                       {"", "1E400"},
+		`null`:                        {"", ""},
+		`true`:                        {"", ""},
+		`["x"]`:                       {"", ""},
+		`{"a":"x"}`:                   {"", ""},
+		``:                            {"", ""},
+		`"`:                           {"", ""},
 	} {
 		assert.Equal(t, want.str, lenientjson.Value(value).Str(), "%s", value)
 		assert.Equal(t, want.text, lenientjson.Value(value).Text(), "%s", value)
@@ -180,6 +186,35 @@ func TestValue_ReadInt(t *testing.T) {
 	} {
 		got := before
 		assert.Equal(t, tt.ok, lenientjson.Value(value).ReadInt(&got), "%s", value)
+		assert.Equal(t, tt.want, got, "%s", value)
+	}
+}
+
+func TestValue_ReadRounded(t *testing.T) {
+	t.Parallel()
+	const before = -77
+	for value, tt := range map[string]struct {
+		want int
+		ok   bool
+	}{
+		`7.5`:                {8, true},
+		`"7.001"`:            {8, true},
+		`-7.5`:               {-7, true},
+		`7`:                  {7, true},
+		`7.0`:                {7, true},
+		`2147483646.5`:       {math.MaxInt32, true},
+		`9007199254740993`:   {9007199254740993, true}, // as ReadInt
+		`9007199254740993.5`: {before, false},
+		`1e19`:               {before, false},
+		`-1e19`:              {before, false},
+		`1e400`:              {before, false},
+		`"x"`:                {before, false},
+		`true`:               {before, false},
+		`{}`:                 {before, false},
+		`null`:               {0, true},
+	} {
+		got := before
+		assert.Equal(t, tt.ok, lenientjson.Value(value).ReadRounded(&got, math.Ceil), "%s", value)
 		assert.Equal(t, tt.want, got, "%s", value)
 	}
 }

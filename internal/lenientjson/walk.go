@@ -1,7 +1,7 @@
 // Package lenientjson walks JSON that may be cut off, mistyped or repeated, as the replies of strange servers are. It
 // yields each member and element in the order and number in which they came, and of a text that breaks off everything
-// before the break, but never a string or a number that is not whole. It copies nothing while it walks, and the time it
-// takes grows with the length of the text only.
+// before the break, but never a string or a number that is not whole. It copies nothing while it walks but names with
+// escapes, and the time it takes grows with the length of the text only.
 //
 // encoding/json fits none of that: it gives up at the first field of another type, merges keys that differ only in
 // their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
@@ -21,11 +21,15 @@ type Value []byte
 //		use(it.Key, it.Value)
 //	}
 type Items struct {
-	Key   []byte // of an object's member, unescaped
+	Key   []byte // of an object's member, unescaped; valid until the next call of Next
 	Value Value
 
 	rest   []byte
 	object bool
+	begun  bool          // there was an item
+	comma  bool          // one stands before rest
+	odd    bool          // something was stepped over that is not valid
+	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
 }
 
 // Items begins a walk. It has no items where v is neither an object nor an array.
@@ -41,35 +45,66 @@ func (v Value) Items() Items {
 // or array that is cut off is still an item; a string, number or word that is cut off never is.
 func (it *Items) Next() bool {
 	it.rest = TrimLeft(it.rest)
-	if len(it.rest) > 0 && it.rest[0] == ',' {
+	if it.comma = len(it.rest) > 0 && it.rest[0] == ','; it.comma {
 		it.rest = TrimLeft(it.rest[1:])
 	}
 	if it.object && !it.nextKey() {
 		return false
 	}
-	n := valueLen(it.rest)
+	n := validLen(it.rest, 1)
+	if n == 0 {
+		n = valueLen(it.rest)
+		it.odd = it.odd || n > 0 || it.object
+	}
 	if n == 0 {
 		return false
 	}
+	it.odd = it.odd || it.comma != it.begun
+	it.begun = true
 	it.Value, it.rest = Value(it.rest[:n]), it.rest[n:]
 	return true
 }
 
+// Valid reports, after Next has returned false, whether all of the text is valid JSON.
+func (it *Items) Valid() bool {
+	end := byte(']')
+	if it.object {
+		end = '}'
+	}
+	return !it.odd && !it.comma && len(it.rest) > 0 && it.rest[0] == end && len(TrimLeft(it.rest[1:])) == 0
+}
+
 func (it *Items) nextKey() bool {
-	n := stringLen(it.rest)
+	n := validStringLen(it.rest)
 	if n == 0 {
-		return false
+		if n = stringLen(it.rest); n == 0 {
+			return false
+		}
+		it.odd = true
 	}
 	it.Key = it.rest[1 : n-1]
 	if bytes.IndexByte(it.Key, '\\') >= 0 {
-		it.Key = []byte(Value(it.rest[:n]).Str())
+		it.Key = it.unescaped(it.Key)
 	}
 	it.rest = TrimLeft(it.rest[n:])
 	if len(it.rest) == 0 || it.rest[0] != ':' {
+		it.odd = true
 		return false
 	}
 	it.rest = TrimLeft(it.rest[1:])
 	return true
+}
+
+// unescaped returns a key whose escapes are decoded, "" where one is none. A hostile reply has millions of them.
+func (it *Items) unescaped(key []byte) []byte {
+	if it.buffer == nil {
+		it.buffer = new(bytes.Buffer)
+	}
+	it.buffer.Reset()
+	if !unescape(it.buffer, key) {
+		return nil
+	}
+	return it.buffer.Bytes()
 }
 
 // TrimLeft returns text without JSON's white space at its start.

@@ -306,3 +306,25 @@ func TestItems_NumbersAndWords(t *testing.T) {
 		assert.Equal(t, json.Valid([]byte(text)), items.Next(), "%q", text)
 	}
 }
+
+// A walk to the end finds the same texts valid as encoding/json does.
+func TestItems_Valid(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, text := range []string{
+		`{}`, `[]`, ` { } `, " [\n]\t", `{"a":1}`, `[1]`, `[1,2]`, `{"a":1,"b":{"c":[{}, [ ] ,"x"]}}`, `{"a":1,"a":2}`, `{"\u0061":"\ud83d"}`, "{\"a\":\"\xff\"}",
+		`{`, `[`, `{"a"`, `{"a"}`, `{"a":`, `{"a":}`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{,}`, `{,"a":1}`, `{"a":1,,"b":2}`, `{"a":1 "b":2}`, `{"a" 1}`, `{a:1}`, `{"a":b}`, `{1:2}`,
+		`[,]`, `[,1]`, `[1,]`, `[1,,2]`, `[1 2]`, `[x]`, `[1`, `[1:2]`, `[1}`, `{"a":1]`, `{} x`, `{}{}`, `[]]`, `[1]]`, `{"a":[1,]}`, `{"a":[,1]}`, `{"a":[1 2]}`, `{"a":{"b"}}`, `{"a":{"b":}}`,
+		`{"a":{,}}`, `{"a":{"b":1,}}`, `{"a":{"b":1]}`, `{"a":{"b":1 "c":2}}`, `{"a":{b:1}}`, `{"a":[[}]]}`, `{"a":"\x"}`, `{"a":"\u12"}`, `{"a":"\u12g4"}`, `{"\x":1}`, "{\"a\":\"\n\"}", "{\"a\n\":1}",
+		"{\"a\":\"\x00\"}", `{"a":"\"}`, `{"a":01}`, `{"a":-}`, `{"a":tru}`, `["\""]`, `["\\"]`, `[[]`, `{"a":{}`, deep(10_000), deep(10_001), `{"a":` + deep(9_999) + `}`, `{"a":` + deep(10_000) + `}`,
+	} {
+		items := lenientjson.Value(text).Items()
+		for items.Next() {
+		}
+		assert.Equal(t, json.Valid([]byte(text)), items.Valid(), "%.80s", text)
+	}
+	for _, text := range []string{"", "7", "null", `"x"`, "x"} { // neither an object nor an array
+		items := lenientjson.Value(text).Items()
+		assert.False(t, items.Next() || items.Valid(), "%q", text)
+	}
+}

@@ -192,6 +192,8 @@ func TestProxy_RefusalNamesTheProxy(t *testing.T) {
 			assertNotCreated(t, err)
 			require.ErrorContains(t, err, want)
 			assert.Equal(t, 3*attempts, proxy.Requests.Load())
+			_, err = client.GetTask(t.Context(), "1")
+			require.ErrorContains(t, err, http.StatusText(status)+" (net/http's words for a proxy that refused CONNECT)")
 		})
 	}
 }

@@ -138,14 +138,15 @@ func (g *Guard) Cause(err error) error {
 }
 
 // Check returns the error of what a RoundTripper returned, as an [http.Client] would: mocks forget what
-// [http.RoundTripper] demands, and a server that answers a TLS handshake in plain HTTP deserves its own error.
+// [http.RoundTripper] demands, and some errors of net/http need other words: those of a server that answers a TLS
+// handshake in plain HTTP, and of a proxy that refuses CONNECT.
 func Check(resp *http.Response, err error) error {
 	record, ok := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case ok && string(record.RecordHeader[:]) == "HTTP/":
 		return http.ErrSchemeMismatch
 	case err != nil:
-		return err
+		return explainConnect(err)
 	case resp == nil:
 		return errors.New("the transport returned neither a response nor an error")
 	case resp.Body == nil:

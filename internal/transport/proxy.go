@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,4 +34,16 @@ func nameProxy(t *http.Transport) {
 		}
 		return nil
 	}
+}
+
+// explainConnect adds an explanation to an error that is a status text and nothing else. A caller's own transport is
+// left alone, so that is all that net/http says there of a proxy that refuses CONNECT.
+func explainConnect(err error) error {
+	text := err.Error()
+	for status := http.StatusBadRequest; status < 600; status++ {
+		if text != "" && text == http.StatusText(status) {
+			return fmt.Errorf("%w (net/http's words for a proxy that refused CONNECT)", err)
+		}
+	}
+	return err
 }

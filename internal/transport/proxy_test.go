@@ -15,7 +15,8 @@ import (
 	"github.com/vidu-go/vidu/internal/transport"
 )
 
-// TestConnectError_NamesTheProxy: the caller's own transport is left alone, so its reads keep net/http's words.
+// TestConnectError_NamesTheProxy: the caller's own transport is left alone, so its reads have net/http's words, which
+// are the status text alone, and an explanation.
 func TestConnectError_NamesTheProxy(t *testing.T) {
 	t.Parallel()
 	for status, text := range map[int]string{401: "401 Unauthorized", 403: "403 Forbidden", 407: "407 Proxy Authentication Required", 502: "502 Bad Gateway", 599: "599"} {
@@ -30,6 +31,10 @@ func TestConnectError_NamesTheProxy(t *testing.T) {
 				_, err = client.Transport.RoundTrip(req) //nolint:bodyclose // an error has none
 				require.Error(t, err)
 				if callers && name != "creates" {
+					if checked := transport.Check(nil, err); status != 599 { // which has no text
+						require.EqualError(t, checked, http.StatusText(status)+" (net/http's words for a proxy that refused CONNECT)")
+						require.ErrorIs(t, checked, err)
+					}
 					continue
 				}
 				refusal, ok := errors.AsType[*transport.ConnectError](err)

@@ -1,0 +1,109 @@
+package lenientjson
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// isPlain reports whether the content of a string stands for itself.
+func isPlain(text []byte) bool { return bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) }
+
+// textWriter is a [strings.Builder] or a [bytes.Buffer].
+type textWriter interface {
+	Write(p []byte) (n int, err error)
+	WriteRune(r rune) (n int, err error)
+}
+
+// unescape writes the content of a string to w as encoding/json reads it: U+FFFD for each byte that is not UTF-8 and
+// for half a surrogate pair. It returns false at an escape that is none.
+func unescape[W textWriter](w W, text []byte) bool {
+	plain := 0 // bytes at the start of text
+	for plain < len(text) {
+		var r rune
+		var n int // bytes that r takes
+		switch c := text[plain]; {
+		case c == '\\':
+			if r, n = escaped(text[plain:]); n == 0 {
+				return false
+			}
+		case c < utf8.RuneSelf:
+			plain++
+			continue
+		default:
+			if r, n = utf8.DecodeRune(text[plain:]); r != utf8.RuneError || n > 1 {
+				plain += n
+				continue
+			}
+		}
+		w.Write(text[:plain]) //nolint:errcheck // neither kind fails
+		w.WriteRune(r)        //nolint:errcheck // as above
+		text, plain = text[plain+n:], 0
+	}
+	w.Write(text) //nolint:errcheck // as above
+	return true
+}
+
+// growth returns how many bytes longer the content of a string may become, for what is not UTF-8.
+func growth(text []byte) (n int) {
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 {
+			n += utf8.UTFMax - 2
+		}
+		text = text[size:]
+	}
+	return n
+}
+
+var escapes = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// escaped decodes the escape that text begins with and returns its length, 0 if it is none.
+func escaped(text []byte) (r rune, n int) {
+	if len(text) < 2 {
+		return 0, 0
+	}
+	if r, ok := escapes[text[1]]; ok {
+		return r, 2
+	}
+	r, ok := unicodeEscape(text)
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	if low, ok := unicodeEscape(text[6:]); ok {
+		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+// unicodeEscape decodes the \uXXXX that text begins with.
+func unicodeEscape(text []byte) (rune, bool) {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range text[2:6] {
+		digit := hexDigit(c)
+		if digit < 0 {
+			return 0, false
+		}
+		r = r<<4 | digit
+	}
+	return r, true
+}
+
+// hexDigit returns the value of a digit, -1 if it is none.
+func hexDigit(c byte) rune {
+	switch {
+	case '0' <= c && c <= '9':
+		return rune(c - '0')
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return rune(c|0x20-'a') + 10
+	}
+	return -1
+}

@@ -1,0 +1,72 @@
+package lenientjson
+
+// What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest
+// part of reading a short reply. The functions below return the length of what text begins with, 0 when that is not
+// valid.
+
+const maxDepth = 10_000 // of values inside values, as in encoding/json
+
+func validLen(text []byte, depth int) int {
+	if len(text) == 0 {
+		return 0
+	}
+	switch text[0] {
+	case '"':
+		return validStringLen(text)
+	case '{', '[':
+		return validCompositeLen(text, depth)
+	}
+	return scalarLen(text)
+}
+
+func validCompositeLen(text []byte, depth int) int {
+	if depth == maxDepth {
+		return 0
+	}
+	end := text[0] + 2 // in ASCII, for both kinds
+	rest := TrimLeft(text[1:])
+	if len(rest) > 0 && rest[0] == end {
+		return len(text) - len(rest) + 1
+	}
+	for {
+		if end == '}' {
+			n := validStringLen(rest)
+			if rest = TrimLeft(rest[n:]); n == 0 || len(rest) == 0 || rest[0] != ':' {
+				return 0
+			}
+			rest = TrimLeft(rest[1:])
+		}
+		n := validLen(rest, depth+1)
+		rest = TrimLeft(rest[n:])
+		switch {
+		case n == 0 || len(rest) == 0:
+			return 0
+		case rest[0] == end:
+			return len(text) - len(rest) + 1
+		case rest[0] != ',':
+			return 0
+		}
+		rest = TrimLeft(rest[1:])
+	}
+}
+
+func validStringLen(text []byte) int {
+	if len(text) == 0 || text[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			return i + 1
+		case c < ' ':
+			return 0
+		case c == '\\':
+			_, n := escaped(text[i:])
+			if n == 0 {
+				return 0
+			}
+			i += n - 1
+		}
+	}
+	return 0
+}
