@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -166,18 +165,12 @@ func (s State) isKnown() bool {
 	return stateSpellings[word] != "" || slices.Contains(runningWords, word)
 }
 
-// foldWord returns a word of a server as this package's tables have it: in lower case, without blanks, "_" and "-".
+// foldWord is foldWords for what should be one word.
 func foldWord(text string) string {
 	if len(text) > maxWord {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case ' ', '\t', '\r', '\n', '_', '-':
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, text)
+	return foldWords(text)
 }
 
 const maxWord = 64 // bytes; longer ones are in no table
