@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -162,10 +163,8 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	if a.status > 299 {
 		limit = maxErrorReply
 	}
-	var err error
-	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
-	encoding := resp.Header.Get("Content-Encoding")
-	encoded := encoding != "" && encoding != "identity"
+	encoding, err := c.readBody(resp, a, limit)
+	encoded := encoding != ""
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
@@ -183,9 +182,26 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
+	case errors.Is(err, transport.ErrGzip):
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w: %w", a.status, errBadReply, err))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, a.guard.Cause(err))))
+	case len(a.body) > bigReply && !rq.paid && ctx.Err() != nil: // what follows may take longer than the caller has
+		a.err = c.operation(rq).wrap(transportError(ctx, context.Cause(ctx)))
 	}
+}
+
+const bigReply = 1 << 20
+
+// readBody reads the body of resp, which may be packed, and masks the key in it. It returns in which encoding the body
+// still is, "" for none: whatever the header says, JSON is JSON.
+func (c *Client) readBody(resp *http.Response, a *attempt, limit int64) (encoding string, err error) {
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	a.body = c.redactBody(a.body, err != nil)
+	if encoding = transport.Encoding(resp.Header); encoding != "" && json.Valid(a.reply()) {
+		encoding = ""
+	}
+	return encoding, err
 }
 
 // readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.

@@ -160,9 +160,14 @@ func TestReply_Unusable(t *testing.T) {
 		answer testkit.RoundTrip
 		says   string
 	}{
-		"gzip":       {encoded("gzip", testkit.Gzip(t, createdReply)), "encoded as gzip"},
-		"gzip twice": {encoded("GZIP, gzip", testkit.Gzip(t, testkit.Gzip(t, createdReply))), "encoded as GZIP, gzip"},
-		"br":         {encoded("br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"no gzip at all":  {encoded("gzip", "\x1f\x8b no"), "its gzip is broken"},
+		"broken gzip":     {encoded("", strings.Replace(testkit.Gzip(t, createdReply), "\x1f\x8b\x08", "\x1f\x8b\x07", 1)), "its gzip is broken"},
+		"words as gzip":   {encoded("gzip", "no"), "invalid character"},
+		"a page in gzip":  {encoded("gzip", testkit.Gzip(t, "<html>")), "it is a web page"},
+		"gzip thrice":     {encoded("gzip", testkit.Gzip(t, testkit.Gzip(t, testkit.Gzip(t, createdReply)))), "invalid character"},
+		"br":              {encoded("br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"br after gzip":   {encoded("gzip, br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"br, more blanks": {encoded("identity ,  Br ", "\x0f\x02\x80{}\x03"), "encoded as Br"},
 		"too large": {func(r *http.Request) (*http.Response, error) {
 			resp, err := testkit.Reply(r, 200, strings.Repeat("x", 32<<20+1))
 			resp.ContentLength = -1

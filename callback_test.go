@@ -160,7 +160,9 @@ func TestVerifyCallback_Errors(t *testing.T) {
 		"another secret": {func(r *http.Request) {
 			vidu.SignCallback(r, "another", time.Now(), "1")
 		}, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
-		"another path":      {func(r *http.Request) { r.URL.Path = "/" }, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
+		"another path": {func(r *http.Request) {
+			r.URL.Path, r.RequestURI = "/", "/"
+		}, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
 		"control character": {func(r *http.Request) { r.URL.Path = "/\n" }, vidu.ErrCallbackSignature, "the path or query has control characters"},
 		"old": {func(r *http.Request) {
 			vidu.SignCallback(r, callbackSecret, time.Now().Add(-6*time.Minute), "1")
@@ -236,7 +238,7 @@ func TestVerifyCallback_MoreSecrets(t *testing.T) {
 func TestVerifyCallback_PublicURL(t *testing.T) {
 	t.Parallel()
 	r := callback("1", callbackBody)
-	r.URL.Path = "/callback" // as behind http.StripPrefix
+	r.URL.Path, r.RequestURI = "/callback", "/callback" // as behind a proxy that strips a prefix
 	require.ErrorIs(t, verify(t, r), vidu.ErrCallbackSignature)
 	public := vidu.WithPublicURL("https://example.com/vidu/callback")
 	require.NoError(t, verify(t, r, public))

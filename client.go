@@ -30,6 +30,7 @@ type Client struct {
 	base          url.URL         // base URL and API path
 	authorization func() []string // in a closure, because struct fields leak through %+v
 	redact        func(string) string
+	redactBody    func(body []byte, cut bool) []byte
 	contentType   []string
 	encoding      []string
 	userAgent     []string
@@ -75,11 +76,13 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
+	secrets := scrub.NewSecrets(apiKey)
 	c := &Client{
 		root:          joinBase(base, ""),
 		base:          joinBase(base, cfg.apiPath),
 		authorization: func() []string { return authorization },
-		redact:        scrub.Key(apiKey),
+		redact:        secrets.Mask,
+		redactBody:    secrets.MaskBody,
 		contentType:   []string{"application/json"},
 		encoding:      []string{"identity"},
 		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},

@@ -316,6 +316,9 @@ func TestCalls_Headers(t *testing.T) {
 			_, err = client.GetTask(t.Context(), "1")
 			require.NoError(t, err)
 			require.Len(t, seen, 2)
+			assert.NotContains(t, seen[0].Header, "Cache-Control")
+			assert.Equal(t, "no-cache", seen[1].Header.Get("Cache-Control"), "a cache must not keep a task from ending")
+			seen[1].Header.Del("Cache-Control")
 			for _, r := range seen {
 				assert.Equal(t, tt.want, r.Header.Get("Authorization"))
 				assert.Equal(t, "application/json", r.Header.Get("Content-Type"))

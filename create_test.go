@@ -215,6 +215,9 @@ func TestRequest_Unmarshal(t *testing.T) {
 				{Name: "a", ServerID: "s", Extra: map[string]any{"gender": "f", "age": json.Number("7")}},
 			}},
 		},
+		"a whole pair, and its escape": {
+			text: `{"prompt":"\ud83d\ude00","payload":"\\ud83d \ufffd"}`, want: vidu.Reference2VideoRequest{Prompt: "😀", Payload: `\ud83d ` + "\uFFFD"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -239,6 +242,17 @@ func TestRequest_UnmarshalFails(t *testing.T) {
 		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
 		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
 		"not UTF-8":                       {"{\"payload\":\"a\xffb\"}", "not valid UTF-8"},
+		"Latin-1 in a prompt":             {"{\"prompt\":\"caf\xe9\"}", "not valid UTF-8"},
+		"Latin-1 in a name":               {"{\"caf\xe9\":1}", "not valid UTF-8"},
+		"half a pair in a prompt":         {`{"prompt":"a\ud83d"}`, "half a surrogate pair"},
+		"half a pair in a payload":        {`{"payload":"\ude00"}`, "half a surrogate pair"},
+		"half a pair in a subject":        {`{"subjects":[{"name":"\uD800"}]}`, "half a surrogate pair"},
+		"half a pair in an unknown field": {`{"x":[{"y":"\ud800\ud800"}]}`, "half a surrogate pair"},
+		"duration of -1":                  {`{"duration":-1}`, `"duration" is -1; 0 lets the model choose`},
+		"another negative duration":       {`{"duration":-100}`, `"duration" is -100`},
+		"known field in two, other first": {`{"MODEL":"b","model":"a"}`, `"MODEL" must be spelled "model"`},
+		"only the other case":             {`{"Duration":5}`, `"Duration" must be spelled "duration"`},
+		"another case, folded":            {`{"ſeed":3}`, `must be spelled "seed"`},
 		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,7 +274,7 @@ func TestRequest_RoundTrip(t *testing.T) {
 			"movement_amplitude":"small","off_peak":true,"audio":true,"audio_type":"all","bgm":false,"watermark":false,"wm_position":1,
 			"wm_url":"https://example.com/mark.png","meta_data":"{}","payload":"x","callback_url":"https://example.com/done",
 			"priority":9007199254740993,"effects":[{"volume":0.10}],"style":null}`,
-		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f"}],
+		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f","x":{"y":[1.50,null]}}],
 			"auto_subjects":false,"prompt":"@a","duration":8,"seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false}`,
 		"unknown model": `{"model":"viduq9","images":["ssupload:?id=1"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false}`,
 	} {

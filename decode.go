@@ -426,10 +426,3 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	*t = *d.task()
 	return nil
 }
-
-// maskTask masks the key in the texts of a task that become errors.
-func maskTask(task *Task, mask func(string) string) {
-	task.State = State(mask(string(task.State)))
-	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
-	task.ErrMessage = mask(task.ErrMessage)
-}

@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -558,6 +559,47 @@ func TestDownload_EchoedKeyIsMasked(t *testing.T) {
 	require.ErrorContains(t, err, "[redacted]")
 	for ; err != nil; err = errors.Unwrap(err) {
 		assert.NotContains(t, err.Error(), testkit.Key)
+	}
+}
+
+// A transport may quote a query, or a value of it, by itself, in the spelling of its own. What callers ask of an error
+// they still find.
+func TestDownload_BareQueryIsMasked(t *testing.T) {
+	t.Parallel()
+	errTheirs := errors.New("theirs")
+	const link = "https://h/v.mp4?X-Amz-Signature=ab%2Bcd%2Fsecret&Expires=99990000000&e=secret-token"
+	for name, text := range map[string]string{
+		"the query": "bad query X-Amz-Signature=ab%2Bcd%2Fsecret&Expires=99990000000&e=secret-token", "a pair": "bad pair X-Amz-Signature=ab%2Bcd%2Fsecret",
+		"a value": "signature ab%2Bcd%2Fsecret does not match", "a value, decoded": "signature ab+cd/secret does not match",
+		"a value, JSON": `{"sig":"ab\u002bcd\/secret"}`, "another value": "token secret-token", "the link": "cannot get " + link, "quoted": `Get "` + link + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, target := range []string{link, "https://h/redirect"} {
+				for what, cause := range map[string]error{"theirs": errTheirs, "reset": syscall.ECONNRESET, "nested": fmt.Errorf("%s: %w", text, errTheirs)} {
+					tries := 0
+					client := newClient(t, someHost, vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+						tries++
+						if r.URL.Path == "/redirect" {
+							resp, err := testkit.Reply(r, 302, "")
+							resp.Header.Set("Location", link)
+							return resp, err
+						}
+						return nil, fmt.Errorf("%s: %w", text, &net.OpError{Op: "read", Net: "tcp", Err: cause})
+					}))
+					_, err := client.Download(t.Context(), finishedTask(target), io.Discard)
+					assertSecretFree(t, err)
+					assert.NotContains(t, err.Error(), "ab+cd")
+					assert.NotContains(t, err.Error(), "ab%2Bcd")
+					assert.NotContains(t, err.Error(), "99990000000")
+					_, ok := errors.AsType[*net.OpError](err)
+					assert.True(t, ok, "%s, %v", what, err)
+					assert.Equal(t, what != "reset", errors.Is(err, errTheirs), what)
+					assert.Equal(t, what == "reset", errors.Is(err, syscall.ECONNRESET), what)
+					assert.Positive(t, tries)
+				}
+			}
+		})
 	}
 }
 

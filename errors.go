@@ -47,6 +47,9 @@ func (e *APIError) Error() string {
 	return "vidu: " + e.headline() + said + e.traceNote()
 }
 
+// GoString is Error, for %#v: the body may have links in it.
+func (e *APIError) GoString() string { return "vidu.APIError(" + e.Error() + ")" }
+
 // headline returns the operation, the status and the code.
 func (e *APIError) headline() string {
 	text := "HTTP " + strconv.Itoa(e.StatusCode)
@@ -67,7 +70,7 @@ func (e *APIError) said() string {
 	if e.Message != "" {
 		return scrub.OneLine(e.Message, 160)
 	}
-	return scrub.OneLine(string(e.Body), 120)
+	return scrub.OneLine(scrub.Queries(string(e.Body[:min(len(e.Body), 480)])), 120)
 }
 
 func (e *APIError) traceNote() string {
@@ -162,6 +165,9 @@ func (e *MaybeCreatedError) Error() string {
 	}
 	return text
 }
+
+// GoString is Error, for %#v: the body may have links in it.
+func (e *MaybeCreatedError) GoString() string { return "vidu.MaybeCreatedError(" + e.Error() + ")" }
 
 func (e *MaybeCreatedError) cause() string {
 	if failure, ok := errors.AsType[*APIError](e.Err); ok {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/mediatype"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -115,6 +116,9 @@ func (m Media) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes, and any string of a request.
 func (m *Media) UnmarshalJSON(data []byte) error {
+	if err := lenientjson.CheckCharacters(data); err != nil {
+		return fmt.Errorf("vidu: %w", err)
+	}
 	var ref *string
 	if err := json.Unmarshal(data, &ref); err != nil {
 		return err
@@ -212,7 +216,7 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 	if in.Size > kind.maxBytes {
 		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.Size, kind.maxBytes)
 	}
-	contentType, err := checkContent(file, kind)
+	contentType, err := checkContent(oneshot.LimitEmptyReads(file), kind)
 	if err != nil {
 		return nil, err
 	}

@@ -350,6 +350,49 @@ func TestMedia_JSON(t *testing.T) {
 		require.ErrorContains(t, err, "only with their request")
 	}
 	require.Error(t, json.Unmarshal([]byte(`[1]`), &media))
+	var one vidu.Media
+	require.ErrorContains(t, json.Unmarshal([]byte(`"https://example.com/\ud800.png"`), &one), "half a surrogate pair")
+	require.ErrorContains(t, one.UnmarshalJSON([]byte("\"https://example.com/\xe9.png\"")), "not valid UTF-8")
+}
+
+// A file system may give nothing, and no error, for ever.
+func TestMedia_StuckFile(t *testing.T) {
+	t.Parallel()
+	data := testkit.PNG(t, 128, 128)
+	for good := range data {
+		_, err := newClient(t, someHost).Reference2Video(t.Context(), &vidu.Reference2VideoRequest{
+			Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(stuckFS{fstest.MapFS{"a.png": {Data: data}}, good}, "a.png")},
+		})
+		require.ErrorContains(t, err, "images[0]")
+		require.ErrorContains(t, err, "multiple Read calls return no data or error")
+	}
+}
+
+// stuckFS has files that give nothing behind so many bytes, but do not end.
+type stuckFS struct {
+	fstest.MapFS
+
+	good int
+}
+
+func (s stuckFS) Open(name string) (fs.File, error) {
+	file, err := s.MapFS.Open(name)
+	return &stuckFile{file, s.good}, err
+}
+
+type stuckFile struct {
+	fs.File
+
+	left int
+}
+
+func (f *stuckFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p[:min(len(p), f.left)])
+	f.left -= n
+	if n == 0 {
+		return 0, nil
+	}
+	return n, err
 }
 
 func TestMedia_PrintsNoData(t *testing.T) {

@@ -73,17 +73,17 @@ func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenien
 
 // operation is what the errors of a call need to know of it.
 type operation struct {
-	name  string              // method and path
-	mask  func(string) string // masks the API key
-	query string              // of a presigned link, which must not be quoted; "" for a call of the API
-	link  bool                // the call leaves the API for a presigned link
+	name string              // method and path
+	mask func(string) string // masks the API key and what a presigned link has in its query
+	link bool                // the call leaves the API for a presigned link
 }
 
 func (c *Client) operation(rq *request) operation {
 	u := c.target(rq)
 	op := operation{name: operationName(rq.method, &u), mask: c.redact}
 	if rq.presigned != nil {
-		op.link, op.query = true, u.RawQuery
+		query := scrub.QuerySecrets(u.RawQuery)
+		op.link, op.mask = true, func(text string) string { return query.Mask(c.redact(text)) }
 	}
 	return op
 }
@@ -124,8 +124,11 @@ func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.
 		"Accept-Encoding": c.encoding,    // otherwise net/http asks for gzip and expands the response
 		"User-Agent":      c.userAgent,
 	}
-	if rq.presigned != nil {
+	switch {
+	case rq.presigned != nil:
 		header = http.Header{"Content-Type": {rq.presigned.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
+	case rq.method == http.MethodGet: // a cache would keep a task from ending
+		header["Cache-Control"] = noCache
 	}
 	a.url = c.target(rq)
 	req := http.Request{
@@ -135,5 +138,7 @@ func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.
 	a.req = *req.WithContext(ctx)
 	return &a.req
 }
+
+var noCache = []string{"no-cache"}
 
 func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }

@@ -1,12 +1,14 @@
 package vidu_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -825,5 +827,62 @@ func FuzzListPage(f *testing.F) {
 		for _, task := range page.Tasks {
 			assertTask(t, task)
 		}
+	})
+}
+
+// The links of a task need no key: nothing but json.Marshal, which is for storing, prints them.
+func TestTask_PrintsNoLinks(t *testing.T) {
+	t.Parallel()
+	const link = "https://cdn.example.com/v.mp4?sig=secret"
+	creation := vidu.Creation{
+		ID: "9", URL: link, CoverURL: link, WatermarkedURL: link, ModerationURLs: []string{link}, Video: vidu.VideoInfo{Duration: 5, Width: 1280, Height: 720},
+	}
+	var read vidu.Task
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"1","state":"success","creations":[{"id":"9","url":"`+link+`"}],"x":"`+link+`"}`), &read))
+	for name, task := range map[string]vidu.Task{
+		"read": read,
+		"made by hand": {
+			ID: "1", State: vidu.StateSuccess, Creations: []vidu.Creation{creation}, Images: []string{link}, Videos: []string{link}, WatermarkURL: link,
+			ErrMessage: link, Warnings: []string{link}, Payload: link, Prompt: link, TraceID: link,
+		},
+		"odd": {ID: link, State: vidu.State(link), ErrCode: vidu.ErrorCode(link)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			values := map[string]any{
+				"task": task, "pointer": &task, "tasks": []vidu.Task{task}, "map": map[string]vidu.Task{"a": task}, "struct": struct{ T vidu.Task }{task},
+				"creations": task.Creations, "page": vidu.TaskPage{Tasks: []*vidu.Task{&task}}, "creation": creation, "pointer to one": &creation,
+			}
+			var text, jsonLog bytes.Buffer
+			for what, value := range values {
+				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+					assert.NotContains(t, fmt.Sprintf(verb, value), "secret", "%s of %s", verb, what)
+				}
+				slog.New(slog.NewTextHandler(&text, nil)).Info("x", what, value)
+				switch value.(type) {
+				case vidu.Task, *vidu.Task, vidu.Creation, *vidu.Creation: // others are for json.Marshal
+					slog.New(slog.NewJSONHandler(&jsonLog, nil)).Info("x", what, value)
+				}
+			}
+			assert.NotContains(t, text.String(), "secret")
+			assert.NotContains(t, jsonLog.String(), "secret")
+			if name != "odd" {
+				assert.Contains(t, text.String(), "task.id=1 task.state=success")
+				assert.Contains(t, jsonLog.String(), `"task":{"id":"1","state":"success"}`)
+				assert.Contains(t, testkit.JSON(t, task), "sig=secret", "it is for storing")
+			}
+		})
+	}
+	assert.Equal(t, "creation 9, 5 s, 1280×720", creation.String())
+	assert.Equal(t, "vidu.Creation(creation 9, 5 s, 1280×720)", creation.GoString())
+	assert.Equal(t, "creation 7", vidu.Creation{ID: "7"}.String())
+	running := vidu.Task{ID: "1", State: vidu.StateProcessing, Progress: 41.5, ErrCode: "x"}
+	assert.Equal(t, "vidu.Task(task 1, processing, 42 %: x)", fmt.Sprintf("%#v", running))
+	assert.Equal(t, "[id=1 state=processing progress=41.5 err_code=x]", running.LogValue().String())
+	var none *vidu.Task
+	assert.NotPanics(t, func() {
+		_ = fmt.Sprintf("%v %+v %#v", none, none, none)
+		slog.New(slog.DiscardHandler).Info("x", "task", none)
+		slog.New(slog.NewJSONHandler(io.Discard, nil)).Info("x", "task", none)
 	})
 }

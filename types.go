@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -222,9 +223,9 @@ type Task struct {
 }
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in
-// it.
-func (t *Task) String() string {
-	text := "task " + t.ID + ", " + scrub.OneLine(string(t.State), 40)
+// it; nor are they in what %v, %+v and %#v print, or a [log/slog] handler. [json.Marshal] keeps them.
+func (t Task) String() string {
+	text := "task " + scrub.OneLine(t.ID, 128) + ", " + scrub.OneLine(string(t.State), 40)
 	if t.Progress > 0 && !t.Done() {
 		text += fmt.Sprintf(", %.0f %%", t.Progress)
 	}
@@ -232,6 +233,21 @@ func (t *Task) String() string {
 		text += ": " + t.ErrCode.Error()
 	}
 	return text
+}
+
+// GoString is String, for %#v.
+func (t Task) GoString() string { return "vidu.Task(" + t.String() + ")" }
+
+// LogValue is String with its parts apart.
+func (t Task) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("id", scrub.OneLine(t.ID, 128)), slog.String("state", scrub.OneLine(string(t.State), 40))}
+	if t.Progress > 0 && !t.Done() {
+		attrs = append(attrs, slog.Float64("progress", t.Progress))
+	}
+	if t.ErrCode != "" {
+		attrs = append(attrs, slog.String("err_code", t.ErrCode.Error()))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // Done reports whether the task has ended, well or not.
@@ -264,6 +280,21 @@ type Creation struct {
 	ModerationURLs []string  `json:"moderation_url,omitempty"`  // what moderation objected to, if anything
 	Video          VideoInfo `json:"video,omitzero"`            // zero when the server does not say
 }
+
+// String says which result this is, without its links, as [Task.String].
+func (c Creation) String() string {
+	text := "creation " + scrub.OneLine(c.ID, 128)
+	if c.Video != (VideoInfo{}) {
+		text += fmt.Sprintf(", %v s, %d×%d", c.Video.Duration, c.Video.Width, c.Video.Height)
+	}
+	return text
+}
+
+// GoString is String, for %#v.
+func (c Creation) GoString() string { return "vidu.Creation(" + c.String() + ")" }
+
+// LogValue is String.
+func (c Creation) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // VideoInfo describes the file behind a [Creation].
 type VideoInfo struct {

@@ -3,6 +3,7 @@ package vidu_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -544,5 +546,67 @@ func TestCreate_SentTwiceByTheTransport(t *testing.T) {
 			assert.Equal(t, tt.id, task.ID)
 			assert.Contains(t, strings.Join(task.Warnings, ";"), "retried the request by itself")
 		})
+	}
+}
+
+// Of an answer that is too long to be kept the long texts are shortened, so that ids survive wherever they stand.
+func TestMaybeCreatedError_BodyKeepsWhatIsShort(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body string
+		kept []string
+	}{
+		"short":                  {`{"x":"` + strings.Repeat("y", 60_000) + `"}`, []string{strings.Repeat("y", 60_000)}},
+		"a long echo":            {`{"images":["data:` + strings.Repeat("y", 20<<20) + `"],"message":"` + strings.Repeat("m", 2000) + `","id":"77/a","task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`, `"data:y`, strings.Repeat("m", 2000)}},
+		"many echoes":            {`{"images":[` + strings.Repeat(`"`+strings.Repeat("y", 500)+`",`, 500) + `"z"],"id":"77/a","task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`, `"z"`}},
+		"escapes":                {`{"prompt":"` + strings.Repeat(`\u4e16\"`, 20_000) + `","task_id":"88/b"}`, []string{`"88/b"`}},
+		"wide":                   {`{"prompt":"` + strings.Repeat(`世`, 50_000) + `","task_id":"88/b"}`, []string{`"88/b"`}},
+		"a long name":            {`{"` + strings.Repeat(`n`, 100_000) + `":1,"task_id":"88/b"}`, []string{`"88/b"`}},
+		"numbers":                {`{"id":"77/a","x":[` + strings.Repeat("1,", 100_000) + `1],"task_id":"88/b"}`, []string{`"77/a"`, `"88/b"`}},
+		"no JSON":                {"first " + strings.Repeat("x", 100_000) + " last", []string{"first ", " last"}},
+		"a string without end":   {`{"task_id":"88/b","x":"` + strings.Repeat("x", 100_000), []string{`"88/b"`}},
+		"a string, cut in an \\": {`{"id":"77/a","x":"` + strings.Repeat("x", 100_000) + `\`, []string{`"77/a"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := clientWithReply(t, http.StatusOK, tt.body).Reference2Video(t.Context(), smallRequest())
+			unknown := unknownOutcome(t, err)
+			assert.LessOrEqual(t, len(unknown.Body), vidu.MaxErrorReply)
+			for _, text := range tt.kept {
+				assert.True(t, strings.Contains(string(unknown.Body), text), "%.40s", text) //nolint:testifylint // not 64 KiB of it
+			}
+			assert.True(t, utf8.Valid(unknown.Body))
+			if json.Valid([]byte(tt.body)) && name != "numbers" {
+				assert.True(t, json.Valid(unknown.Body))
+			}
+		})
+	}
+}
+
+// What is cut is masked first: not even a part of the key is kept.
+func TestMaybeCreatedError_BodyHasNoPartOfTheKey(t *testing.T) {
+	t.Parallel()
+	for _, around := range []struct {
+		head, tail string
+		near       []int // where the key may be cut
+	}{
+		{`{"x":"`, strings.Repeat("y", 100_000) + `"}`, []int{8 << 10}},
+		{`{"x":[` + strings.Repeat(`"`+strings.Repeat("y", 3000)+`",`, 60) + `"`, strings.Repeat("y", 3000) + `"]}`, []int{1 << 10}},
+		{`{"x":[` + strings.Repeat(`"`+strings.Repeat("y", 300)+`",`, 500) + `"`, strings.Repeat("y", 300) + `"]}`, []int{64}},
+		{"", strings.Repeat("y", 100_000), []int{32 << 10, 100_000 - 32<<10, 100_000 - 34<<10}},
+	} {
+		for _, near := range around.near {
+			for n := near - 40; n < near+20; n++ {
+				text := strings.Repeat("y", n) + testkit.Key
+				if around.head == "" {
+					text += around.tail[min(len(text), len(around.tail)):]
+				} else {
+					text = around.head + text + around.tail
+				}
+				_, err := clientWithReply(t, http.StatusOK, text).Reference2Video(t.Context(), smallRequest())
+				body := string(unknownOutcome(t, err).Body)
+				require.False(t, strings.Contains(body, testkit.Key[:6]) || strings.Contains(body, testkit.Key[len(testkit.Key)-6:]), "%d", n)
+			}
+		}
 	}
 }

@@ -291,28 +291,28 @@ func TestWait_EndsWithAnError(t *testing.T) {
 		says   string
 		state  vidu.State // of the task that comes with the error; "" for none
 	}{
-		"401":                        {always(saying(401, `{"reason":"Unauthorized"}`)), 1, "HTTP 401 Unauthorized", ""},
-		"403":                        {always(saying(403, ``)), 1, "HTTP 403 Forbidden", ""},
-		"400":                        {always(saying(400, ``)), 1, "HTTP 400", ""},
-		"405":                        {always(saying(405, ``)), 1, "HTTP 405", ""},
-		"501":                        {always(saying(501, ``)), 1, "HTTP 501", ""},
-		"redirect":                   {always(saying(302, ``)), 1, "HTTP 302", ""},
-		"403 page at first":          {always(saying(403, `<html>`)), 1, "HTTP 403", ""},
-		"403 pages, task seen":       {seenFirst(always(saying(403, `<html>`))), 6, "HTTP 403", "processing"},
-		"redirects, task seen":       {seenFirst(always(saying(302, ``))), 6, "HTTP 302", "processing"},
-		"403 in JSON, task seen":     {seenFirst(always(saying(403, `{"code":403}`))), 2, "HTTP 403", "processing"},
-		"401, task seen":             {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
-		"429 out of money":           {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
-		"500 with a refusal's code":  {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
-		"certificate":                {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
-		"host unknown":               {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
-		"http peer":                  {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
-		"success without a link":     {replyScript(processingReply, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
-		"success with null":          {replyScript(`{"state":"success","creations":null}`), 5, "has no link", "success"},
-		"web page":                   {replyScript("<html>"), 5, "it is a web page", ""},
-		"web page, task seen":        {seenFirst(replyScript("<html>")), 6, "it is a web page", "processing"},
-		"error with status 200":      {replyScript(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
-		"gzip that nobody asked for": {always(compressed), 5, "encoded as gzip", ""},
+		"401":                       {always(saying(401, `{"reason":"Unauthorized"}`)), 1, "HTTP 401 Unauthorized", ""},
+		"403":                       {always(saying(403, ``)), 1, "HTTP 403 Forbidden", ""},
+		"400":                       {always(saying(400, ``)), 1, "HTTP 400", ""},
+		"405":                       {always(saying(405, ``)), 1, "HTTP 405", ""},
+		"501":                       {always(saying(501, ``)), 1, "HTTP 501", ""},
+		"redirect":                  {always(saying(302, ``)), 1, "HTTP 302", ""},
+		"403 page at first":         {always(saying(403, `<html>`)), 1, "HTTP 403", ""},
+		"403 pages, task seen":      {seenFirst(always(saying(403, `<html>`))), 6, "HTTP 403", "processing"},
+		"redirects, task seen":      {seenFirst(always(saying(302, ``))), 6, "HTTP 302", "processing"},
+		"403 in JSON, task seen":    {seenFirst(always(saying(403, `{"code":403}`))), 2, "HTTP 403", "processing"},
+		"401, task seen":            {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
+		"429 out of money":          {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
+		"500 with a refusal's code": {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
+		"certificate":               {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
+		"host unknown":              {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
+		"http peer":                 {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
+		"success without a link":    {replyScript(processingReply, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
+		"success with null":         {replyScript(`{"state":"success","creations":null}`), 5, "has no link", "success"},
+		"web page":                  {replyScript("<html>"), 5, "it is a web page", ""},
+		"web page, task seen":       {seenFirst(replyScript("<html>")), 6, "it is a web page", "processing"},
+		"error with status 200":     {replyScript(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
+		"gzip that is broken":       {always(compressed), 5, "its gzip is broken", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -506,6 +506,30 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 			}
 			assert.Equal(t, want, states)
 			assert.Equal(t, n >= 3, p.at[asked]-p.at[asked-1] > time.Second, "asked at once")
+		}
+	})
+}
+
+// Of its creates a client remembers the newest 1,024: for those a wait begins with the reply to the create.
+func TestWait_NewestCreatesAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		f.latency = 0
+		client := f.client(t)
+		f.teach(t, client)
+		var ids []string
+		for range 1024 + 100 {
+			ids = append(ids, f.newTask(t, client, time.Hour, false))
+		}
+		for n, remembered := range map[int]bool{1123: true, 1024: true, 600: true, 100: true, 99: false, 0: false} {
+			asked := len(f.asked)
+			for task, err := range client.Watch(boundedContext(t), ids[n]) {
+				require.NoError(t, err)
+				require.Equal(t, ids[n], task.ID)
+				assert.Equal(t, remembered, len(f.asked) == asked, n)
+				break
+			}
 		}
 	})
 }

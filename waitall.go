@@ -24,8 +24,9 @@ import (
 // one that could not be followed to its end has the ID and the last seen State and Progress.
 //
 // All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API one request
-// asks for up to 100 tasks, some of them a second early. No polls are sent while the loop body runs. A waiting task
-// costs about 120 bytes, and all goroutines end with the loop.
+// asks for up to 100 tasks, some of them a second early. Shortly before a deadline each task is asked for once more, as
+// far as the rate allows. No polls are sent while the loop body runs. A waiting task costs about 120 bytes, and all
+// goroutines end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -87,8 +88,9 @@ func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, err
 	asking, stop := context.WithCancel(ctx)
 	defer m.queries.Wait()
 	defer stop()
-	timer := time.NewTimer(0)
+	timer, lastLook := time.NewTimer(0), time.NewTimer(m.untilLastLook(ctx))
 	defer timer.Stop()
+	defer lastLook.Stop()
 	for more := m.begin(order, yield); more && m.left > 0; {
 		if ctx.Err() != nil {
 			m.queries.Wait()
@@ -99,12 +101,28 @@ func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, err
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
+		case <-lastLook.C:
+			m.queue.LookAgain(m.elapsed())
 		case <-m.wakeCh:
 			m.takeWoken()
 		case got := <-m.answers:
 			more = m.take(got, yield)
 		}
 	}
+}
+
+const maxLastLook = 10 * time.Second // before a deadline
+
+// untilLastLook returns how long until every task is asked for once more because ctx will end: as late as the rate
+// allows, and not in the first half of the wait.
+func (m *multiWait) untilLastLook(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return schedule.Never
+	}
+	left := time.Until(deadline)
+	takes := 1 + float64(len(m.items))/m.config.rate // seconds; infinite at the slowest rates
+	return left - min(time.Duration(min(takes, maxLastLook.Seconds())*float64(time.Second)), left/2)
 }
 
 // setItems makes one item of each id, and returns where among ids each was first.

@@ -1,11 +1,13 @@
 package vidu_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"sync"
@@ -688,5 +690,73 @@ func TestWait_FailureOfTheQuery(t *testing.T) {
 			require.NoError(t, err)
 			assert.Len(t, p.at, 2)
 		})
+	})
+}
+
+// Shortly before a deadline each task is asked for once more, as far as the rate allows.
+func TestWaitAll_LastLook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		tasks    int
+		rate     float64
+		deadline time.Duration // 0: cancelled after a minute
+		found    int
+		queries  int
+	}{
+		"one task":         {1, 10, time.Minute, 1, 2},
+		"many":             {50, 10, time.Minute, 50, 100},
+		"too many":         {200, 10, time.Minute, 99, 299},
+		"the rate is slow": {30, 1, time.Minute, 16, 39},
+		"the slowest rate": {1, 1e-300, time.Minute, 0, 1},
+		"the highest rate": {100, 1e300, time.Minute, 100, 200},
+		"a short wait":     {10, 1000, 3 * time.Second, 10, 20},
+		"too short":        {10, 1000, 1800 * time.Millisecond, 0, 10},
+		"no deadline":      {10, 10, 0, 0, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				end := cmp.Or(tt.deadline, time.Minute)
+				f := newFakeAPI(tt.tasks, func(int) time.Duration { return end * 2 / 5 })
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.deadline > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+				}
+				defer cancel()
+				time.AfterFunc(end, cancel)
+				client := f.client(t)
+				done := 0
+				for _, o := range collect(ctx, client, numbered(tt.tasks), vidu.WithPollInterval(time.Hour), vidu.WithMaxPollRate(tt.rate)) {
+					if o.err == nil {
+						done++
+					}
+				}
+				assert.InDelta(t, tt.found, done, 1)
+				assert.InDelta(t, tt.queries, len(f.asked), 1)
+			})
+		})
+	}
+}
+
+// What the server wants is kept until the end.
+func TestWaitAll_LastLookKeepsRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(2, func(int) time.Duration { return time.Hour })
+		f.instead = func(r *http.Request) (int, string) {
+			if time.Since(f.started) < time.Minute && path.Base(path.Dir(r.URL.Path)) == "1" {
+				return http.StatusServiceUnavailable, ""
+			}
+			return 0, ""
+		}
+		f.header = http.Header{"Retry-After": {"59"}}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+		defer cancel()
+		collect(ctx, f.client(t), numbered(2), vidu.WithPollInterval(time.Hour))
+		var ids []string
+		for _, q := range f.asked {
+			ids = append(ids, q.ids...)
+		}
+		assert.Equal(t, []string{"0", "1", "0"}, ids)
 	})
 }

@@ -286,6 +286,7 @@ func TestVerify_EveryByteCounts(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{target, "/a%2Fb"} {
 		r := signed(target)
+		r.RequestURI = "" // which would be as good as the path
 		parts := map[string]*string{"method": &r.Method, "path": &r.URL.Path, "query": &r.URL.RawQuery}
 		for name := range r.Header {
 			parts[name] = &r.Header[name][0]

@@ -110,6 +110,7 @@ type download struct {
 	out    io.Writer
 
 	link     *url.URL // the job's, or the new one
+	hop      *url.URL // where the last request went: link, or what it was redirected to
 	renewed  bool     // a new one was asked for
 	renewErr error    // why there is none
 

@@ -24,6 +24,7 @@ const (
 func (d *download) open(ctx context.Context) (*http.Response, error) {
 	u := d.link
 	for hops := 0; ; hops++ {
+		d.hop = u
 		resp, err := d.send(ctx, u)
 		if err != nil {
 			return nil, d.transportError(ctx, err)
@@ -89,10 +90,7 @@ func (d *download) transportError(ctx context.Context, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL
 		err = outer.Err
 	}
-	text := err.Error()
-	if masked := d.policy.Redact(scrub.Queries(text)); masked != text {
-		err = errors.New(masked)
-	}
+	err = scrub.Error(err, d.mask)
 	ended := ctx.Err()
 	if ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w: %w", ended, err)
@@ -101,6 +99,14 @@ func (d *download) transportError(ctx context.Context, err error) error {
 		return &retryableError{err: err}
 	}
 	return err
+}
+
+// mask masks what is secret in the words of a transport, which may quote a query, or a value of one, by itself.
+func (d *download) mask(text string) string {
+	for _, u := range []*url.URL{d.link, d.hop} {
+		text = scrub.QuerySecrets(u.RawQuery).Mask(text)
+	}
+	return d.policy.Redact(scrub.Queries(text))
 }
 
 // pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold
