@@ -186,12 +186,8 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w: %w", a.status, errBadReply, err))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, a.guard.Cause(err))))
-	case len(a.body) > bigReply && !rq.paid && ctx.Err() != nil: // what follows may take longer than the caller has
-		a.err = c.operation(rq).wrap(transportError(ctx, context.Cause(ctx)))
 	}
 }
-
-const bigReply = 1 << 20
 
 // readBody reads the body of resp, which may be packed, and masks the key in it. It returns in which encoding the body
 // still is, "" for none: whatever the header says, JSON is JSON.

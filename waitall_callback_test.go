@@ -705,8 +705,8 @@ func TestWaitAll_LastLook(t *testing.T) {
 	}{
 		"one task":         {1, 10, time.Minute, 1, 2},
 		"many":             {50, 10, time.Minute, 50, 100},
-		"too many":         {200, 10, time.Minute, 99, 299},
-		"the rate is slow": {30, 1, time.Minute, 16, 39},
+		"too many":         {200, 10, time.Minute, 99, 300},
+		"the rate is slow": {30, 1, time.Minute, 16, 40},
 		"the slowest rate": {1, 1e-300, time.Minute, 0, 1},
 		"the highest rate": {100, 1e300, time.Minute, 100, 200},
 		"a short wait":     {10, 1000, 3 * time.Second, 10, 20},

@@ -110,6 +110,7 @@ func TestQueries(t *testing.T) {
 		`say \"https://h/v?a= sig=x\": no`:                    `say \"https://h/v?…": no`,
 		`say &quot;https://h/v?sig=x&quot; no`:                `say &quot;https://h/v?… no`,
 		`https://h/a\ b?c`:                                    `https://h/a\ b?c`,
+		`a:b//user@h a:/b/user@h`:                             `a:b//user@h a:/b/user@h`,
 		`a b=c&d=e`:                                           `a b=c&d=e`,
 		``:                                                    ``,
 	} {

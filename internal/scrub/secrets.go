@@ -133,7 +133,7 @@ func matchAt[T bytestring](secret string, text T, i, layers int, cut bool) int {
 			}
 			for layer := range layers + 1 {
 				c, after := spelled(text, end, layer)
-				if after >= 0 && c == secret[at] && found < len(next) && !slices.Contains(next[:found], after) {
+				if c == secret[at] && found < len(next) && !slices.Contains(next[:found], after) {
 					next[found], found = after, found+1
 				}
 				if after < 0 || !beginsEscape(c) {

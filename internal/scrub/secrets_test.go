@@ -62,6 +62,8 @@ func TestSecrets_Mask(t *testing.T) {
 		"a number that does not end":   {"sk+012345678", `sk&#000000000043;012345678`, `sk&#000000000043;012345678`},
 		"letters in a decimal number":  {"sk+012345678", `sk&#4b;012345678`, `sk&#4b;012345678`},
 		"as long as numbers are":       {"sk+012345678", `sk&#00000043;012345678 sk&#000000043;012345678`, `[redacted] sk&#000000043;012345678`},
+		"the last letters":             {"sko+12345678", `sk\u006f\u002b12345678 sk\u006F\x2B12345678`, "[redacted] [redacted]"},
+		"two that overlap":             {"abcdefga", "abcdefgabcdefga abcdefgaabcdefga", "[redacted]bcdefga [redacted][redacted]"},
 		"letters beyond f":             {"skp012345678", `sk\x6g012345678 sk\x6G012345678 sk\x70012345678`, `sk\x6g012345678 sk\x6G012345678 [redacted]`},
 		"a number sign within a name":  {"sk+012345678", `sk&pl#us;012345678`, `sk&pl#us;012345678`},
 		"a letter behind a backslash":  {"sk0123456789", `s\k0123456789`, `s\k0123456789`},
