@@ -276,10 +276,10 @@ func (d *taskDecoder) task() *Task {
 			t.warn(taskFields[i].name + " cannot be read")
 		}
 	}
-	if t.ErrCode != "" && isNoReason(string(t.ErrCode)) {
+	if saysNothing(string(t.ErrCode)) {
 		t.ErrCode = ""
 	}
-	if t.ErrMessage != "" && isNoReason(t.ErrMessage) {
+	if saysNothing(t.ErrMessage) {
 		t.ErrMessage = ""
 	}
 	d.setState(t)

@@ -79,7 +79,7 @@ var places = [...]struct {
 	{"code", holdsCode | isError},
 	{"message", holdsMessage},
 	{"msg", holdsMessage},
-	{"detail", holdsMessage}, // of RFC 9457, as is the title; both may be the only one
+	{"detail", holdsMessage}, // of RFC 9457, as is the title
 	{"title", holdsCode},
 	{"type", holdsCode},
 }
@@ -191,6 +191,12 @@ func isNoReason(text string) bool {
 	}
 	word := foldWord(text)
 	return text == "" || slices.Contains(noReasons, word) || stateSpellings[word] == StateSuccess
+}
+
+// saysNothing reports whether a field of its own for a code or a message has none. There any number but 0 is one.
+func saysNothing(text string) bool {
+	isNumber := strings.Trim(text, "0123456789") == "" // as "" is
+	return text == "0" || (!isNumber && isNoReason(text))
 }
 
 var noReasons = []string{"ok", "none", "null", "nil", "n/a"}

@@ -236,13 +236,15 @@ func (a *Activities) Await(ctx context.Context, in AwaitInput) (*Ended, error) {
 func (a *Activities) ask(ctx context.Context, id string) (*vidu.Task, error) {
 	task, err := a.Client.GetTask(ctx, id)
 	switch {
-	case err != nil && !isOutage(err): // Wait retries what may pass, such as a 404
-		return a.Client.Wait(ctx, id)
-	case err == nil && task.Done() && task.State != vidu.StateSuccess:
+	case err != nil && !isOutage(err), err == nil && failed(task) && task.ErrCode == "":
+		return a.Client.Wait(ctx, id) // it retries what may pass, such as a 404; without a code the query may have failed
+	case err == nil && failed(task):
 		return task, &vidu.TaskError{Task: task}
 	}
 	return task, err
 }
+
+func failed(task *vidu.Task) bool { return task.Done() && task.State != vidu.StateSuccess }
 
 // isOutage reports whether a failure is independent of the task. Temporal repeats such a query, so that no attempt
 // blocks a worker until the outage ends. A wrong key counts, too: a bad deployment must not end what was paid for.

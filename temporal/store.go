@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"sync/atomic"
 
 	"github.com/vidu-go/vidu"
@@ -49,8 +51,8 @@ func (v *Video) progress() vidu.DownloadOption {
 }
 
 // Dir is a [Store]: a directory, made when it is missing, that all workers share. A video is named after its workflow,
-// with characters escaped that are not allowed in file names: generation 7/a is in 7%2Fa.mp4. The end of a long name is
-// a hash of it.
+// with what some system does not take in a file name escaped: generation 7/a is in 7%2Fa.mp4. A name with capital
+// letters ends in a hash, since some systems take Order and order for the same file, and so does a long one.
 type Dir string
 
 // maxName leaves room for a suffix in the 255 bytes of a file name.
@@ -71,12 +73,19 @@ func (d Dir) Save(ctx context.Context, name string, video *Video) (string, error
 	return path, nil
 }
 
+// reservedName matches names that Windows keeps for devices, whatever their extension, hidden files, and what a command
+// would take for an option.
+var reservedName = regexp.MustCompile(`(?i)^([.-]|(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$))`)
+
 func fileName(name string) string {
 	escaped := url.QueryEscape(name)
-	if len(escaped) > maxName {
+	if reservedName.MatchString(escaped) {
+		escaped = fmt.Sprintf("%%%02X%s", escaped[0], escaped[1:])
+	}
+	if len(escaped) > maxName || name != strings.ToLower(name) {
 		sum := sha256.Sum256([]byte(name))
 		hash := hex.EncodeToString(sum[:16])
-		escaped = escaped[:maxName-len(hash)-1] + "-" + hash
+		escaped = escaped[:min(len(escaped), maxName-len(hash)-1)] + "-" + hash
 	}
 	return escaped + ".mp4"
 }

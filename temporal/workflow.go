@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,6 +45,9 @@ const (
 	heartbeatTimeout = 4 * heartbeats
 	unlimited        = 1_000_000 // attempts; the testsuite takes 0 for 10
 )
+
+// nothingCreated are the kinds of a failed create that rule out a task.
+var nothingCreated = []Kind{Invalid, Refused, NotCreated}
 
 // OnUnknown is what to do after a create with an unknown outcome: the answer was lost, or the worker died.
 type OnUnknown string
@@ -214,7 +218,7 @@ func (g *generation) submit(ctx workflow.Context) error {
 			return nil
 		case temporal.IsCanceledError(err): // no worker had begun it
 			return err
-		case failure == nil, failure.Kind == MaybeCreated: // no verdict: the worker died or panicked
+		case failure == nil, !slices.Contains(nothingCreated, failure.Kind): // the worker died, panicked or is a newer one
 			found, err := g.resolve(ctx, now, err)
 			if found || err != nil {
 				return err

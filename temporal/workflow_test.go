@@ -282,6 +282,10 @@ func TestCreateWithoutVerdict(t *testing.T) {
 		"timeout":      temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil),
 		"panic":        temporal.NewApplicationError("index out of range", "PanicError"),
 		"unknown kind": temporal.NewNonRetryableApplicationError("what", "another", nil),
+		"a kind of a newer worker": temporal.NewNonRetryableApplicationError("what", "vidu.Held", nil,
+			viduworkflow.GenerateError{Kind: "vidu.Held", Message: "what"}),
+		"a kind of another activity": temporal.NewNonRetryableApplicationError("what", "vidu.StillRunning", nil,
+			viduworkflow.GenerateError{Kind: viduworkflow.StillRunning, Message: "what"}),
 	}
 	for name, failure := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -414,15 +418,19 @@ func TestQueryFailures(t *testing.T) {
 		answer canned
 		kind   viduworkflow.Kind // "" when the wait goes on
 	}{
-		"wrong key":      {4, canned{status: http.StatusUnauthorized}, ""},
-		"forbidden":      {4, canned{status: http.StatusForbidden}, ""},
-		"server error":   {4, canned{status: http.StatusBadGateway, body: "<html>"}, ""},
-		"throttled":      {4, canned{status: http.StatusTooManyRequests}, ""},
-		"no answer":      {4, canned{err: io.ErrUnexpectedEOF}, ""},
-		"refused":        {-1, canned{status: http.StatusBadRequest, body: `{"code":400,"reason":"FieldInvalid","message":"id"}`}, viduworkflow.Lost},
-		"not yet known":  {1, canned{status: http.StatusNotFound, body: `{"code":404,"reason":"TaskNotFound","message":"no"}`}, ""},
-		"gone":           {-1, canned{status: http.StatusGone}, viduworkflow.Lost},
-		"without a link": {4, canned{status: http.StatusOK, body: `{"state":"success","creations":[]}`}, ""},
+		"wrong key":                {4, canned{status: http.StatusUnauthorized}, ""},
+		"forbidden":                {4, canned{status: http.StatusForbidden}, ""},
+		"server error":             {4, canned{status: http.StatusBadGateway, body: "<html>"}, ""},
+		"throttled":                {4, canned{status: http.StatusTooManyRequests}, ""},
+		"no answer":                {4, canned{err: io.ErrUnexpectedEOF}, ""},
+		"refused":                  {-1, canned{status: http.StatusBadRequest, body: `{"code":400,"reason":"FieldInvalid","message":"id"}`}, viduworkflow.Lost},
+		"not yet known":            {1, canned{status: http.StatusNotFound, body: `{"code":404,"reason":"TaskNotFound","message":"no"}`}, ""},
+		"gone":                     {-1, canned{status: http.StatusGone}, viduworkflow.Lost},
+		"failed, without a reason": {1, canned{status: http.StatusOK, body: `{"state":"failed"}`}, ""},
+		"error, without a reason":  {1, canned{status: http.StatusOK, body: `{"status":"error"}`}, ""},
+		"failed for good":          {-1, canned{status: http.StatusOK, body: `{"state":"failed"}`}, viduworkflow.TaskFailed},
+		"an unknown state":         {4, canned{status: http.StatusOK, body: `{"state":"embargoed"}`}, ""},
+		"without a link":           {4, canned{status: http.StatusOK, body: `{"state":"success","creations":[]}`}, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

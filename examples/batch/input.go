@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu"
 )
@@ -26,7 +29,8 @@ const (
 
 // job is one video.
 type job struct {
-	key     string                       // the same in every run
+	hash    string                       // of its line
+	key     string                       // of its records: the hash and a number, for lines that are equal
 	name    string                       // for output
 	request *vidu.Reference2VideoRequest // nil if no longer in the input: it is never created
 	phase   phase
@@ -43,11 +47,10 @@ func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error
 	defer file.Close() //nolint:errcheck // it was only read
 	var jobs []*job
 	var problems []error
-	seen := map[[sha256.Size]byte]int{}
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, maxLine)
 	for number := 1; lines.Scan(); number++ {
-		line := bytes.TrimSpace(lines.Bytes())
+		line := trim(lines.Bytes())
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
@@ -56,13 +59,8 @@ func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error
 			problems = append(problems, fmt.Errorf("%s:%d: %w", path, number, err))
 			continue
 		}
-		hash := sha256.Sum256(line)
-		seen[hash]++
-		jobs = append(jobs, &job{
-			key:     fmt.Sprintf("%x-%d", hash[:8], seen[hash]), // lines may be moved and added between runs
-			name:    fmt.Sprintf("line %d", number),
-			request: request,
-		})
+		hash := sha256.Sum256(line) // and not its number: lines may be moved, added and deleted between runs
+		jobs = append(jobs, &job{hash: hex.EncodeToString(hash[:8]), name: fmt.Sprintf("line %d", number), request: request})
 	}
 	if err := lines.Err(); err != nil {
 		problems = append(problems, fmt.Errorf("%s: %w", path, err))
@@ -73,8 +71,16 @@ func readJobs(path string, defaults *vidu.Reference2VideoRequest) ([]*job, error
 	return jobs, errors.Join(problems...)
 }
 
+// trim returns a line without blanks around it, nor the byte order mark that some editors begin a file with.
+func trim(line []byte) []byte {
+	return bytes.TrimFunc(line, func(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' })
+}
+
 // readRequest returns the request of a line and the defaults.
 func readRequest(line []byte, defaults *vidu.Reference2VideoRequest) (*vidu.Reference2VideoRequest, error) {
+	if !utf8.Valid(line) || bytes.ContainsAny(line, "\x00\r") {
+		return nil, errors.New("not a line of UTF-8 text; save the file as UTF-8, with the line ends of Unix or Windows")
+	}
 	request := *defaults
 	if line[0] != '{' {
 		request.Prompt = string(line)

@@ -75,7 +75,7 @@ func TestKilled(t *testing.T) { //nolint:paralleltest // the environment is shar
 		paid     int // when killed
 		gateway  after
 		official after
-		retried  after // with -retry-doubtful, on the gateway
+		retried  after // with -retry-unknown, on the gateway
 	}{
 		"before anything": {"before creating", nil, 1, finished, finished, finished},
 		"before the create": {
@@ -112,7 +112,7 @@ func TestKilled(t *testing.T) { //nolint:paralleltest // the environment is shar
 				check(newLab(t, "one\ntwo\nthree\n", vidutest.WithOfficialAPI()), tt.official, "-official")
 			})
 			t.Run("retried", func(t *testing.T) { //nolint:paralleltest // as above
-				check(newLab(t, "one\ntwo\nthree\n"), tt.retried, "-retry-doubtful")
+				check(newLab(t, "one\ntwo\nthree\n"), tt.retried, "-retry-unknown")
 			})
 		})
 	}

@@ -55,7 +55,7 @@ func (l *lab) front(t *testing.T, handler http.HandlerFunc) {
 func isCreate(r *http.Request) bool { return r.Method == http.MethodPost }
 
 func (l *lab) args(more ...string) []string {
-	return slices.Concat([]string{"-creates", "1"}, more, []string{"-out", l.folder, filepath.Join(l.folder, "prompts.txt")})
+	return slices.Concat([]string{"-creates", "1", "-out", l.folder}, more, []string{filepath.Join(l.folder, "prompts.txt")})
 }
 
 func (l *lab) run(t *testing.T, more ...string) (int, string) {
@@ -83,9 +83,10 @@ func (l *lab) runOnce(t *testing.T, more ...string) (int, string) {
 	require.NoError(t, err)
 	jobs, err := readJobs(c.input, &c.request)
 	require.NoError(t, err)
-	results, err := openResults(filepath.Join(l.folder, "results.jsonl"), l.server.URL, &out)
+	results, err := openResults(filepath.Join(l.folder, "results.jsonl"), l.server.URL)
 	require.NoError(t, err)
 	defer results.close()
+	results.assign(jobs)
 	b := newBatch(c, client, []vidu.WaitOption{vidu.WithPollInterval(0)}, results, newReport(len(jobs), &out, &out))
 	return b.run(t.Context(), jobs), out.String()
 }

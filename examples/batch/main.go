@@ -5,16 +5,17 @@
 //
 //	go run . prompts.txt
 //
-// A line is a prompt, or a request as JSON; empty lines and those that begin with # are skipped. A line whose result is
-// in results.jsonl is not made again, even with other flags; for that, take another -out. The same line twice is two
-// videos.
+// A line is a prompt, or a request as JSON, in UTF-8; blank lines and those that begin with # are skipped. A line whose
+// result is in results.jsonl is not made again, even with other flags; for that, take another -out. The same line twice
+// is two videos. A video that is missing from -out, or empty, is fetched again at no cost while the server has it.
 //
 // Without VIDU_BASE_URL and VIDU_API_KEY it starts a fake server: no key, no network, no cost.
 //
 // Ctrl-C and -timeout end the waiting, and no more creates are begun; those in flight are finished.
 //
-// Exit status: 0 all videos were made, 1 some were refused, failed or not begun, 2 usage, 3 tasks exist or may exist
-// that were not finished here, or not recorded: follow the output, and run it again.
+// Exit status: 0 all videos were made; 1 some were refused, failed or not begun; 2 nothing was sent, because of the
+// usage, the input or a line of results.jsonl that is not understood; 3 tasks exist or may exist that were not finished
+// here, or not recorded. The output says what to do.
 package main
 
 import (
@@ -53,15 +54,15 @@ func main() {
 
 // config is what the command line asks for.
 type config struct {
-	input, out    string
-	image         string
-	request       vidu.Reference2VideoRequest // defaults for lines
-	creates       int
-	tasks         int
-	timeout       time.Duration
-	official      bool
-	retryDoubtful bool
-	retryFailed   bool
+	input, out   string
+	image        string
+	request      vidu.Reference2VideoRequest // defaults for lines
+	creates      int
+	tasks        int
+	timeout      time.Duration
+	official     bool
+	retryUnknown bool
+	retryFailed  bool
 }
 
 func parse(args []string, stderr io.Writer) (*config, error) {
@@ -78,7 +79,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	flags.IntVar(&c.tasks, "tasks", 100, "create no more while so many tasks are in flight")
 	flags.DurationVar(&c.timeout, "timeout", 0, "when to stop creating and waiting (default: when all is done)")
 	flags.BoolVar(&c.official, "official", false, "speak to the official API instead of a gateway")
-	flags.BoolVar(&c.retryDoubtful, "retry-doubtful", false, "create again where a task may exist but was not found; MAY PAY TWICE")
+	flags.BoolVar(&c.retryUnknown, "retry-unknown", false, "create again where the outcome is unknown and no task was found; MAY PAY TWICE")
 	flags.BoolVar(&c.retryFailed, "retry-failed", false, "create again where a task of an earlier run failed")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -91,7 +92,7 @@ func parse(args []string, stderr io.Writer) (*config, error) {
 	}
 	c.input = flags.Arg(0)
 	c.request.Images = []vidu.Media{vidu.File(c.image)}
-	if strings.HasPrefix(c.image, "http://") || strings.HasPrefix(c.image, "https://") {
+	if strings.Contains(c.image, "://") {
 		c.request.Images = []vidu.Media{vidu.URL(c.image)}
 	}
 	return c, nil
@@ -132,12 +133,12 @@ func (c *config) start(ctx context.Context, stdout, stderr io.Writer) (int, erro
 	if err := makeFolder(c.out); err != nil {
 		return exitUsage, err
 	}
-	results, err := openResults(filepath.Join(c.out, "results.jsonl"), server, stderr)
+	results, err := openResults(filepath.Join(c.out, "results.jsonl"), server)
 	if err != nil {
 		return exitUsage, err
 	}
 	defer results.close()
-	jobs = append(jobs, results.orphans(jobs)...)
+	jobs = append(jobs, results.assign(jobs)...)
 	return newBatch(c, client, waiting, results, newReport(len(jobs), stdout, stderr)).run(ctx, jobs), nil
 }
 

@@ -80,6 +80,7 @@ func TestExitStatus(t *testing.T) { //nolint:paralleltest // as above
 		"no lines":     {prompts: "# nothing\n", code: exitUsage, says: "no prompts"},
 		"a second one": {prompts: "one\n", args: []string{"prompts2.txt"}, code: exitUsage, says: "usage"},
 		"no creates":   {prompts: "one\n", args: []string{"-tasks", "0"}, code: exitUsage, says: "-tasks"},
+		"an old flag":  {prompts: "one\n", args: []string{"-retry-doubtful"}, code: exitUsage, says: "-retry-unknown"},
 		"help":         {prompts: "one\n", args: []string{"-h"}, code: exitDone, says: "MAY PAY TWICE"},
 	}
 	for name, tt := range tests { //nolint:paralleltest // as above

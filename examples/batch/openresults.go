@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,81 +17,110 @@ import (
 )
 
 // openResults opens the results of earlier runs, or creates the file.
-func openResults(path, server string, stderr io.Writer) (_ *results, err error) {
-	r := &results{lock: flock.New(path + ".lock"), last: map[string]record{}, missed: map[string]record{}}
-	locked, err := r.lock.TryLock() // concurrent runs would create the same jobs
-	if err != nil {
+func openResults(path, server string) (_ *results, err error) {
+	r := &results{last: map[string]record{}, missed: map[string]record{}}
+	if r.file, err = open(path, os.O_CREATE|os.O_RDWR); err != nil {
 		return nil, err
-	}
-	if !locked {
-		return nil, fmt.Errorf("%s: another run is using it", path)
 	}
 	defer func() {
 		if err != nil {
 			r.close()
 		}
 	}()
-	data, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, err
 	}
-	whole, err := r.read(data)
+	if err := r.exclude(path); err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(r.file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if whole > 0 && r.server != server {
-		return nil, fmt.Errorf("%s: its tasks belong to %s, not to %s; take another -out", path, r.server, server)
-	}
-	if r.file, err = open(path, os.O_CREATE|os.O_RDWR); err != nil {
 		return nil, err
 	}
-	if tail := data[whole:]; len(tail) > 0 {
-		fmt.Fprintf(stderr, "%s: cutting off a line that a killed run left incomplete: %.300q\n", path, tail)
+	first, err := r.read(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s:%w", path, err)
 	}
-	r.size = int64(whole)
-	if err := r.repair(data[:whole]); err != nil {
+	if first != nil && first.Server != server {
+		return nil, fmt.Errorf("%s: its tasks belong to %s, not to %s; take another -out", path, first.Server, server)
+	}
+	if r.size = int64(len(data)); r.size > 0 && data[r.size-1] != '\n' {
+		_, err = r.file.WriteAt([]byte("\n"), r.size)
+		r.size++
+	}
+	if err := errors.Join(err, r.file.Sync()); err != nil {
 		return nil, err
 	}
-	if whole == 0 && !r.add(record{State: stateBatch, Server: server}) {
+	if first == nil && !r.add(record{State: stateBatch, Version: version, Server: server}) {
 		return nil, r.failure()
 	}
 	return r, syncFolder(filepath.Dir(path)) // always, since a run may have been killed before it
 }
 
-// read parses the records and returns their size in bytes. Only the last line can be damaged by a kill or a power
-// failure, since each is synced before the next is written. It may be dropped: if it was a "creating", nothing was sent
-// yet, and if not, the job's previous line is the safer one.
-func (r *results) read(data []byte) (whole int, err error) {
-	for number := 1; whole < len(data); number++ {
-		line, rest, _ := bytes.Cut(data[whole:], []byte("\n"))
-		var rec record
-		err := json.Unmarshal(line, &rec)
-		switch {
-		case err != nil || rec.State == "" || (rec.Job == "") != (rec.State == stateBatch):
-			if len(bytes.TrimSpace(rest)) > 0 {
-				return 0, fmt.Errorf("line %d is invalid, and may be that of a paid task: repair it by hand", number)
-			}
-			return whole, nil
-		case (number == 1) != (rec.State == stateBatch):
-			return 0, fmt.Errorf("line %d: only the first line must name the server", number)
-		case number == 1:
-			r.server = rec.Server
-		default:
-			r.last[rec.Job] = rec
-		}
-		whole = len(data) - len(rest)
+// exclude keeps other runs out, which would create the same jobs. The file itself is locked, since it may be linked to
+// from other folders; on Windows, where nobody could read it then, its path without symbolic links is.
+func (r *results) exclude(path string) error {
+	name := path
+	if runtime.GOOS == "windows" {
+		name += ".lock"
 	}
-	return whole, nil
+	r.lock = flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	locked, err := r.lock.TryLock()
+	if err == nil && !locked {
+		err = fmt.Errorf("%s: another run is using it", path)
+	}
+	return err
 }
 
-// repair leaves the file with complete lines only.
-func (r *results) repair(data []byte) error {
-	err := r.file.Truncate(r.size)
-	if err == nil && len(data) > 0 && data[len(data)-1] != '\n' {
-		_, err = r.file.WriteAt([]byte("\n"), r.size)
-		r.size++
+const advice = "Nothing was sent, as the line may be about a paid task. If a newer version of this program wrote it, run that one. " +
+	"If it is the last line and breaks off, as a power failure leaves it, remove it: the program had not gone on. Else repair it."
+
+// read parses the records. A line that is not understood is an error: to skip it could be to pay twice.
+func (r *results) read(data []byte) (first *record, err error) {
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		line = trim(line)
+		if len(line) == 0 {
+			continue
+		}
+		rec, err := parseRecord(line)
+		if err == nil && (first == nil) != (rec.State == stateBatch) {
+			err = errors.New("the first record, and no other, names the server")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%d: %w. %s", i+1, err, advice)
+		}
+		if first == nil {
+			first = rec
+		} else {
+			r.last[rec.Job] = *rec
+		}
 	}
-	return errors.Join(err, r.file.Sync())
+	return first, nil
+}
+
+func parseRecord(line []byte) (*record, error) {
+	rec := &record{}
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(rec); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more in the line than a record")
+	}
+	rec.Payload, rec.Marker = cmp.Or(rec.Payload, rec.Marker), ""
+	hasTask := rec.State == stateCreated || rec.State == stateDone || rec.State == stateFailed
+	switch {
+	case rec.Version != 0 && rec.Version != version:
+		return nil, fmt.Errorf("version %d is unknown", rec.Version)
+	case rec.State == stateBatch:
+		return rec, nil
+	case !slices.Contains(furthest, rec.State):
+		return nil, fmt.Errorf("state %q is unknown", rec.State)
+	case rec.Job == "", rec.Payload == "", hasTask && rec.ID == "", rec.State == stateDone && rec.File == "":
+		return nil, errors.New("a part of the record is missing")
+	}
+	return rec, nil
 }
 
 // makeFolder makes a folder and those above it, and syncs them against power failures.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 
 // States of a record. Each line but the first is about one job, and the last one about a job counts.
 const (
-	stateBatch    = "batch"    // the first line: the server that the tasks belong to
+	stateBatch    = "batch"    // the first line: the version, and the server that the tasks belong to
 	stateCreating = "creating" // a task may exist from here on, with this payload
 	stateCreated  = "created"  // the task exists
 	stateRefused  = "refused"  // nothing was created; the next run retries
@@ -24,16 +25,25 @@ const (
 	stateFailed   = "failed"   // the task ended without a video and is not charged
 )
 
+// furthest lists the states of a job, the one first that is nearest to a video.
+var furthest = []string{stateDone, stateCreated, stateCreating, stateRefused, stateFailed}
+
+// version is that of the results file. In version 1, which had no number, the payload was called marker.
+const version = 2
+
 // record is a line of the results file.
 type record struct {
 	Job     string    `json:"job,omitempty"`
 	State   string    `json:"state"`
 	Time    time.Time `json:"time"`
 	Name    string    `json:"name,omitempty"`
+	Version int       `json:"version,omitempty"`
 	Server  string    `json:"server,omitempty"`
-	Payload string    `json:"marker,omitempty"` // the key of earlier results
+	Payload string    `json:"payload,omitempty"`
+	Marker  string    `json:"marker,omitempty"` // only read
 	ID      string    `json:"id,omitempty"`
 	File    string    `json:"file,omitempty"`
+	Bytes   int64     `json:"bytes,omitempty"`
 	Error   string    `json:"error,omitempty"`
 }
 
@@ -44,13 +54,13 @@ type results struct {
 	lock   *flock.Flock
 	size   int64
 	last   map[string]record // by job
-	server string
 	broken error             // the first failure of a write, after which nothing is written
 	missed map[string]record // by job: what could not be written
 }
 
 // file is the part of an [os.File] that is used.
 type file interface {
+	io.Reader
 	io.WriterAt
 	io.Closer
 	Sync() error
@@ -93,7 +103,7 @@ func (r *results) write(rec record) error {
 		err = r.file.Sync()
 	}
 	if err != nil {
-		_ = r.file.Truncate(r.size) // half a line; if this fails, the next run cuts it off
+		_ = r.file.Truncate(r.size) // half a line; if this fails, the next run reports it
 		return fmt.Errorf("the results cannot be written: %w", err)
 	}
 	r.size += int64(len(line))
@@ -128,25 +138,42 @@ func (r *results) get(key string) record {
 	return r.last[key]
 }
 
-// orphans returns the jobs that are not over and no longer in the input.
-func (r *results) orphans(jobs []*job) []*job {
-	known := map[string]bool{}
-	for _, j := range jobs {
-		known[j.key] = true
+// assign gives each job the key of its records, and returns the jobs that are not over and no longer in the input.
+// Which of several equal lines was deleted cannot be known, so the remaining ones get the records that got furthest.
+func (r *results) assign(jobs []*job) (orphans []*job) {
+	rank := func(key string) int { return slices.Index(furthest, r.last[key].State) }
+	known := slices.SortedFunc(maps.Keys(r.last), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	free := map[string][]string{} // keys by the hash of a line
+	for _, key := range known {
+		hash, _, _ := strings.Cut(key, "-")
+		free[hash] = append(free[hash], key)
 	}
-	var orphans []*job
-	for key, rec := range r.last {
-		if !known[key] && (rec.State == stateCreating || rec.State == stateCreated) {
+	numbers := map[string]int{} // of the latest new key
+	assigned := map[string]bool{}
+	for _, j := range jobs {
+		if keys := free[j.hash]; len(keys) > 0 {
+			j.key, free[j.hash] = keys[0], keys[1:]
+			assigned[j.key] = true
+			continue
+		}
+		for used := true; used; _, used = r.last[j.key] {
+			numbers[j.hash]++
+			j.key = fmt.Sprintf("%s-%d", j.hash, numbers[j.hash])
+		}
+	}
+	for _, key := range known {
+		if rec := r.last[key]; !assigned[key] && (rec.State == stateCreating || rec.State == stateCreated) {
 			orphans = append(orphans, &job{key: key, name: "former " + rec.Name})
 		}
 	}
-	slices.SortFunc(orphans, func(a, b *job) int { return strings.Compare(a.key, b.key) })
 	return orphans
 }
 
 func (r *results) close() {
-	if r.file != nil {
-		_ = r.file.Close() // every line was synced
+	_ = r.file.Close() // every line was synced
+	if r.lock != nil {
+		_ = r.lock.Unlock()
 	}
-	_ = r.lock.Unlock()
 }

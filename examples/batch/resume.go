@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/vidu-go/vidu"
 )
@@ -17,13 +20,33 @@ func (b *batch) recall(ctx context.Context, j *job) {
 	case stateCreated:
 		j.phase, j.id = toWait, rec.ID
 	case stateDone:
-		j.phase = settled
-		b.report.ended(j, madeBefore, rec.File)
+		b.checkFile(j, rec)
 	case stateFailed:
 		if !b.config.retryFailed {
 			j.phase = settled
 			b.report.ended(j, notMade, rec.Error+" (in an earlier run; -retry-failed creates it again)")
 		}
+	}
+}
+
+// checkFile looks at the video of an earlier run. One that is missing or empty is fetched again; another length may be
+// the work of the user, who has to decide.
+func (b *batch) checkFile(j *job, rec record) {
+	path := filepath.Join(b.config.out, rec.File)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		j.phase, j.id = toWait, rec.ID
+		return
+	}
+	j.phase = settled
+	switch {
+	case err != nil:
+		b.report.ended(j, unfinished, err.Error())
+	case rec.Bytes != 0 && info.Size() != rec.Bytes:
+		b.report.ended(j, unfinished, fmt.Sprintf("%s has %d bytes, and had %d when it was downloaded; "+
+			"move it away, and the next run fetches it again", path, info.Size(), rec.Bytes))
+	default:
+		b.report.ended(j, madeBefore, path)
 	}
 }
 
@@ -41,10 +64,11 @@ func (b *batch) settle(ctx context.Context, j *job, rec record) {
 		j.phase, j.id = toWait, task.ID
 		rec.State, rec.ID = stateCreated, task.ID
 		b.results.add(rec)
-	case notFound && b.config.retryDoubtful && j.request != nil:
+	case notFound && b.config.retryUnknown && j.request != nil:
 		b.report.note(fmt.Sprintf("%s: creating it again, although a task with payload %s may exist", j.name, rec.Payload))
 	default:
 		j.phase = settled
-		b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped: %v", rec.Payload, err))
+		b.report.ended(j, unknown, fmt.Sprintf("A TASK MAY EXIST and be charged, with payload %s; skipped. If you know that there is none, "+
+			"-retry-unknown creates it, where its line is still in the input: %v", rec.Payload, err))
 	}
 }

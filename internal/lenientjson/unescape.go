@@ -49,7 +49,7 @@ func growth(text []byte) (n int) {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		if r == utf8.RuneError && size == 1 {
-			n += utf8.UTFMax - 2
+			n += utf8.RuneLen(utf8.RuneError) - 1
 		}
 		text = text[size:]
 	}
