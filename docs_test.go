@@ -26,8 +26,7 @@ import (
 // TestNotPaidTwice is the program in README that tests a user's own code.
 func TestNotPaidTwice(t *testing.T) {
 	t.Parallel()
-	server := vidutest.NewServer(vidutest.WithTiming(0, 0))
-	defer server.Close()
+	server := vidutest.New(t, vidutest.WithTiming(0, 0))
 	client, _ := vidu.NewClient(server.URL, vidutest.APIKey)
 
 	server.DropReplyAfterCommit() // the task is created, the answer is lost

@@ -1,6 +1,7 @@
 package vidutest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -25,8 +26,10 @@ type route struct {
 // call is a request that matched a route.
 type call struct {
 	*http.Request
-	body io.Reader
-	late time.Duration // how much later than now a task is to be created
+	entry   int // in the ledger
+	body    *tee
+	payload string        // of a create, once it was read
+	late    time.Duration // how much later than now a task is to be created
 }
 
 // taskRoutes are the endpoints that every server has.
@@ -50,22 +53,39 @@ func officialRoutes(prefix string) []route {
 // serveAPI records a request to the API in the ledger and answers it, with the fault of the next script that applies.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	id := s.ledger.open(r, s.endpointOf(r))
-	fault := s.scripts.next(r)
-	body := newTee(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
+	c := &call{Request: r, entry: id, body: newTee(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)}
+	fault := s.nextFault(c)
 	if fault.instead != nil {
-		s.answerBy(fault.instead, w, r, id, body)
+		s.answerBy(fault.instead, w, c) //nolint:contextcheck // it ends with the server, which Close waits for
 		return
 	}
 
-	reply := s.act(&call{Request: r, body: body, late: fault.late})
-	s.ledger.received(id, body)
+	c.late = fault.late
+	reply := s.act(c)
+	s.ledger.received(id, c.body, c.payload)
 
-	cut := body.broken() || fault.dropReply && reply.accepted
+	cut := c.body.broken() || fault.dropReply && reply.accepted
 	if cut || !s.wait(r.Context(), fault.delay) {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 	}
 	s.ledger.answered(id, reply.status)
 	reply.write(w, fault.cutBody)
+}
+
+// nextFault takes the fault of the next script that applies to a request. Only for a condition the body is read first.
+func (s *Server) nextFault(c *call) fault {
+	var known *Request
+	if s.scripts.conditional(ofRequest) {
+		whole := c.body.readAhead()
+		if s.isCreate(c.Request) && c.body.complete() {
+			values, _ := readFields(bytes.NewReader(whole)) // what is wrong with them is found when they are used
+			c.payload = payloadOf(values)
+		}
+		s.ledger.received(c.entry, c.body, c.payload)
+		known = new(s.ledger.get(c.entry))
+	}
+	f, _ := s.scripts.next(ofRequest, c.Request, known)
+	return f
 }
 
 // act handles a request. What is wrong with its header is refused before the body is read, so that a client that
@@ -91,8 +111,8 @@ func (s *Server) act(c *call) answer {
 
 // find returns the route of an escaped path, nil when there is none.
 func (s *Server) find(escapedPath string) *route {
-	for i := range s.dialect.routes {
-		r := &s.dialect.routes[i]
+	for i := range s.routes {
+		r := &s.routes[i]
 		if matched, _ := path.Match(r.path, escapedPath); matched { // the patterns are constants, and well-formed
 			return r
 		}

@@ -114,8 +114,8 @@ func (s *Server) announce(t *task) {
 		return
 	}
 	s.start(func() {
-		for _, age := range []time.Duration{t.queue, t.queue + t.work} {
-			if !s.waitUntil(t.createdAt.Add(age), t.canceled) {
+		for _, end := range []bool{false, true} {
+			if !s.waitFor(t, end) {
 				return
 			}
 			reply := s.newQueryReply(t, "")
@@ -133,14 +133,23 @@ func (s *Server) announce(t *task) {
 	})
 }
 
-// waitUntil waits for a time or for the task to be canceled. It reports false if the server was closed first.
-func (s *Server) waitUntil(at time.Time, canceled <-chan struct{}) bool {
-	timer := time.NewTimer(time.Until(at))
+// waitFor waits until the task is at work, or has ended, or was stopped. It reports false if the server was closed
+// first.
+func (s *Server) waitFor(t *task, end bool) bool {
+	age := t.queue
+	if end {
+		age += t.work
+	}
+	timer := time.NewTimer(time.Until(t.createdAt.Add(age)))
 	defer timer.Stop()
+	aged := timer.C
+	if end && t.held {
+		aged = nil
+	}
 	select {
-	case <-timer.C:
+	case <-aged:
 		return true
-	case <-canceled:
+	case <-t.stopped:
 		return true
 	case <-s.closing.Done():
 		return false

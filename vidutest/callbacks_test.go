@@ -73,13 +73,15 @@ func (r *receiver) states(t *testing.T) []string {
 
 // withCallbacks runs test with a server that queues a task for 10 s and works for 20 s, and with the receiver of its
 // callbacks.
-func withCallbacks(t *testing.T, test func(t *testing.T, s *vidutest.Server, r *receiver)) {
+func withCallbacks(t *testing.T, test func(t *testing.T, s *vidutest.Server, r *receiver), opts ...vidutest.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		r := &receiver{start: time.Now()}
-		s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithCallbacks(&http.Client{Transport: r}),
-			vidutest.WithTiming(10*time.Second, 20*time.Second))
+		s := vidutest.NewServer(append([]vidutest.Option{
+			vidutest.InMemory(), vidutest.WithOfficialAPI(), vidutest.WithCallbacks(&http.Client{Transport: r}),
+			vidutest.WithTiming(10*time.Second, 20*time.Second),
+		}, opts...)...)
 		defer s.Close()
 		test(t, s, r)
 	})
@@ -200,7 +202,7 @@ func TestWithCallbacks_Ends(t *testing.T) {
 		}, []string{"processing"}, 10 * time.Second},
 		"no URL": {func(t *testing.T, s *vidutest.Server) {
 			t.Helper()
-			createWithHook(t, s, `%`)
+			createWithHook(t, s, "")
 		}, []string{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

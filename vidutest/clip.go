@@ -2,8 +2,10 @@ package vidutest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strconv"
+	"unicode/utf8"
 )
 
 const (
@@ -19,13 +21,16 @@ const (
 // verdict at its end.
 //
 // It drops only plain characters, so what makes a text invalid JSON, such as a bad escape or a control character, still
-// reaches the decoder.
+// reaches the decoder. What a decoder would change in silence is an error of the clipper: text that is not UTF-8, and
+// an escape for half a surrogate pair.
 type clipper struct {
 	src io.Reader
 	in  []byte
 	out bytes.Buffer
 	err error // of src
 
+	rune   []byte  // the beginning of one whose end is still to be read
+	half   bool    // the last escape was the first half of a surrogate pair
 	open   []byte  // the braces and brackets that are open
 	last   byte    // outside strings: the last byte that is not white space
 	inside bool    // within a string
@@ -43,13 +48,33 @@ func newClipper(src io.Reader) *clipper {
 func (c *clipper) Read(p []byte) (int, error) {
 	for c.out.Len() == 0 && c.err == nil {
 		n, err := c.src.Read(c.in)
-		c.clip(c.in[:n])
 		c.err = err
+		c.checkText(c.in[:n])
+		c.clip(c.in[:n])
 	}
 	if c.out.Len() == 0 {
 		return 0, c.err
 	}
 	return c.out.Read(p)
+}
+
+var errNotText = errors.New("the text is not valid Unicode")
+
+// checkText notes text that is not UTF-8.
+func (c *clipper) checkText(p []byte) {
+	if len(c.rune) > 0 {
+		p = append(c.rune, p...)
+		c.rune = nil
+	}
+	for i := max(len(p)-utf8.UTFMax, 0); i < len(p); i++ {
+		if utf8.RuneStart(p[i]) && !utf8.FullRune(p[i:]) {
+			c.rune = bytes.Clone(p[i:])
+			p = p[:i]
+		}
+	}
+	if !utf8.Valid(p) {
+		c.err = errNotText
+	}
 }
 
 func (c *clipper) clip(p []byte) {
@@ -69,6 +94,9 @@ func (c *clipper) run(p []byte) int {
 		return 0
 	}
 	n := plain(p)
+	if n > 0 && c.half {
+		c.err = errNotText
+	}
 	kept := n
 	if !c.whole {
 		kept = min(n, max(clipLimit-c.length, 0))
@@ -101,6 +129,9 @@ func (c *clipper) note(b byte) {
 	case b == '\\':
 		c.escape = make([]byte, 0, 5)
 	case b == '"':
+		if c.half {
+			c.err = errNotText
+		}
 		c.close()
 	}
 	c.out.WriteByte(b)
@@ -135,7 +166,18 @@ func (c *clipper) escaped(b byte) {
 	if c.item != nil {
 		c.item.write([]byte{unescape(c.escape)})
 	}
+	c.checkPair()
 	c.escape = nil
+}
+
+// checkPair notes an escape that is half a surrogate pair without its other half beside it.
+func (c *clipper) checkPair() {
+	code, err := strconv.ParseUint(string(c.escape[1:]), 16, 16)
+	second := err == nil && code >= 0xdc00 && code < 0xe000
+	if c.half != second {
+		c.err = errNotText
+	}
+	c.half = err == nil && code >= 0xd800 && code < 0xdc00
 }
 
 // unescape returns the character of an escape sequence, 0 for those that no data URI contains.

@@ -1,8 +1,10 @@
 package vidutest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -20,7 +22,7 @@ type createRequest struct {
 	Subjects          []subject
 	AutoSubjects      bool
 	Prompt            string
-	Audio             bool
+	Audio             *bool // nil for the model's default
 	AudioType         string
 	VoiceID           string
 	BGM               bool
@@ -86,7 +88,8 @@ func (s *Server) create(e *endpoint, c *call) answer {
 		drain(c.body) // so that the client has sent everything and reads the answer
 		return refuseBody(err)
 	}
-	req, refused := s.dialect.decode(e, values)
+	c.payload = payloadOf(values)
+	req, refused := s.decode(e, values)
 	if refused == nil && !e.anything {
 		refused = s.refuseMedia(req.items())
 	}
@@ -96,7 +99,15 @@ func (s *Server) create(e *endpoint, c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	t := s.tasks.add(e, req, c.late)
+	var known *Request
+	if s.scripts.conditional(ofTask) {
+		s.ledger.received(c.entry, c.body, c.payload)
+		known = new(s.ledger.get(c.entry))
+	}
+	t := s.tasks.add(e, req, c.late, func() fault {
+		f, _ := s.scripts.next(ofTask, c.Request, known)
+		return f
+	})
 	if t == nil {
 		return refuse(http.StatusTooManyRequests, "QuotaExceeded", "too many tasks have not ended")
 	}
@@ -111,7 +122,7 @@ func (s *Server) refuseMedia(items []item) *answer {
 	if refused := refuseInline(items); refused != nil {
 		return refused
 	}
-	if !s.dialect.uploads {
+	if !s.dialect.official {
 		return nil
 	}
 	return s.uploads.refuseUnknown(items)
@@ -125,8 +136,8 @@ func refuseBody(err error) answer {
 	return refuse(http.StatusBadRequest, "BadRequest", "the body is not one JSON object: "+err.Error())
 }
 
-// readFields reads a body of one JSON object and returns the values of the fields in createFields. It holds one value
-// at a time in full and skips unknown fields.
+// readFields reads a body of one JSON object and returns the values of its fields. No object in it may have a field
+// twice.
 func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 	decoder := json.NewDecoder(newClipper(body))
 	if token, err := decoder.Token(); err != nil || token != json.Delim('{') {
@@ -134,7 +145,7 @@ func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 	}
 	values := make(map[string]json.RawMessage)
 	for decoder.More() {
-		name, err := decoder.Token()
+		name, err := nameOf(decoder, values)
 		if err != nil {
 			return nil, err
 		}
@@ -142,14 +153,68 @@ func readFields(body io.Reader) (map[string]json.RawMessage, error) {
 		if err := decoder.Decode(&value); err != nil {
 			return nil, err
 		}
-		if name, ok := name.(string); ok && known(name) {
-			values[name] = value
+		if value[0] == '{' || value[0] == '[' {
+			if err := checkNames(json.NewDecoder(bytes.NewReader(value))); err != nil {
+				return nil, err
+			}
 		}
+		values[name] = value
 	}
 	if _, err := decoder.Token(); err != nil { // the closing brace
 		return nil, err
 	}
 	return values, atEnd(decoder)
+}
+
+// payloadOf returns the payload among the values of a create, "" when there is none.
+func payloadOf(values map[string]json.RawMessage) (payload string) {
+	_ = json.Unmarshal(values["payload"], &payload) // of another type it is none
+	return payload
+}
+
+// nameOf reads the name of a field, which must not be among those before it.
+func nameOf[V any](decoder *json.Decoder, before map[string]V) (string, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return "", err
+	}
+	name := fmt.Sprint(token) // it is a string
+	if _, twice := before[name]; twice {
+		return "", fmt.Errorf("the field %q is there twice", name)
+	}
+	return name, nil
+}
+
+// checkNames returns an error when an object in a value has a field twice.
+func checkNames(decoder *json.Decoder) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	switch token {
+	case json.Delim('{'):
+		names := map[string]bool{}
+		for decoder.More() {
+			name, err := nameOf(decoder, names)
+			if err != nil {
+				return err
+			}
+			names[name] = true
+			if err := checkNames(decoder); err != nil {
+				return err
+			}
+		}
+	case json.Delim('['):
+		for decoder.More() {
+			if err := checkNames(decoder); err != nil {
+				return err
+			}
+		}
+	default:
+		return nil
+	}
+	_, err = decoder.Token() // the closing brace or bracket
+	return err
 }
 
 // atEnd returns an error unless only white space is left.

@@ -100,7 +100,10 @@ func (w *downloadWriter) WriteHeader(status int) {
 // prepare applies the options and the next script to an answer with content.
 func (w *downloadWriter) prepare() {
 	if w.request.Method == http.MethodGet {
-		w.cut = w.server.scripts.nextCut()
+		entry := w.server.downloads.ledger.get(w.entry)
+		if f, found := w.server.scripts.next(ofDownload, w.request, &entry); found {
+			w.cut = f.cut
+		}
 	}
 	if w.server.downloads.whole {
 		w.Header().Del("Accept-Ranges")

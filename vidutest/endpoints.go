@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// endpoint is one create. A request must have the required fields and may have the optional ones; any other field of
-// this package's table is refused, as the API refuses it.
+// endpoint is one create. A request must have the required fields and may have the optional ones; any other field is
+// refused, as the API refuses it.
 type endpoint struct {
 	name     string // its path below the API's prefix
 	taskType string // the type of its tasks in replies
 	images   span   // how many of them
+	models   map[string]model
 	required []string
 	inFull   []string // required by the gateway's published contract alone
 	optional []string
@@ -22,22 +23,22 @@ type endpoint struct {
 // endpoints are the creates that every server has. The types are those of the published samples.
 var endpoints = []endpoint{
 	{
-		name: "reference2video", taskType: "img2video", images: span{1, 15},
+		name: "reference2video", taskType: "img2video", images: span{1, 15}, models: referenceModels,
 		required: []string{"model", "images", "prompt"}, inFull: saidInFull,
-		optional: slices.Concat(common, []string{"subjects", "videos", "sounds", "auto_subjects", "audio_type", "voice_id", "aspect_ratio"}),
+		optional: slices.Concat(common, []string{"subjects", "videos", "sounds", "auto_subjects", "audio_type", "aspect_ratio"}),
 	},
 	{
-		name: "text2video", taskType: "text2video",
+		name: "text2video", taskType: "text2video", models: textModels,
 		required: []string{"model", "prompt"}, inFull: saidInFull,
 		optional: slices.Concat(common, []string{"style", "aspect_ratio"}),
 	},
 	{
-		name: "img2video", taskType: "img2video", images: span{1, 1},
+		name: "img2video", taskType: "img2video", images: span{1, 1}, models: imageModels,
 		required: []string{"model", "images"}, inFull: saidInFull,
 		optional: slices.Concat(common, []string{"prompt", "is_rec", "audio_type", "voice_id"}),
 	},
 	{
-		name: "start-end2video", taskType: "headtailimg2video", images: span{2, 2},
+		name: "start-end2video", taskType: "headtailimg2video", images: span{2, 2}, models: frameModels,
 		required: []string{"model", "images"}, inFull: saidInFull,
 		optional: slices.Concat(common, []string{"prompt", "is_rec"}),
 	},
@@ -57,14 +58,22 @@ var (
 // It panics when the name is not one or more elements of letters, digits, "-", "_", "." and "~" with "/" between them.
 // One of the endpoints that every server has keeps its rules.
 func WithEndpoint(name string) Option {
-	for element := range strings.SplitSeq(name, "/") {
-		if strings.Trim(element, ".") == "" || strings.Trim(element, elementCharacters) != "" {
-			panic(fmt.Sprintf("vidutest: WithEndpoint: %q is not a plain path", name)) //nolint:forbidigo // a mistake in the test
-		}
+	if !isPlain(name) {
+		panic(fmt.Sprintf("vidutest: WithEndpoint: %q is not a plain path", name)) //nolint:forbidigo // a mistake in the test
 	}
 	return func(s *Server) {
 		s.added = append(s.added, endpoint{name: name, taskType: name, anything: true})
 	}
+}
+
+// isPlain reports whether a path is one or more elements that mean themselves.
+func isPlain(path string) bool {
+	for element := range strings.SplitSeq(path, "/") {
+		if strings.Trim(element, ".") == "" || strings.Trim(element, elementCharacters) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 const elementCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"

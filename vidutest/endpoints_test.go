@@ -67,14 +67,15 @@ func TestCreate_EndpointsHaveTheirOwnFields(t *testing.T) {
 	t.Parallel()
 	values := map[string]any{
 		"aspect_ratio": "1:1", "style": "anime", "is_rec": true, "voice_id": "v", "audio_type": "all", "prompt": "p",
-		"subjects": []any{map[string]any{"name": "a"}}, "videos": []string{"v"}, "sounds": []string{"s"}, "auto_subjects": true,
+		"subjects": []any{map[string]any{"name": "a", "server_id": "1"}}, "auto_subjects": true,
+		"videos": []string{"https://a.example/1.mp4"}, "sounds": []string{"https://a.example/1.mp3"},
 		"images": []string{"https://a.example/1"}, "enhance": true,
 	}
 	for endpoint, has := range map[string][]string{
-		"reference2video": {"images", "prompt", "aspect_ratio", "voice_id", "audio_type", "subjects", "videos", "sounds", "auto_subjects", "enhance"},
-		"text2video":      {"prompt", "aspect_ratio", "style", "enhance"},
-		"img2video":       {"images", "prompt", "is_rec", "voice_id", "audio_type", "enhance"},
-		"start-end2video": {"prompt", "is_rec", "enhance"},
+		"reference2video": {"images", "prompt", "aspect_ratio", "audio_type", "subjects", "videos", "sounds", "auto_subjects"},
+		"text2video":      {"prompt", "aspect_ratio", "style"},
+		"img2video":       {"images", "prompt", "is_rec", "voice_id", "audio_type"},
+		"start-end2video": {"prompt", "is_rec"},
 	} {
 		for name, value := range values {
 			if endpoint == "start-end2video" && name == "images" {
@@ -84,13 +85,22 @@ func TestCreate_EndpointsHaveTheirOwnFields(t *testing.T) {
 				t.Parallel()
 				s := vidutest.NewServer(vidutest.InMemory())
 				defer s.Close()
-				got := createAt(t, s, endpoint, edit(t, goodBodies[endpoint], map[string]any{name: value}))
+				fields := map[string]any{name: value}
+				if name == "subjects" && endpoint == "reference2video" {
+					fields["images"] = nil
+				}
+				body := edit(t, goodBodies[endpoint], fields)
+				got := createAt(t, s, endpoint, body)
 				if slices.Contains(has, name) {
 					assert.Equal(t, http.StatusOK, got.status, got.body)
 					return
 				}
 				assertRefused(t, got, http.StatusBadRequest, "FieldUnwanted", endpoint+" has no field "+name)
 				assert.Zero(t, s.Charged())
+
+				lenient := vidutest.NewServer(vidutest.InMemory(), vidutest.WithUnknownFields())
+				defer lenient.Close()
+				assert.Equal(t, http.StatusOK, createAt(t, lenient, endpoint, body).status)
 			})
 		}
 	}
@@ -139,7 +149,9 @@ func TestCreate_EndpointsCountImages(t *testing.T) {
 				t.Parallel()
 				s := vidutest.NewServer(vidutest.InMemory())
 				defer s.Close()
-				got := createAt(t, s, endpoint, edit(t, goodBodies[endpoint], map[string]any{"images": json.RawMessage(items(t, n))}))
+				got := createAt(t, s, endpoint, edit(t, goodBodies[endpoint], map[string]any{
+					"images": json.RawMessage(items(t, n)), "model": "viduq4-preview",
+				}))
 				if test.least <= n && n <= test.most {
 					assert.Equal(t, http.StatusOK, got.status, got.body)
 					return

@@ -1,9 +1,8 @@
 package vidutest
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"errors"
-	"hash"
 	"io"
 	"maps"
 	"net/http"
@@ -25,16 +24,15 @@ type Request struct {
 	// Endpoint is that of a create, such as "img2video", whether or not it was accepted; "" for any other request.
 	Endpoint string
 
+	// Payload is that of a create, whether or not it was accepted; "" when it has none, and for any other request.
+	Payload string
+
 	// Body is what was read of the body: nil when there was nothing, or more than 1 MiB of it.
 	Body []byte
 
 	// BodySize is how many bytes of the body were read. It is 0 for a request refused by its header (a wrong key, path,
 	// method or Content-Type, a length over 20 MiB).
 	BodySize int64
-
-	// BodySHA256 is the SHA-256 of what was read of the body, all zeros when that is nothing. It shows whether two
-	// large bodies are the same.
-	BodySHA256 [sha256.Size]byte
 
 	// Complete reports whether the body was read to its end. It is true for a request without a body.
 	Complete bool
@@ -89,12 +87,19 @@ func (l *ledger) open(r *http.Request, endpoint string) int {
 	return len(l.requests) - 1
 }
 
-// received enters what was read of the body.
-func (l *ledger) received(id int, body *tee) {
+func (l *ledger) get(id int) Request {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.requests[id]
+}
+
+// received enters what was read of the body, and the payload in it.
+func (l *ledger) received(id int, body *tee, payload string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	entry := &l.requests[id]
-	entry.Body, entry.BodySize, entry.BodySHA256, entry.Complete = body.kept, body.size, body.sum(), body.complete()
+	entry.Payload = payload
+	entry.Body, entry.BodySize, entry.Complete = body.kept, body.size, body.complete()
 }
 
 // answered enters the status that is about to be sent.
@@ -107,11 +112,11 @@ func (l *ledger) answered(id, status int) {
 // tee reads a body and keeps a copy of it, unless it is large.
 type tee struct {
 	src  io.Reader
+	read *bytes.Reader // what readAhead has read, nil before it was called
 	keep bool
 	kept []byte
 	size int64
-	hash hash.Hash // nil as long as nothing was read
-	err  error     // what ended the reading
+	err  error // what ended the reading
 }
 
 // newTee returns a tee for a body of the given length, -1 when that is unknown. A body that is known to be too large
@@ -124,8 +129,22 @@ func newTee(src io.Reader, length int64) *tee {
 	return t
 }
 
+// readAhead reads the whole body. A reader gets it nevertheless.
+func (t *tee) readAhead() []byte {
+	whole, _ := io.ReadAll(t) // what ended it is in t.err
+	t.read = bytes.NewReader(whole)
+	return whole
+}
+
 // Read implements [io.Reader].
 func (t *tee) Read(p []byte) (int, error) {
+	if t.read != nil {
+		n, _ := t.read.Read(p)
+		if t.read.Len() > 0 {
+			return n, nil
+		}
+		return n, t.err
+	}
 	n, err := t.src.Read(p)
 	t.size += int64(n)
 	t.note(p[:n])
@@ -135,29 +154,14 @@ func (t *tee) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// note hashes and keeps what was read.
+// note keeps what was read.
 func (t *tee) note(p []byte) {
-	if len(p) == 0 {
-		return
-	}
-	if t.hash == nil {
-		t.hash = sha256.New()
-	}
-	t.hash.Write(p)
 	if t.size > maxKept {
 		t.keep, t.kept = false, nil
 	}
-	if t.keep {
+	if t.keep && len(p) > 0 {
 		t.kept = append(t.kept, p...)
 	}
-}
-
-// sum returns the SHA-256 of what was read, all zeros when that is nothing.
-func (t *tee) sum() (sum [sha256.Size]byte) {
-	if t.hash != nil {
-		t.hash.Sum(sum[:0])
-	}
-	return sum
 }
 
 // complete reports whether the body was read to its end.

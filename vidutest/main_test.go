@@ -103,11 +103,15 @@ func decode(t *testing.T, body string) map[string]any {
 	return fields
 }
 
-// with returns goodBody with one field replaced, or added; an empty value removes it.
+// with returns goodBody with one field replaced, or added; an empty value removes it. Subjects take the place of
+// images.
 func with(t *testing.T, field, value string) string {
 	t.Helper()
 	var fields map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal([]byte(goodBody), &fields))
+	if field == "subjects" {
+		delete(fields, "images")
+	}
 	if value == "" {
 		delete(fields, field)
 	} else {

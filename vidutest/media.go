@@ -84,5 +84,5 @@ func (s *Server) link(t *task, file string) string {
 	if file == coverFile {
 		lifetime = s.downloads.coverLife
 	}
-	return s.URL + p + "?" + s.signer.query(p, lifetime)
+	return s.linkBase() + p + "?" + s.signer.query(p, lifetime)
 }

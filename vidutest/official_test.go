@@ -163,7 +163,7 @@ func TestList_Filters(t *testing.T) {
 		var ids [4]string
 		for i, body := range []string{
 			officialBody,
-			strings.Replace(officialBody, "viduq2", "viduq1", 1),
+			strings.Replace(officialBody, "viduq2", "viduq3", 1),
 			strings.Replace(officialBody, "{", `{"resolution":"1080p",`, 1),
 			officialBody,
 		} {
@@ -189,9 +189,9 @@ func TestList_Filters(t *testing.T) {
 			"two ids":      {url.Values{"task_ids": {ids[1], ids[3], "1"}}, []string{ids[3], ids[1]}},
 			"state":        {url.Values{"states": {"failed"}}, []string{ids[0]}},
 			"states":       {url.Values{"states": {"failed", "success"}}, []string{ids[3], ids[2], ids[1], ids[0]}},
-			"model":        {url.Values{"model_versions": {"viduq1"}}, []string{ids[1]}},
+			"model":        {url.Values{"model_versions": {"viduq3"}}, []string{ids[1]}},
 			"resolution":   {url.Values{"resolutions": {"1080p", "360p"}}, []string{ids[2]}},
-			"all together": {url.Values{"resolutions": {"1080p"}, "model_versions": {"viduq1"}}, nil},
+			"all together": {url.Values{"resolutions": {"1080p"}, "model_versions": {"viduq3"}}, nil},
 		} {
 			got, next := listed(t, s, test.query.Encode())
 			assert.Equal(t, test.want, got, name)

@@ -1,7 +1,9 @@
 package vidutest
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -17,9 +19,10 @@ const (
 // Option changes one default of [NewServer].
 type Option func(*Server)
 
-// InMemory makes a server without a listener: [Server.Client] and [Server.Transport] run its handler in a goroutine of
-// their own, and [Server.URL] is a host name that does not resolve. It is the server for a testing/synctest bubble,
-// whose clock would stand still while a goroutine waits on a real socket. Call NewServer inside the bubble.
+// InMemory makes a server without a socket: [Server.Client] and [Server.Transport] connect to it by pipes, and
+// [Server.URL] is a host name that does not resolve. It is the server for a testing/synctest bubble, whose clock would
+// stand still while a goroutine waits on a real socket. Call [New] or [NewServer] inside the bubble, and close every
+// response body: one that is not keeps goroutines of net/http, as on a network.
 //
 // The default is a listener on the loopback address.
 func InMemory() Option {
@@ -43,7 +46,14 @@ func WithAPIKey(key string) Option {
 // KEY", a create also needs the other fields of the gateway's published contract (duration, seed, resolution,
 // movement_amplitude and off_peak), and a query needs "Content-Type: application/json" too.
 func WithOfficialAPI() Option {
-	return func(s *Server) { s.dialect = official() }
+	return func(s *Server) { s.dialect = official }
+}
+
+// WithUnknownFields has creates accept and ignore fields that their endpoint does not document, which a gateway may
+// have and the next model will. By default one is refused with FieldUnwanted, be it new, misspelt or of another
+// endpoint, in a subject, too.
+func WithUnknownFields() Option {
+	return func(s *Server) { s.unknownFields = true }
 }
 
 // WithTiming sets how long every task queues and then works. Both may be zero, which ends a task at once; negative
@@ -118,22 +128,45 @@ func WithoutContentLength() Option {
 	return func(s *Server) { s.downloads.unsized = true }
 }
 
+// WithAPIPath sets what the paths of the API begin with, uploads apart, such as "/vidu/ent/v2"; "" is nothing. The
+// default is that of the dialect: /vidu/v2, or /ent/v2 with [WithOfficialAPI]. It panics when path is not empty and is
+// no plain path that begins with a slash.
+func WithAPIPath(path string) Option {
+	if path != "" && (path[0] != '/' || !isPlain(path[1:])) {
+		panic(fmt.Sprintf("vidutest: WithAPIPath: %q is not a plain path", path)) //nolint:forbidigo // a mistake in the test
+	}
+	return func(s *Server) { s.path = &path }
+}
+
+// WithPublicURL sets what result links and upload links begin with, for a server that clients reach through TLS, a
+// proxy or a port of a container. Whatever is there must pass the paths of links on as they are, without the path of
+// url if it has one. [Server.URL] stays the address of the server itself, and [Server.Transport] reaches it by both.
+// The default is [Server.URL]. It panics when url is not an absolute http or https URL.
+func WithPublicURL(url string) Option {
+	if !isLink(url) || strings.ContainsAny(url, "?#") {
+		panic(fmt.Sprintf("vidutest: WithPublicURL: %q is not a base URL", url)) //nolint:forbidigo // a mistake in the test
+	}
+	return func(s *Server) { s.publicURL = strings.TrimRight(url, "/") }
+}
+
 // dialect is what differs between a gateway and the official API.
 type dialect struct {
-	prefix  string // what every path begins with
-	scheme  string // the word before the key
-	strict  bool   // requires every field of the published contract, and a Content-Type on a GET
-	uploads bool   // accepts only references to finished uploads
-	routes  []route
+	prefix   string // what every path begins with
+	scheme   string // the word before the key
+	strict   bool   // requires every field of the published contract, and a Content-Type on a GET
+	official bool   // has the vendor's endpoints, and refuses a model of another endpoint, which gateways may sell
 }
 
-func gateway() dialect {
-	const prefix = "/vidu/v2"
-	return dialect{prefix: prefix, scheme: "Bearer", strict: true, routes: taskRoutes(prefix)}
-}
+var (
+	gateway  = dialect{prefix: "/vidu/v2", scheme: "Bearer", strict: true}
+	official = dialect{prefix: "/ent/v2", scheme: "Token", official: true}
+)
 
-func official() dialect {
-	const prefix = "/ent/v2"
-	routes := append(taskRoutes(prefix), officialRoutes(prefix)...)
-	return dialect{prefix: prefix, scheme: "Token", uploads: true, routes: routes}
+// routes returns the endpoints of a server, with those that were added to it.
+func (d dialect) routes(added []endpoint) []route {
+	routes := taskRoutes(d.prefix)
+	if d.official {
+		routes = append(routes, officialRoutes(d.prefix)...)
+	}
+	return append(routes, createRoutes(d.prefix, added)...)
 }

@@ -22,23 +22,23 @@ func (d dialect) below(pattern string) string {
 }
 
 // answerBy answers a request with a script's handler, once all of it has arrived.
-func (s *Server) answerBy(h http.Handler, w http.ResponseWriter, r *http.Request, entry int, body *tee) {
+func (s *Server) answerBy(h http.Handler, w http.ResponseWriter, c *call) {
 	arrive := sync.OnceFunc(func() {
-		drain(body)
-		s.ledger.received(entry, body)
+		drain(c.body)
+		s.ledger.received(c.entry, c.body, c.payload)
 	})
 	defer arrive() // also when the handler cuts the connection
 	writer := &scriptedWriter{ResponseWriter: w, begin: func(status int) {
-		if arrive(); body.broken() || s.closing.Err() != nil {
+		if arrive(); c.body.broken() || s.closing.Err() != nil {
 			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 		}
-		s.ledger.answered(entry, status)
+		s.ledger.answered(c.entry, status)
 	}}
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close waits for the handler
-	r = r.WithContext(ctx)
-	r.Body = io.NopCloser(body)
+	defer context.AfterFunc(s.closing, cancel)()
+	r := c.WithContext(ctx)
+	r.Body = io.NopCloser(c.body)
 	h.ServeHTTP(writer, r)
 	if !writer.begun {
 		writer.WriteHeader(http.StatusOK)

@@ -1,11 +1,13 @@
 package vidutest_test
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/vidu-go/vidu"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -179,17 +182,20 @@ func TestServer_Close_Waits(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T, s *vidutest.Server) {
 		t.Helper()
-		s.Delay(time.Hour)
-		body := &watchedBody{Reader: strings.NewReader(goodBody)}
-		req := createFrom(t, s, body)
+		var returned atomic.Bool
+		s.AnswerNext("", func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+			time.Sleep(time.Second) //nolint:forbidigo // the clock of a bubble is virtual
+			returned.Store(true)
+		})
 		answered := make(chan reply, 1)
+		req := createFrom(t, s, strings.NewReader(goodBody))
 		go func() { answered <- do(s, req) }()
 		synctest.Wait()
-		require.Zero(t, body.closed.Load())
 
 		s.Close()
 
-		assert.EqualValues(t, 1, body.closed.Load())
+		assert.True(t, returned.Load())
 		require.Error(t, (<-answered).err)
 	})
 }
@@ -231,4 +237,82 @@ func TestServer_InBubble(t *testing.T) {
 		}
 		assert.Equal(t, 48*time.Hour, time.Since(start))
 	})
+}
+
+// Links lead to the public URL, behind which a proxy passes their paths on; the server itself is reached by both.
+func TestWithPublicURL(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{
+		"TLS": "https://vidu.example", "port": "http://vidu.example:8080", "path": "https://vidu.example/fake/", "address": "http://[::1]:99",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithPublicURL(url), vidutest.WithOfficialAPI())
+			defer s.Close()
+			id := createOfficial(t, s)
+			base := strings.TrimSuffix(url, "/")
+			creation := queryOfficial(t, s, id)["creations"].([]any)[0].(map[string]any)
+			assert.Equal(t, "https://vidutest.invalid", s.URL)
+			for _, field := range []string{"url", "cover_url"} {
+				link := creation[field].(string)
+				require.True(t, strings.HasPrefix(link, base+"/media/"), link)
+				got := download(t, s, http.MethodGet, strings.Replace(link, "/fake/", "/", 1), http.Header{}) // as the proxy does
+				require.NoError(t, got.err)
+				assert.Equal(t, http.StatusOK, got.status)
+			}
+			_, putURL := startUpload(t, s)
+			assert.True(t, strings.HasPrefix(putURL, base+"/upload/"), putURL)
+			other := newRequest(t, http.MethodGet, "https://other.example/", http.NoBody)
+			require.Error(t, do(s, other).err)
+		})
+	}
+	for _, url := range []string{"", "vidu.example", "//vidu.example", "ftp://vidu.example", "https://", "https://vidu.example?a=b", "https://vidu.example#a"} {
+		assert.Panics(t, func() { vidutest.WithPublicURL(url) }, url)
+	}
+}
+
+// Behind a proxy that ends TLS, a client makes a video and downloads it without an address of the server itself.
+func TestWithPublicURL_BehindTLS(t *testing.T) {
+	t.Parallel()
+	var s *vidutest.Server
+	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(w, r) }))
+	defer proxy.Close()
+	s = vidutest.New(t, vidutest.InMemory(), vidutest.WithTiming(0, 0), vidutest.WithPublicURL(proxy.URL))
+	client, err := vidu.NewClient(proxy.URL, vidutest.APIKey, vidu.WithHTTPClient(proxy.Client()))
+	require.NoError(t, err)
+
+	task, err := client.Reference2Video(t.Context(), createRequest())
+	require.NoError(t, err)
+	task, err = client.Wait(t.Context(), task.ID)
+	require.NoError(t, err)
+	var video bytes.Buffer
+	_, err = client.Download(t.Context(), task, &video)
+	require.NoError(t, err)
+	assert.Equal(t, 9096, video.Len())
+}
+
+func TestWithAPIPath(t *testing.T) {
+	t.Parallel()
+	for path, opts := range map[string][]vidutest.Option{
+		"/vidu/ent/v2": nil, "": nil, "/x": {vidutest.WithOfficialAPI()}, "/a.b/c-d": {vidutest.WithEndpoint("lip-sync")},
+	} {
+		for _, opts := range [][]vidutest.Option{append(opts, vidutest.WithAPIPath(path)), append([]vidutest.Option{vidutest.WithAPIPath(path)}, opts...)} {
+			s := vidutest.NewServer(append(opts, vidutest.InMemory())...)
+			defer s.Close()
+			scheme := "Bearer "
+			if got := do(s, newRequest(t, http.MethodGet, s.URL+path+"/credits", http.NoBody)); got.status == http.StatusUnauthorized {
+				scheme = "Token "
+			}
+			s.AnswerNext("GET /tasks/{id}/creations", teapot)
+			assert.Equal(t, http.StatusTeapot, do(s, newRequest(t, http.MethodGet, s.URL+path+"/tasks/1/creations", http.NoBody)).status)
+			req := newRequest(t, http.MethodPost, s.URL+path+"/reference2video", strings.NewReader(goodBody))
+			req.Header.Set("Authorization", scheme+vidutest.APIKey)
+			got := do(s, req)
+			assert.Equal(t, http.StatusOK, got.status, got.body)
+			assertRefused(t, create(t, s, goodBody), http.StatusNotFound, "NotFound", "")
+		}
+	}
+	for _, path := range []string{"/", "vidu", "/vidu/", "//vidu", "/vidu/..", "/{id}", "/*", "http://a/b"} {
+		assert.Panics(t, func() { vidutest.WithAPIPath(path) }, path)
+	}
 }

@@ -1,6 +1,7 @@
 package vidutest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,6 +14,9 @@ import (
 )
 
 // Storage is where result links and upload links lead. It uses neither the API's keys nor its envelopes.
+
+// linkBase returns what links begin with.
+func (s *Server) linkBase() string { return cmp.Or(s.publicURL, s.URL) }
 
 // refuseLink returns the refusal of a request whose link is not valid, nil if it is.
 func (s *Server) refuseLink(r *http.Request) *answer {

@@ -20,7 +20,8 @@ const (
 	stateFailed     = "failed"
 )
 
-// task is a create that was accepted. It never changes unless it is canceled: its state follows from its age.
+// task is a create that was accepted. Its state follows from its age, unless it is held or was stopped. Once it is
+// stopped it never changes.
 type task struct {
 	id          string
 	creationID  string
@@ -30,7 +31,10 @@ type task struct {
 	request     createRequest // its images are links alone
 	credits     int
 	failure     string        // the err_code it ends with, "" for success
-	canceled    chan struct{} // closed by a cancel
+	held        bool          // it works until it is stopped
+	stopped     chan struct{} // closed by a cancel, Finish or Fail
+	outcome     string        // the state it was stopped in; set before stopped is closed, as is code
+	code        string        // the err_code then
 }
 
 // tasks holds every task of a server.
@@ -42,11 +46,10 @@ type tasks struct {
 
 	mu   sync.Mutex
 	all  []*task // the oldest first
+	open []*task // those that may not have ended, late ones included; kept for the limit alone
 	late []*task // not created yet; the first to be created first
 	byID map[string]*task
 	next uint32
-
-	failures []string // the err_codes of the next tasks, "" for success
 }
 
 // newTasks starts the counter of ids at random, so that tasks of two servers in the same millisecond hardly ever have
@@ -60,8 +63,9 @@ func newTasks() tasks {
 	}
 }
 
-// add makes the task of an accepted request, late from now. It returns nil when there are too many.
-func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task {
+// add makes the task of an accepted request, late from now, with the fault of the script that take returns. It returns
+// nil when there are too many.
+func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration, take func() fault) *task {
 	req.Images, req.Subjects, req.Videos, req.Sounds = req.links(), nil, nil, nil
 	if req.Seed == 0 {
 		req.Seed = 1 + int(rand.Int32N(1<<31-1)) //nolint:gosec // a seed is not secret
@@ -72,6 +76,7 @@ func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task 
 	if ts.limit > 0 && ts.pending() >= ts.limit {
 		return nil
 	}
+	script := take()
 	t := &task{
 		createdAt: time.Now().Add(late).UTC(),
 		queue:     ts.queue,
@@ -79,8 +84,12 @@ func (ts *tasks) add(e *endpoint, req *createRequest, late time.Duration) *task 
 		endpoint:  e,
 		request:   *req,
 		credits:   price(req),
-		failure:   ts.failure(req.Prompt),
-		canceled:  make(chan struct{}),
+		failure:   cmp.Or(script.code, ts.failing.code(req.Prompt)),
+		held:      script.hold,
+		stopped:   make(chan struct{}),
+	}
+	if ts.limit > 0 {
+		ts.open = append(ts.open, t)
 	}
 	t.id, t.creationID = ts.newID(t.createdAt), ts.newID(t.createdAt)
 	if late > 0 {
@@ -106,29 +115,10 @@ func (ts *tasks) enter(t *task) {
 	ts.byID[t.id] = t
 }
 
-// failure returns the err_code for a task that is being accepted: the script's, or else that of its prompt.
-func (ts *tasks) failure(prompt string) string {
-	if len(ts.failures) == 0 {
-		return ts.failing.code(prompt)
-	}
-	code := ts.failures[0]
-	ts.failures = ts.failures[1:]
-	return cmp.Or(code, ts.failing.code(prompt))
-}
-
-// pending counts the tasks that have not ended, those included that are yet to be created. The others are among the
-// newest, for all take the same time.
+// pending counts the tasks that have not ended, those included that are yet to be created.
 func (ts *tasks) pending() int {
-	n := len(ts.late)
-	for _, t := range slices.Backward(ts.all) {
-		if time.Since(t.createdAt) >= t.queue+t.work {
-			break
-		}
-		if !t.isCanceled() {
-			n++
-		}
-	}
-	return n
+	ts.open = slices.DeleteFunc(ts.open, (*task).hasEnded)
+	return len(ts.open)
 }
 
 // newID returns 18 or 19 digits: the time in milliseconds and a counter of 20 bits below it.
@@ -159,8 +149,17 @@ func (ts *tasks) cancel(t *task) (refused string) {
 	if state != stateCreated && state != stateQueueing {
 		return state
 	}
-	close(t.canceled)
+	t.stop(stateFailed, "UserCancelled")
 	return ""
+}
+
+// stop ends a task that has not ended. The caller holds the lock of tasks.
+func (t *task) stop(outcome, code string) {
+	if t.hasEnded() {
+		return
+	}
+	t.outcome, t.code = outcome, code
+	close(t.stopped)
 }
 
 // creditsPerSecond is the price of a second of video. Any other resolution costs as much as 720p.
@@ -244,7 +243,9 @@ func noTask() answer {
 func (t *task) state() (state string, progress int) {
 	age := time.Since(t.createdAt)
 	switch worked := age - t.queue; {
-	case t.isCanceled():
+	case t.isStopped() && t.outcome == stateSuccess:
+		return stateSuccess, 100
+	case t.isStopped():
 		return stateFailed, 0
 	case age < t.queue/10:
 		return stateCreated, 0
@@ -252,15 +253,22 @@ func (t *task) state() (state string, progress int) {
 		return stateQueueing, 0
 	case worked < t.work:
 		return stateProcessing, int(100 * worked / t.work)
+	case t.held:
+		return stateProcessing, 99
 	case t.failure != "":
 		return stateFailed, 0
 	}
 	return stateSuccess, 100
 }
 
-func (t *task) isCanceled() bool {
+func (t *task) hasEnded() bool {
+	state, _ := t.state()
+	return state == stateSuccess || state == stateFailed
+}
+
+func (t *task) isStopped() bool {
 	select {
-	case <-t.canceled:
+	case <-t.stopped:
 		return true
 	default:
 		return false
@@ -272,8 +280,8 @@ func (t *task) errCode(state string) string {
 	switch {
 	case state != stateFailed:
 		return ""
-	case t.isCanceled():
-		return "UserCancelled"
+	case t.isStopped():
+		return t.code
 	}
 	return t.failure
 }

@@ -61,7 +61,7 @@ func (s *Server) startUpload(c *call) answer {
 	link := uploadPrefix + id
 	return success(startReply{
 		ID:        id,
-		PutURL:    s.URL + link + "?" + s.signer.query(link, uploadLifetime),
+		PutURL:    s.linkBase() + link + "?" + s.signer.query(link, uploadLifetime),
 		ExpiresAt: time.Now().Add(uploadLifetime).UTC(),
 	})
 }

@@ -119,6 +119,7 @@ func TestUploads_PutRefuses(t *testing.T) {
 			"no type":          {putURL, strings.NewReader("x"), http.Header{"Content-Type": {""}}, 400, "InvalidContentType"},
 			"JSON":             {putURL, strings.NewReader("x"), http.Header{"Content-Type": {"application/json"}}, 400, "InvalidContentType"},
 			"unknown length":   {putURL, io.NopCloser(strings.NewReader("x")), nil, 411, "MissingContentLength"},
+			"nothing":          {putURL, http.NoBody, nil, 200, ""},
 			"at the limit":     {putURL, strings.NewReader(strings.Repeat("x", limit)), nil, 400, "EntityTooLarge"},
 			"just below limit": {putURL, strings.NewReader(strings.Repeat("x", limit-1)), nil, 200, ""},
 		} {
@@ -186,9 +187,10 @@ func TestUploads_CreateRefusesOtherReferences(t *testing.T) {
 		assertRefused(t, createFromUpload(t, s, uri), http.StatusBadRequest, "FieldInvalid", "images[0]")
 	}
 	reference := "ssupload:?id=" + id
-	video := strings.Replace(officialBody, "{", `{"videos":["`+reference+`"],`, 1)
+	proBody := strings.Replace(officialBody, "viduq2", "viduq2-pro", 1)
+	video := strings.Replace(proBody, "{", `{"videos":["`+reference+`"],`, 1)
 	assertRefused(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", video), http.StatusBadRequest, "FieldInvalid", "videos[0]")
-	subject := strings.Replace(officialBody, "{", `{"subjects":[{"name":"a","images":["`+reference+`","ssupload:?id=1"]}],`, 1)
+	subject := strings.Replace(officialBody, `"images":["https://example.com/hero.png"]`, `"subjects":[{"name":"a","images":["`+reference+`","ssupload:?id=1"]}]`, 1)
 	assertRefused(t, ask(t, s, http.MethodPost, "/ent/v2/reference2video", subject), http.StatusBadRequest, "FieldInvalid", "subjects[0].images[1]")
 	assert.Zero(t, s.Charged())
 }
@@ -199,7 +201,7 @@ func TestUploads_BrokenPut(t *testing.T) {
 	s := vidutest.NewServer(vidutest.InMemory(), vidutest.WithOfficialAPI())
 	defer s.Close()
 	id, putURL := startUpload(t, s)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, putURL, strings.NewReader("\x89PNG\r\n\x1a\n"))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, putURL, strings.NewReader("\x89PNG\r\n\x1a\n"+strings.Repeat("x", 64<<10)))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "image/png")
 	req.ContentLength++

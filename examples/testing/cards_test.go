@@ -16,8 +16,7 @@ import (
 
 func newService(t *testing.T, clientOpt vidu.Option, serverOpts ...vidutest.Option) (*cards.Service, *vidutest.Server) {
 	t.Helper()
-	server := vidutest.NewServer(append(serverOpts, vidutest.WithTiming(0, 0))...)
-	t.Cleanup(server.Close)
+	server := vidutest.New(t, append(serverOpts, vidutest.WithTiming(0, 0))...)
 	client, err := vidu.NewClient(server.URL, vidutest.APIKey, clientOpt)
 	require.NoError(t, err)
 	return &cards.Service{Client: client, Dir: t.TempDir(), Motif: vidu.URL("https://example.com/cake.png")}, server

@@ -130,7 +130,7 @@ func TestGuard_Timeout(t *testing.T) {
 				testkit.Pass(time.Minute - 1)
 				require.NoError(t, ctx.Err())
 				testkit.Pass(1)
-				synctest.Wait()
+				synctest.Wait() // the timer runs beside us
 				require.Error(t, ctx.Err())
 				err := guard.Cause(ctx.Err())
 				require.EqualError(t, err, "no complete response within 1m0s")
