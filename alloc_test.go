@@ -508,11 +508,15 @@ func smallCalls(tb testing.TB) map[string]struct{ ours, floor func() error } {
 		require.NoError(tb, err)
 		return client, &floorClient{base: "https://gateway.example.com/vidu/v2", key: testkit.Key, http: httpClient}
 	}
-	creating, floorCreating := clients(testkit.ReadTestdata(tb, "contract-reply.json"))
+	reply := testkit.ReadTestdata(tb, "contract-reply.json")
+	id, created := bytes.Index(reply, []byte("885482446060003328")), 0
+	creating, floorCreating := clients(reply)
 	polling, floorPolling := clients(pollReply)
 	return map[string]struct{ ours, floor func() error }{
 		"Reference2Video": {
 			ours: func() error {
+				created++ // a task of its own
+				strconv.AppendInt(reply[:id], int64(885482446060003328+created), 10)
 				_, err := creating.Reference2Video(ctx, &vidu.Reference2VideoRequest{
 					Model: vidu.ModelQ2Pro, Images: []vidu.Media{vidu.URL(link)}, Prompt: prompt,
 					Duration: 5, Resolution: vidu.Resolution720p, MovementAmplitude: vidu.MovementAuto,

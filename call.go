@@ -75,7 +75,7 @@ func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Dura
 	if !errors.As(err, &failure) {
 		return delay
 	}
-	if failure.Code == ErrQuotaExceeded {
+	if errors.Is(failure.Code.orNil(), ErrQuotaExceeded) {
 		delay = max(delay, quotaPause)
 	}
 	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
@@ -171,10 +171,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
 			a.body = nil
 		}
-		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
-		if rq.paid {
-			a.taskID = namedTask(a.body)
-		}
+		torn := isTornJSON(a.body)
+		a.truncated = encoded || torn || (err != nil && !tooBig) // web pages may be too big
+		a.cutShort = tooBig && torn
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
 			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
@@ -212,6 +211,8 @@ func (c *Client) readReply(rq *request, a *attempt, read func(*attempt) error) {
 	case err == nil:
 		a.err = nil
 	case a.err != nil: // that the reply broke off is the better explanation
+	case rq.paid && errors.Is(err, errNoTask) && a.names().named():
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, errElsewhere))
 	case isEnvelope:
 		failure.StatusCode = a.status
 		a.err = c.operation(rq).complete(a, failure)

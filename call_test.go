@@ -461,18 +461,19 @@ func TestReply_MalformedHeader(t *testing.T) {
 func TestReply_CookiesAreIgnored(t *testing.T) {
 	t.Parallel()
 	var requests, cookies atomic.Int64
+	reply := newTasks()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		cookies.Add(int64(len(r.Cookies())))
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1", Path: "/"})
-		io.WriteString(w, createdReply)
+		io.WriteString(w, reply())
 	}))
 	defer server.Close()
 	r := newRig(t, server.URL)
 	for range 2 {
 		_, err := r.create(t)
 		require.NoError(t, err)
-		_, err = r.GetTask(t.Context(), "1")
+		_, err = r.GetTask(t.Context(), "another")
 		require.NoError(t, err)
 	}
 	assert.Equal(t, int64(4), requests.Load())

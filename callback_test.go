@@ -464,7 +464,7 @@ func TestCallback_BodyNamesNoTask(t *testing.T) {
 		"text": `"7"`, "empty object": "{}", "no id": `{"state":"success"}`, "empty id": `{"id":"","state":"success"}`, "null id": `{"id":null,"state":"success"}`,
 		"id is an object": `{"id":{"id":"7"},"state":"success"}`, "path": `{"id":"../x","state":"success"}`, "slash": `{"id":"a/b"}`,
 		"query": `{"id":"a?b"}`, "escaped": `{"id":"a%2fb"}`, "line break": `{"id":"a\nb"}`, "NUL": `{"id":"\u0000"}`,
-		"129 characters": `{"id":"` + strings.Repeat("7", 129) + `"}`, "letter case": `{"ID":"7","Id":"7","state":"success"}`,
+		"257 characters": `{"id":"` + strings.Repeat("7", 257) + `"}`, "letter case": `{"ID":"7","Id":"7","state":"success"}`,
 		"two ids": `{"id":"7","id":"8"}`, "web page": "<html>",
 	} {
 		t.Run(name, func(t *testing.T) {

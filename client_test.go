@@ -372,11 +372,12 @@ func TestNewClientFromEnv(t *testing.T) {
 func TestClient_EveryMethodConcurrently(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
+	reply := newTasks()
 	r := newRig(t, someHost, vidu.WithOfficialAPI(), withTransport(func(req *http.Request) (*http.Response, error) {
 		switch {
 		case strings.HasSuffix(req.URL.Path, "/reference2video"):
 			posts.Add(1)
-			return testkit.Reply(req, 200, createdReply)
+			return testkit.Reply(req, 200, reply())
 		case strings.HasSuffix(req.URL.Path, "/tasks"):
 			return testkit.Reply(req, 200, `{"tasks":[{"id":"1","state":"success"}]}`)
 		case strings.HasSuffix(req.URL.Path, "/credits"):
@@ -386,7 +387,7 @@ func TestClient_EveryMethodConcurrently(t *testing.T) {
 		case req.URL.Host == "h":
 			return testkit.Reply(req, 200, testkit.MP4File)
 		}
-		return testkit.Reply(req, 200, succeededReply)
+		return testkit.Reply(req, 200, about(req, succeededReply))
 	}))
 	var running sync.WaitGroup
 	for range 100 {
@@ -500,7 +501,9 @@ func TestHooks_Block(t *testing.T) {
 						<-release
 					}
 				})
-				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) }))
+				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) {
+					return testkit.Reply(req, 200, about(req, processingReply))
+				}))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var stuck sync.WaitGroup

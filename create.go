@@ -18,6 +18,7 @@ import (
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is
@@ -53,13 +54,21 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(a *attempt) (err error) {
-		if task, err = decodeCreated(a.reply()); err == nil {
-			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		if task, err = decodeCreated(a.reply()); err != nil {
+			return err
+		}
+		task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		if a.guard.Retried() {
+			task.Warnings = append(task.Warnings, transport.ErrRetried.Error()+"; there may be a second task")
+		}
+		if err = c.checkCreated(task, cr); err != nil {
+			a.naming = &naming{ids: []string{task.ID}}
 		}
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
 		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil {
+			c.remember(found, cr)
 			task, err = found, nil
 		}
 	}
@@ -67,10 +76,29 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		return nil, err
 	}
 	maskTask(task, c.redact)
+	return task, nil
+}
+
+// checkCreated returns why the reply to a create is about another one: the payload is another, which behind a gateway
+// may only be its upstream's, or an earlier create of this client got the same task.
+func (c *Client) checkCreated(task *Task, cr createCall) error {
+	if task.Payload != "" && task.Payload != cr.payload {
+		if c.official {
+			return fmt.Errorf("%w: it has another payload, %q", errBadReply, scrub.OneLine(task.Payload, 64))
+		}
+		task.Warnings = append(task.Warnings, "the reply has another payload")
+	}
+	if !c.remember(task, cr) {
+		return fmt.Errorf("%w: an earlier create got the same task", errBadReply)
+	}
+	return nil
+}
+
+// remember notes that this client has made the task. It returns false if that was known.
+func (c *Client) remember(task *Task, cr createCall) bool {
 	seen := sightingOf(task)
 	seen.Class.Endpoint = c.pacer.Endpoint(cr.path)
-	c.pacer.Remember(seen, cr.callback, task.raw)
-	return task, nil
+	return c.pacer.Remember(seen, cr.callback, task.raw)
 }
 
 func idOf(task *Task, err error) string {

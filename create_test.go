@@ -2,6 +2,7 @@ package vidu_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"math/big"
@@ -734,4 +735,78 @@ func TestCreateTask_Payload(t *testing.T) {
 	}
 	_, err := clientWithReply(t, 502, "").CreateTask(t.Context(), "lip-sync", map[string]any{})
 	assert.Empty(t, unknownOutcome(t, err).Payload)
+}
+
+// With the official API a reply with another payload is about another create; behind a gateway it is odd.
+func TestCreateReply_WithAnotherPayload(t *testing.T) {
+	t.Parallel()
+	official := []vidu.Option{vidu.WithOfficialAPI()}
+	for name, tt := range map[string]struct {
+		opts         []vidu.Option
+		sent, echoed string
+		believed     bool
+		warned       bool
+	}{
+		"official, another":        {official, "job-42", "job-43", false, false},
+		"official, one of nowhere": {official, "", "job-43", false, false},
+		"official, letter case":    {official, "job-42", "JOB-42", false, false},
+		"official, the same":       {official, "job-42", "job-42", true, false},
+		"official, not echoed":     {official, "job-42", "", true, false},
+		"gateway, another":         {nil, "job-42", "job-43", true, true},
+		"gateway, the same":        {nil, "job-42", "job-42", true, false},
+		"gateway, not echoed":      {nil, "job-42", "", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, someHost, append(tt.opts, withTransport(func(r *http.Request) (*http.Response, error) {
+				return testkit.Reply(r, 200, testkit.JSON(t, map[string]string{"id": "7", "state": "created", "payload": tt.echoed}))
+			}))...)
+			req := smallRequest()
+			req.Payload = tt.sent
+			task, err := client.Reference2Video(t.Context(), req)
+			if !tt.believed {
+				unknown := unknownOutcome(t, err)
+				assert.Equal(t, "7", unknown.TaskID)
+				require.ErrorContains(t, err, "it has another payload, \""+tt.echoed)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.warned, len(task.Warnings) == 1, "%v", task.Warnings)
+		})
+	}
+}
+
+// No two creates can have made one task.
+func TestCreateReply_TaskOfAnotherCreate(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]vidu.Option{"gateway": nil, "official": {vidu.WithOfficialAPI()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, someHost, append(opts, withTransport(func(r *http.Request) (*http.Response, error) {
+				return testkit.Reply(r, http.StatusOK, `{"id":7,"state":"created"}`)
+			}))...)
+			outcomes := make(chan error, 20)
+			for range 20 {
+				go func() {
+					task, err := client.Reference2Video(t.Context(), smallRequest())
+					if err == nil && task.ID != "7" {
+						err = errors.New(task.ID)
+					}
+					outcomes <- err
+				}()
+			}
+			created := 0
+			for range 20 {
+				err := <-outcomes
+				if err == nil {
+					created++
+					continue
+				}
+				assert.Equal(t, "7", unknownOutcome(t, err).TaskID)
+				require.ErrorContains(t, err, "an earlier create got the same task")
+				testkit.AssertHarmless(t, err)
+			}
+			assert.Equal(t, 1, created)
+		})
+	}
 }

@@ -209,6 +209,7 @@ var layers = [][]string{
 	{"codes", "tracer", "waiters", "media"},
 	{"options"},
 	{"types", "client"},
+	{"named"},
 	{"errors", "request", "taskfields"},
 	{"envelope"},
 	{"decode", "failure"},

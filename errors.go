@@ -94,12 +94,13 @@ func (e *TaskError) Error() string {
 	if e.Task == nil {
 		return "vidu: a task failed"
 	}
-	text := "vidu: task " + scrub.OneLine(e.Task.ID, 128) + " " + scrub.OneLine(string(e.Task.State), 40)
+	id := scrub.OneLine(e.Task.ID, maxID)
+	text := "vidu: task " + id + " " + scrub.OneLine(string(e.Task.State), 40)
 	if e.Task.ErrCode != "" {
 		text += ": " + e.Task.ErrCode.Error()
 	}
 	if e.Task.ErrMessage != "" {
-		text += ": " + scrub.OneLine(e.Task.ErrMessage, 200)
+		text += ": " + scrub.OneLine(e.Task.ErrMessage, 230-len(id)/2)
 	}
 	return text
 }
@@ -169,23 +170,24 @@ func (e *ValidationError) Error() string {
 // alert an operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
-	TaskID     string    // the task that the response names although the rest of it cannot be used; "" when it names none
+	TaskID     string    // the task that the response names, wherever it does; "" when it names none, or more than one
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none
 	TraceID    string    // of the answer; "" when it has none
-	Body       []byte    // of the answer, at most 64 KiB, with the API key masked; nil when there was none
+	Body       []byte    // of the answer, with the API key masked; at most 64 KiB, of a longer one without the ends of long texts; nil when there was none
 	Err        error     // the cause; an [*APIError] when the server answered with an error
 }
 
 // Error is one line: what may have happened, the cause and the payload to look for. It leaves out the server's own
 // words: those are often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
-	text := "vidu: a task may have been created and billed: " + e.cause()
-	if e.TaskID != "" {
-		text += " (task " + scrub.OneLine(e.TaskID, 128) + ")"
+	id := scrub.OneLine(e.TaskID, maxID)
+	text := "vidu: a task may have been created and billed: " + scrub.OneLine(e.cause(), max(290-len(id), 60))
+	if id != "" {
+		text += " (task " + id + ")"
 	}
 	if e.Payload != "" {
-		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
+		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64-len(id)/16))
 	}
 	return text
 }
@@ -208,7 +210,7 @@ func (e *MaybeCreatedError) cause() string {
 		}
 		return "the answer was lost"
 	}
-	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
+	return strings.TrimPrefix(e.Err.Error(), "vidu: ")
 }
 
 // invitesRetry reports whether text is advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -63,6 +64,22 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"error and message":       {404, `{"message":"m","error":"Not Found"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"message and details":     {404, `{"message":"m","details":[]}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"msg":                     {418, `{"msg":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
+		"problem":                 {422, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"seed is bad"}`, want{vidu.ErrBadRequest, "Bad Request: seed is bad", "", "", "HTTP 422 BadRequest: Bad Request: seed is bad"}},
+		"problem, title alone":    {418, `{"title":"No tea","status":418}`, want{"", "No tea", "", "", "HTTP 418: No tea"}},
+		"problem, detail alone":   {404, `{"detail":"Not Found"}`, want{vidu.ErrNotFound, "Not Found", "", "", "NotFound: Not Found"}},
+		"problem, title twice":    {404, `{"title":"no","detail":"no"}`, want{vidu.ErrNotFound, "no", "", "", "NotFound: no"}},
+		"problem, nulls":          {404, `{"type":null,"title":null,"status":null,"detail":null,"message":"m"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
+		"problem, wrong types":    {404, `{"type":7,"title":{},"status":[],"detail":[{"msg":"x"}]}`, want{vidu.ErrNotFound, "", "", "", `"x"}]}`}},
+		"problem, message wins":   {400, `{"title":"t","detail":"d","message":"m"}`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"problem, wrapped":        {418, `{"error":{"title":"t","detail":"d","status":"402"}}`, want{vidu.ErrCreditInsufficient, "t: d", "", "", "CreditInsufficient: t: d"}},
+		"problem, type is a code": {400, `{"type":"https://h/errors#field-invalid","title":"t"}`, want{vidu.ErrFieldInvalid, "t", "", "", "HTTP 400 FieldInvalid: t"}},
+		"problem, urn":            {400, `{"type":"urn:problem:InsufficientBalance","title":"t"}`, want{vidu.ErrCreditInsufficient, "t", "", "", "HTTP 400 CreditInsufficient: t"}},
+		"problem, title is one":   {400, `{"title":"AuditSubmitIllegal","detail":"d","status":400}`, want{vidu.ErrAuditSubmitIllegal, "AuditSubmitIllegal: d", "", "", "AuditSubmitIllegal: d"}},
+		"problem, code wins":      {400, `{"type":"https://h/FieldInvalid","code":"slug","status":402}`, want{"slug", "", "", "", `"status":402}`}},
+		"problem, money in words": {200, `{"title":"Your balance is insufficient","status":500}`, want{vidu.ErrInternalServiceFailure, "Your balance is insufficient", "", "", "balance is insufficient"}},
+		"problem, 200":            {200, `{"title":"t","detail":"d","status":503}`, want{"", "t: d", "", "", "HTTP 200: t: d"}},
+		"problem, 200, code 0":    {200, `{"code":0,"message":"m","status":401}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
+		"top-level type, nested":  {418, `{"type":"character2video","error":{"message":"m"}}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"top-level type":          {418, `{"type":"character2video","error":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"request id in message":   {400, `{"message":"no model x (request id: 2026080112)"}`, want{vidu.ErrBadRequest, "no model x (request id: 2026080112)", "2026080112", "", "(trace id 2026080112)"}},
 		"request id, then more":   {400, `{"message":"request id: 77. Ask us"}`, want{vidu.ErrBadRequest, "request id: 77. Ask us", "77", "", "(trace id 77)"}},
@@ -111,7 +128,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 
 func TestAPIError_200WithoutError(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`} {
+	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`, `{"status":200,"title":"t"}`} {
 		_, err := clientWithReply(t, http.StatusOK, body).GetTask(t.Context(), "1")
 		_, ok := errors.AsType[*vidu.APIError](err)
 		assert.False(t, ok, body)
@@ -191,18 +208,27 @@ func TestAPIError_LargeBodies(t *testing.T) {
 func TestErrors_AreOneShortLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long 世\n", 5_000)
-	task := &vidu.Task{ID: strings.Repeat("a", 128), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
+	task := &vidu.Task{ID: strings.Repeat("a", 256), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
 	problems := make([]vidu.FieldProblem, 9)
 	for i := range problems {
 		problems[i] = vidu.FieldProblem{Field: long, Reason: long}
 	}
 	answer := testkit.JSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
-	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
+	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 256))
+	var waitErr error
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, waitErr = clientWithReply(t, http.StatusServiceUnavailable, answer).Wait(ctx, strings.Repeat("a", 256))
+	})
 	for name, err := range map[string]error{
 		"APIError":                 apiError,
 		"TaskError":                &vidu.TaskError{Task: task},
 		"ValidationError":          &vidu.ValidationError{Problems: problems},
 		"MaybeCreatedError":        &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), Err: errors.New(long)},
+		"MaybeCreatedError, task":  &vidu.MaybeCreatedError{Payload: long, TaskID: long, Err: apiError},
+		"MaybeCreatedError, id":    &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), TaskID: strings.Repeat("a", 256), Err: errors.New(long)},
+		"wait":                     waitErr,
 		"MaybeCreatedError, reply": &vidu.MaybeCreatedError{Payload: long, Err: apiError},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -632,6 +658,21 @@ func TestRefusal_CannotBeRead(t *testing.T) {
 		"400, torn, length unknown":      {400, `{"code":400,"message":"operation in pro`, "", false, true},
 		"429, torn, length unknown":      {429, "\uFEFF [{", "", false, true},
 		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
+		"401, cut":                       {401, `{"code":401,"mess`, "", true, false},
+		"402, cut":                       {402, `{"code":402,"mess`, "", true, false},
+		"403, cut":                       {403, ``, "", true, false},
+		"404, cut":                       {404, `{"code":404,"mess`, "", true, false},
+		"405, cut":                       {405, `{`, "", true, false},
+		"407, cut":                       {407, `<html>`, "", true, false},
+		"413, cut":                       {413, `{"code":`, "", true, false},
+		"415, packed":                    {415, "\x1f\x8b\x08\x00\x00", "gzip", false, false},
+		"431, torn, length unknown":      {431, `{"code":400,"message":"op`, "", false, false},
+		"403, cut behind a task":         {403, `{"task_id":"9","mess`, "", true, true},
+		"404, quotes another code":       {404, `{"message":"operation in process","x`, "", true, true},
+		"422, cut":                       {422, `{"code":422,"mess`, "", true, true},
+		"400, reason, then 64 KiB":       {400, `{"reason":"FieldInvalid","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"429, reason, then 64 KiB":       {429, `{"reason":"QuotaExceeded","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"403, reason, then 64 KiB":       {403, `{"reason":"Forbidden","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, false},
 		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -70,7 +72,7 @@ func (op operation) complete(a *attempt, failure *APIError) *APIError {
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, TaskID: a.taskID, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Payload: payload, TaskID: op.mask(a.names().only()), From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
 		Body: op.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
@@ -84,7 +86,65 @@ func (op operation) excerpt(a *attempt) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	return bytes.Clone(a.body[:min(len(a.body), maxErrorReply)])
+	return keep(a.body)
+}
+
+// keptOfTexts are how many bytes are kept of each text in a long response: as many as fit. Ids are short.
+var keptOfTexts = []int{8 << 10, 1 << 10, 64}
+
+// keep returns what is worth keeping of text in maxErrorReply bytes: all of it, or all but the ends of long strings, or
+// its beginning and its end.
+func keep(text []byte) []byte {
+	if len(text) <= maxErrorReply {
+		return bytes.Clone(text)
+	}
+	for _, n := range keptOfTexts {
+		if short, ok := shortenStrings(text, n); ok {
+			return short
+		}
+	}
+	const half = maxErrorReply/2 - len("…")
+	return slices.Concat(text[:half], []byte("…"), text[len(text)-half:])
+}
+
+// shortenStrings cuts each string of a JSON text to about n bytes. ok: the result is no longer than maxErrorReply.
+func shortenStrings(text []byte, n int) (short []byte, ok bool) {
+	for len(text) > 0 && len(short) <= maxErrorReply {
+		start := bytes.IndexByte(text, '"')
+		if start < 0 {
+			start = len(text)
+		}
+		short = append(short, text[:min(start, maxErrorReply+1)]...)
+		text = text[start:]
+		end := endOfString(text, len(text))
+		if end > n+len(`"…"`) {
+			short = append(append(short, text[:endOfString(text, n)]...), `…"`...)
+		} else {
+			short = append(short, text[:end]...)
+		}
+		text = text[end:]
+	}
+	return short, len(short) <= maxErrorReply
+}
+
+// endOfString returns where the string at the start of text ends, but no more than about n bytes on: it cuts no
+// character and no escape.
+func endOfString(text []byte, n int) int {
+	i := min(1, len(text))
+	for i < min(n, len(text)) {
+		switch {
+		case text[i] == '"':
+			return i + 1
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == 'u':
+			i += len(`\u0000`)
+		case text[i] == '\\':
+			i += 2
+		default:
+			_, size := utf8.DecodeRune(text[i:])
+			i += size
+		}
+	}
+	return min(i, len(text))
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is

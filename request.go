@@ -51,12 +51,21 @@ type attempt struct {
 	status     int // 0: no response
 	header     http.Header
 	body       []byte // of the response, as far as it was read
-	taskID     string // that an error response names
 	truncated  bool   // the response is an error and could not be read to its end
+	cutShort   bool   // likewise, because it is too long
 	unread     bool   // there is a response although no byte of the request's body was handed to the transport
 	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over
-	err        error  // nil: a 2xx response, read to its end
+	naming     *naming
+	err        error // nil: a 2xx response, read to its end
+}
+
+// names returns what the response says of tasks, which it looks for once.
+func (a *attempt) names() *naming {
+	if a.naming == nil {
+		a.naming = namedTasks(a.body, a.header.Get("Location"))
+	}
+	return a.naming
 }
 
 // reply returns the body without the byte order mark that some servers put before it.

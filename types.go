@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -171,18 +170,12 @@ func (s State) isKnown() bool {
 	return stateSpellings[word] != "" || slices.Contains(runningWords, word)
 }
 
-// foldWord returns a word of a server as this package's tables have it: in lower case, without blanks, "_" and "-".
+// foldWord is foldWords for what should be one word.
 func foldWord(text string) string {
 	if len(text) > maxWord {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case ' ', '\t', '\r', '\n', '_', '-':
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, text)
+	return foldWords(text)
 }
 
 const maxWord = 64 // bytes; longer ones are in no table
@@ -333,14 +326,26 @@ var sharedWords = func() map[string]string {
 
 const longestSharedWord = 16 // bytes
 
-// validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".
+// What a task id consists of. Each of these characters stands for itself in the path of a URL, in JSON and in a header.
+const (
+	idPunctuation = "-_.~:=+@"
+	idCharacters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + digits + idPunctuation
+	maxID         = 256 // bytes
+	digits        = "0123456789"
+)
+
+// isDigits reports whether text is a row of digits, which a JSON number must be to be an id: 9.1e+17 has lost some.
+func isDigits(text string) bool { return text != "" && strings.Trim(text, digits) == "" }
+
+// isMangled reports whether text is such a number, which a gateway has made a string of.
+func isMangled(text string) bool {
+	mantissa, exponent, found := strings.Cut(text, "+")
+	e := len(mantissa) - 1
+	return found && isDigits(exponent) && e > 0 && mantissa[e]|0x20 == 'e' && strings.Trim(mantissa[:e], digits+".-") == ""
+}
+
+// validID reports whether id can be a task's. It is asked before one goes into a path, where "." and ".." lead
+// elsewhere.
 func validID(id string) bool {
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return 0 < len(id) && len(id) <= 128
+	return 0 < len(id) && len(id) <= maxID && strings.Trim(id, idCharacters) == "" && id != "." && id != ".." && !isMangled(id)
 }

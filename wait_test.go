@@ -192,6 +192,19 @@ func seenFirst(then replyFunc) replyFunc {
 	}
 }
 
+// once answers with fault once after some time in which the task runs. Then the task ends.
+func once(after time.Duration, fault testkit.RoundTrip) replyFunc {
+	runs, faults := outage(after, saying(http.StatusOK, processingReply)), 0
+	return func(r *http.Request, n int) (*http.Response, error) {
+		resp, err := runs(r, n)
+		if resp.ContentLength == int64(len(succeededReply)) && faults == 0 {
+			faults++
+			return fault(r)
+		}
+		return resp, err
+	}
+}
+
 // saying answers with an error response; breaking fails without a response.
 func saying(status int, body string) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }
@@ -220,6 +233,17 @@ func TestWait_RidesOut(t *testing.T) {
 		"name not resolved, task seen":    seenFirst(outage(10*time.Minute, breaking(unknownHost))),
 		"certificate expired, task seen":  seenFirst(outage(10*time.Minute, breaking(certificate))),
 		"404 at first":                    outage(55*time.Second, saying(404, `{"reason":"TaskNotFound"}`)),
+		"404 with a web page at first":    outage(55*time.Second, saying(404, "<html>")),
+		"400 task_not_exist at first":     outage(55*time.Second, saying(400, `{"code":"task_not_exist"}`)),
+		"400 TaskNotFound at first":       outage(55*time.Second, saying(400, `{"error":{"code":"TaskNotFound"}}`)),
+		"200 and code 404 at first":       outage(55*time.Second, saying(200, `{"success":false,"code":404,"message":"no"}`)),
+		"200 task_not_exist at first":     outage(55*time.Second, saying(200, `{"code":"TASK_NOT_EXIST"}`)),
+		"403 page after an answer":        seenFirst(outage(10*time.Second, saying(403, "<html>"))),
+		"401 page after an answer":        seenFirst(outage(10*time.Second, saying(401, "<html>"))),
+		"404 page after an answer":        once(3*time.Minute, saying(404, "<html>")),
+		"429 pages for an hour":           seenFirst(outage(time.Hour, saying(429, "<html>"))),
+		"302 after an answer":             seenFirst(outage(10*time.Second, saying(302, ""))),
+		"307 after an answer":             seenFirst(outage(10*time.Second, saying(307, "<html>"))),
 		"404 at a lagging replica":        seenFirst(outage(50*time.Second, saying(404, `{"reason":"TaskNotFound"}`))),
 		"cut replies":                     outage(10*time.Second, saying(200, `{"id":"1","state":"succ`)),
 		"web pages with status 200":       outage(10*time.Second, saying(200, "<html>")),
@@ -273,6 +297,10 @@ func TestWait_EndsWithAnError(t *testing.T) {
 		"405":                       {always(saying(405, ``)), 1, "HTTP 405", ""},
 		"501":                       {always(saying(501, ``)), 1, "HTTP 501", ""},
 		"redirect":                  {always(saying(302, ``)), 1, "HTTP 302", ""},
+		"403 page at first":         {always(saying(403, `<html>`)), 1, "HTTP 403", ""},
+		"403 pages, task seen":      {seenFirst(always(saying(403, `<html>`))), 6, "HTTP 403", "processing"},
+		"redirects, task seen":      {seenFirst(always(saying(302, ``))), 6, "HTTP 302", "processing"},
+		"403 in JSON, task seen":    {seenFirst(always(saying(403, `{"code":403}`))), 2, "HTTP 403", "processing"},
 		"401, task seen":            {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
 		"429 out of money":          {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
 		"500 with a refusal's code": {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
@@ -334,30 +362,6 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 			assert.Equal(t, "no", failure.Task.ErrMessage)
 			assert.Equal(t, 4, asked)
 			assert.Equal(t, vidu.StateFailed, task.State)
-		})
-	}
-}
-
-// A new task may be unknown for a while, but not for ever.
-func TestWait_NotFound(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		answer replyFunc
-		from   time.Duration
-	}{
-		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
-		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
-		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				client, p := scriptedClient(t, tt.answer)
-				_, err := client.Wait(boundedContext(t), "1")
-				require.ErrorIs(t, err, vidu.ErrNotFound)
-				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
-				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
-			})
 		})
 	}
 }
@@ -480,9 +484,9 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 				since = time.Now()
 				return testkit.Reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
 			case time.Since(since) < 20*time.Second:
-				return testkit.Reply(r, http.StatusOK, processingReply)
+				return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 			}
-			return testkit.Reply(r, http.StatusOK, succeededReply)
+			return testkit.Reply(r, http.StatusOK, about(r, succeededReply))
 		})
 		for n := range 10 {
 			task, err := client.Reference2Video(t.Context(), smallRequest())

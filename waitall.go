@@ -84,7 +84,7 @@ func (m *multiWait) elapsed() time.Duration { return m.client.pacer.Now() - m.st
 // run waits for every task. The goroutines of its queries end with it, however it ends.
 func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, error) bool) {
 	order := m.setItems(ids)
-	defer m.client.waiters.addMulti(m.wake)()
+	defer m.client.waiters.addMulti(&multiWaiter{wake: m.wake, has: func(id string) bool { _, found := m.find(id); return found }})()
 	asking, stop := context.WithCancel(ctx)
 	defer m.queries.Wait()
 	defer stop()
@@ -161,7 +161,7 @@ func (m *multiWait) begin(order []int, yield func(*Task, error) bool) bool {
 		}
 		due := time.Duration(order[i]) - time.Second // in the past, in the order of the ids
 		if first := item.begin(m.client, m.config); first != nil {
-			if item.note(first, nil) {
+			if item.note(first, nil, 0, true) {
 				m.config.progress(first)
 			}
 			due += m.elapsed() + item.pause(m.config, m.client.pacer, m.elapsed(), nil)
@@ -287,10 +287,10 @@ func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, err
 
 // note updates an item and calls the caller's progress function if the task has changed.
 func (m *multiWait) note(item *waitItem, task *Task, failure error) {
-	m.answered = m.answered || failure == nil
-	if item.note(task, failure) {
+	if item.note(task, failure, m.elapsed(), m.answered) {
 		m.config.progress(task)
 	}
+	m.answered = m.answered || failure == nil
 }
 
 // end yields the result of a task, as often as its id was given.
@@ -309,7 +309,7 @@ func (m *multiWait) end(i int, task *Task, err error, yield func(*Task, error) b
 
 // wake is called by the goroutine of a callback.
 func (m *multiWait) wake(id string, genuine bool) {
-	i, found := sort.Find(len(m.items), func(i int) int { return strings.Compare(id, m.items[i].id) })
+	i, found := m.find(id)
 	if !found {
 		return
 	}
@@ -320,6 +320,11 @@ func (m *multiWait) wake(id string, genuine bool) {
 	case m.wakeCh <- struct{}{}:
 	default: // it has one already
 	}
+}
+
+// find returns the number of the item with this id. Ids and their order never change.
+func (m *multiWait) find(id string) (int, bool) {
+	return sort.Find(len(m.items), func(i int) int { return strings.Compare(id, m.items[i].id) })
 }
 
 // takeWoken makes the tasks that callbacks have named the next to be queried, once more if a query is in flight.

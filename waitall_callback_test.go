@@ -305,7 +305,7 @@ func TestWake_Concurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
-			return testkit.Reply(r, http.StatusOK, processingReply)
+			return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 		}))
 		var group sync.WaitGroup
 		for n := range 30 {
@@ -416,6 +416,80 @@ func TestWaitAll_ListLacksTheProgress(t *testing.T) {
 		lists, _ := f.lists()
 		assert.Contains(t, lists[len(lists)-1].ids, "3")
 	})
+}
+
+// A new task may be unknown for a while, but not for ever.
+func TestWait_NotFound(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answer replyFunc
+		from   time.Duration
+	}{
+		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
+		"400 task_not_exist":    {turning(0, nil, saying(400, `{"code":"task_not_exist"}`)), time.Minute},
+		"200 and code 404":      {turning(0, nil, saying(200, `{"success":false,"code":404}`)), time.Minute},
+		"200 TaskNotFound":      {seenFirst(turning(0, nil, saying(200, `{"reason":"TaskNotFound"}`))), time.Minute},
+		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
+		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, tt.answer)
+				_, err := client.Wait(boundedContext(t), "1")
+				require.True(t, errors.Is(err, vidu.ErrNotFound) || errors.Is(err, vidu.ErrTaskNotFound), "%v", err)
+				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
+				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
+			})
+		})
+	}
+}
+
+// What Wait rides out at first and in passing, WaitAll does, also where it asks for lists.
+func TestWaitAll_NoSuchTaskYetAndStrayPages(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		from, to time.Duration
+		status   int
+		body     string
+		says     string // the error of each task; "" for none
+	}{
+		"400 task_not_exist at first":   {0, 50 * time.Second, 400, `{"code":"task_not_exist"}`, ""},
+		"400 TaskNotFound at first":     {0, 50 * time.Second, 400, `{"reason":"TaskNotFound"}`, ""},
+		"200 and code 404 at first":     {0, 50 * time.Second, 200, `{"success":false,"code":404}`, ""},
+		"400 task_not_exist for ever":   {0, time.Hour, 400, `{"code":"task_not_exist"}`, "task_not_exist"},
+		"200 and code 404 for ever":     {0, time.Hour, 200, `{"success":false,"code":404}`, "HTTP 200 NotFound"},
+		"403 page for a while":          {2 * time.Minute, 2*time.Minute + 20*time.Second, 403, "<html>", ""},
+		"302 for a while":               {2 * time.Minute, 2*time.Minute + 20*time.Second, 302, "", ""},
+		"403 page for ever":             {2 * time.Minute, time.Hour, 403, "<html>", "web page"},
+		"403 in JSON for a while":       {2 * time.Minute, 3 * time.Minute, 403, `{"reason":"Forbidden"}`, "Forbidden"},
+		"403 page from the first query": {0, time.Hour, 403, "<html>", "web page"},
+	} {
+		for _, opts := range [][]vidu.Option{nil, {vidu.WithOfficialAPI()}} {
+			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					f := newFakeAPI(20, func(int) time.Duration { return 4 * time.Minute })
+					f.instead = func(*http.Request) (int, string) {
+						if since := time.Since(f.started); since < tt.from || since >= tt.to {
+							return 0, ""
+						}
+						return tt.status, tt.body
+					}
+					all := collect(boundedContext(t), f.client(t, opts...), numbered(20))
+					require.Len(t, all, 20)
+					for _, o := range all {
+						if tt.says == "" {
+							require.NoError(t, o.err)
+							continue
+						}
+						require.ErrorContains(t, o.err, tt.says)
+						testkit.AssertHarmless(t, o.err)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A callback for a task that a list in flight asks for counts for the query that follows the list.
