@@ -51,7 +51,7 @@ const (
 )
 
 // NonceStore remembers which callbacks were handled and which are being handled. It is shared by all processes that
-// receive them. Keys are plain text of at most 160 bytes.
+// receive them. Keys are plain ASCII text of at most 300 bytes.
 //
 // A delivery claims its nonce, and later its task, before anything is done, and then commits the claim, or releases it
 // when something failed, so that the next delivery gets its turn. A claim must have a token of its own that Release
@@ -227,7 +227,8 @@ func SignCallback(r *http.Request, secret string, date time.Time, nonce string) 
 // The answer is 200 when there is nothing left to do and an error otherwise, so that the API delivers the callback
 // again, up to three times: 500 when fn failed or panicked; 503 when the [NonceStore] fails, or the query fails or
 // takes more than 15 seconds, or the task does not exist; 401 for everything that is wrong with the signature; 400 (no
-// task id), 405 (not a POST), 413 (more than 2 MiB). The reasons go to the client's logger and to nobody else.
+// task id), 405 (not a POST), 413 (more than 2 MiB). With [WithUnverifiedCallbacks] a task that does not exist is 200,
+// for another delivery would not help. The reasons go to the client's logger and to nobody else.
 //
 // Whoever has seen a genuine callback can deliver its nonce first, with the id of another task; the genuine one is then
 // taken for a duplicate. So a callback can be kept from fn, though never changed: poll for what fn must not miss.

@@ -77,8 +77,8 @@
 //
 // Without [WithHTTPClient] there are transports of our own: HTTP/1.1 and a fresh connection for every create, up to 64
 // connections with HTTP/2 for everything else, the proxy of the environment (HTTPS_PROXY, NO_PROXY), and a limit of
-// time on every step. With WithHTTPClient the built-in timeouts do not apply; without Client.Timeout only the context
-// limits a call.
+// time on every step. A transport that you bring with WithHTTPClient keeps its own timeouts; then, without
+// Client.Timeout, only the context limits a call.
 //
 // For a private CA, a client certificate or a proxy, give WithHTTPClient an [*net/http.Transport]: creates then use a
 // clone of it with the same rules. To trace, measure or log, use [WithTransportWrapper], which goes around these

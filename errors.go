@@ -26,7 +26,7 @@ type APIError struct {
 	TraceID    string          // the request id that the vendor's support asks for; "" when the response has none
 	RetryAfter time.Duration   // the Retry-After header as sent, in any of its forms; 0 when absent or unreadable
 	Metadata   json.RawMessage // the envelope's "metadata"; nil when absent
-	Body       []byte          // the answer as received, at most 64 KiB, with the API key masked
+	Body       []byte          // of the answer, with the API key masked; at most 64 KiB, as in a [*MaybeCreatedError]; nil when there was none
 
 	op     string // method and path
 	unread bool   // the answer came before a byte of the request's body was read
@@ -169,7 +169,7 @@ func (e *ValidationError) Error() string {
 // request, and a task may exist and be billed. Do not send the request again; look for the task by its payload, or
 // alert an operator.
 type MaybeCreatedError struct {
-	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
+	Payload    string    // as it was sent, see [WithRecovery]; it comes back with the task; "" when there was none
 	TaskID     string    // the task that the response names, wherever it does; "" when it names none, or more than one
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none

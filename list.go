@@ -22,7 +22,7 @@ const (
 	maxPageSize  = 100
 )
 
-// ListTasksRequest selects tasks. Every zero field selects everything.
+// ListTasksRequest selects tasks. A zero field does not restrict them, From and To apart.
 type ListTasksRequest struct {
 	From, To    time.Time    // bounds of CreatedAt; zero is the server's default, the last 7 days
 	TaskIDs     []string     // tasks with one of these ids
@@ -43,7 +43,7 @@ type TaskPage struct {
 }
 
 // ListTasks returns one page of the account's tasks. It is free and part of the official API; elsewhere it fails with
-// [ErrNotSupported]. A nil req lists everything. Source: the list page of platform.vidu.com.
+// [ErrNotSupported]. A nil req is a zero one. Source: the list page of platform.vidu.com.
 func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPage, error) {
 	if req == nil {
 		req = &ListTasksRequest{}

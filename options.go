@@ -165,8 +165,9 @@ func WithBackoff(pause func(retry int) time.Duration) Option {
 
 // WithLogger writes one Debug record per attempt: method, path, status, duration, attempt and request id, never a body,
 // a key or a query string; one per download attempt, with the link but without its query; and one per callback: Debug
-// when it was accepted, Warn with the reason when not, Error when the function panicked. nil, the default, writes
-// nothing.
+// when it was accepted, Warn with the reason when not, Error when the function panicked. Further Warn records say that
+// a [NonceStore] could not end a claim, and from [NewClient] that http.DefaultTransport was replaced. nil, the default,
+// writes nothing.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		c.logger = logger
@@ -197,10 +198,14 @@ func isToken(s string) bool {
 	return isPrintableASCII(s) && !strings.ContainsAny(s, " \"(),/:;<=>?@[\\]{}")
 }
 
-// WithRecovery makes [Client.Reference2Video] look for the task, for at most budget, before it returns a
-// [*MaybeCreatedError]: as [Client.FindTask] does, so only on servers that list tasks and only for requests with a
-// Payload. That must be a new one for every create: when a job is tried again, the task of its first try could
-// otherwise be taken for the second's. Nothing is sent a second time. The default, 0, is not to look.
+// WithRecovery makes a create look for its task, for at most budget, before it returns a [*MaybeCreatedError]: as
+// [Client.FindTask] does, so only on servers that list tasks. Nothing is sent a second time. The default, 0, is not to
+// look.
+//
+// The task is found by its Payload. That must be a new one for every create: when a job is tried again, the task of its
+// first try could otherwise be taken for the second's. A request whose Payload is "" is sent with one from [NewMarker],
+// which a MaybeCreatedError has; the request itself is left as it is. [Client.CreateTask] adds no field, so without a
+// payload of yours there is nothing to look for.
 func WithRecovery(budget time.Duration) Option {
 	return func(c *config) error {
 		if budget < 0 {

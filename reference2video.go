@@ -20,8 +20,9 @@ type Reference2VideoRequest struct {
 	// Model makes the video. Required.
 	Model Model `json:"model"`
 
-	// Images are the references of a request without Subjects: 1–7, with Videos 1–4 (vidu1.5: 1–3). Formats png, jpeg,
-	// webp; at least 128×128 pixels; a ratio of less than 4:1; at most 50 MB each.
+	// Images are the references of a request without Subjects: 1–7, with Videos 1–4 (viduq4-preview: 1–15, vidu1.5: 1–3).
+	// Formats png, jpeg, webp; at least 128×128 pixels; a ratio of less than 4:1, of viduq4-preview and models that this
+	// package does not know up to 5:1; at most 50 MB each.
 	Images []Media `json:"images,omitempty"`
 
 	// Videos are further references, for viduq2-pro only: one of at most 8 s or two of at most 5 s. Formats mp4, avi, mov;
@@ -43,14 +44,16 @@ type Reference2VideoRequest struct {
 	// called by @name.
 	Prompt string `json:"prompt"`
 
-	// Duration is in seconds. 0 is the model's default, [AutoDuration] the model's choice (viduq2-pro). The range by
-	// model is in the documentation of the [Model] constants.
+	// Duration is in seconds: 2–15 of viduq3-drama, 3–15 of viduq3-ad, 1–16 (default 5) of viduq3-mix, 3–16 (5) of viduq3
+	// and viduq3-turbo, 1–10 (5) of the q2 models, 5 of viduq1, 4 of vidu2.0, 4 (default) or 8 of vidu1.5; the default of
+	// viduq4-preview is 5. 0 is the model's default, [AutoDuration] the model's choice (viduq2-pro).
 	Duration int `json:"duration,omitempty"`
 
 	// Seed makes a generation repeatable. 0 is random; [Task.Seed] has the number that was used.
 	Seed int `json:"seed"`
 
-	// Resolution is "" for the model's default. What a model offers is in the documentation of the [Model] constants.
+	// Resolution is "" for the model's default: 720p, of viduq1 1080p, of vidu2.0 360p. The q3 and q2 models also make
+	// 1080p and, but for viduq3-drama and viduq3-ad, 540p; vidu2.0 also 720p; vidu1.5, without a default, 360p to 1080p.
 	Resolution Resolution `json:"resolution,omitempty"`
 
 	// AspectRatio is "" for 16:9, on viduq3-drama 9:16.

@@ -10,7 +10,8 @@ import (
 // call, so calls that run at the same time call it at the same time; let them be quick. One that panics is ignored. A
 // request that is not valid starts no call.
 //
-// None of what it is given holds the API key, a prompt or the query of a link.
+// None of what it is given holds the API key, or a prompt, but for what a server says of it in an error. The texts of
+// errors hold no query of a link; their Body may.
 type Tracer interface {
 	// TraceCallStart is called before the first attempt. The context that it returns is that of the call: of its
 	// requests, of TraceAttempt and of TraceCallEnd.

@@ -15,8 +15,8 @@ import (
 // Model names a video model. The set is open: a model that this package does not know is sent as it is.
 type Model string
 
-// Models, as the official pages and gateways list them in October 2026. Each serves some of the endpoints only;
-// durations in seconds and resolutions stand in the documentation of the requests that take it.
+// Models, as the official pages and gateways list them in October 2026. Each serves some of the endpoints only. Its
+// durations and resolutions are in the documentation of the requests that take it.
 const (
 	ModelQ4Preview Model = "viduq4-preview" // reference2video, img2video
 
@@ -62,7 +62,7 @@ const (
 // AspectRatio is the shape of the video, "W:H". The set is open: the q2 and q3 models take any ratio.
 type AspectRatio string
 
-// Aspect ratios that every model knows.
+// Aspect ratios of several models. What an endpoint takes is in the documentation of its request.
 const (
 	AspectRatio16x9 AspectRatio = "16:9"
 	AspectRatio9x16 AspectRatio = "9:16"
@@ -196,20 +196,20 @@ type Task struct {
 	AspectRatio       AspectRatio       `json:"aspect_ratio,omitempty"`
 	Resolution        Resolution        `json:"resolution,omitempty"`
 	MovementAmplitude MovementAmplitude `json:"movement_amplitude,omitempty"`
-	Credits           int               `json:"credits"`           // the price; 0 is a legal price and also "not said"
-	Payload           string            `json:"payload,omitempty"` // as in the request; missing from lists
-	Priority          int               `json:"cus_priority,omitempty"`
+	Credits           int               `json:"credits"`                // the price; 0 is a legal price and also "not said"
+	Payload           string            `json:"payload,omitempty"`      // as in the request; missing from lists
+	Priority          int               `json:"cus_priority,omitempty"` // no request of this package sets it
 	OffPeak           bool              `json:"off_peak,omitempty"`
 	Audio             bool              `json:"audio,omitempty"`      // as in the request or by default, as far as it is said
 	AudioType         AudioType         `json:"audio_type,omitempty"` // as Audio
 	BGM               bool              `json:"bgm,omitempty"`        // as Audio
-	IsRec             bool              `json:"is_rec,omitempty"`     // recommended prompt; not settable on this endpoint
+	IsRec             bool              `json:"is_rec,omitempty"`     // the server wrote the prompt, see [Img2VideoRequest]
 	Watermark         bool              `json:"watermark,omitempty"`
-	unsure            bool              // failed, or the query did; among the bools it takes no room
+	unsure            bool              // either the task has failed or the query; here, among the bools, it takes no room
 	WatermarkPosition int               `json:"wm_position,omitempty"`       // as in the request; 0 is unspecified
 	WatermarkURL      string            `json:"wm_url,omitempty"`            // as in the request
 	MetaData          string            `json:"meta_data,omitempty"`         // as in the request
-	ClientRequestID   string            `json:"client_request_id,omitempty"` // not settable on this endpoint
+	ClientRequestID   string            `json:"client_request_id,omitempty"` // no request of this package sets it
 	CreatedAt         time.Time         `json:"created_at,omitzero"`         // UTC, by the server's clock; zero in the reply to a query
 	ErrCode           ErrorCode         `json:"err_code,omitempty"`          // why the task failed; may be "" even then
 	ErrMessage        string            `json:"err_msg,omitempty"`           // the server's words for it; many never say
