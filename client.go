@@ -100,8 +100,8 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		recovery:      cfg.recovery,
 	}
 	if replaced := routes.Replaced; replaced != nil {
-		c.warn("vidu: http.DefaultTransport was replaced; everything is sent through it, and "+
-			"creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
+		c.record(context.Background(), slog.LevelWarn, "vidu: http.DefaultTransport was replaced; everything is sent through it, "+
+			"and creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
 			slog.String("transport", fmt.Sprintf("%T", replaced)))
 	}
 	return c, nil
@@ -220,13 +220,6 @@ func (c *Client) withoutRetries() *Client {
 	single := *c
 	single.maxAttempts = 1
 	return &single
-}
-
-// warn is record for what is not part of a call.
-func (c *Client) warn(text string, attrs ...any) {
-	if c.logger != nil {
-		ignorePanic(func() { c.logger.Warn(text, attrs...) })
-	}
 }
 
 // record writes to the logger, if there is one. One that panics must not cost an answer, which may hold the id of a

@@ -43,7 +43,7 @@ func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
-	d := readReply(body, id)
+	d := readQueryReply(body, id)
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
@@ -99,10 +99,10 @@ type taskDecoder struct {
 }
 
 // readTask reads what it can of any text.
-func readTask(body []byte) taskDecoder { return readReply(body, "") }
+func readTask(body []byte) taskDecoder { return readQueryReply(body, "") }
 
-// readReply reads what it can of a reply to the question for the task with this id.
-func readReply(body []byte, asked string) taskDecoder {
+// readQueryReply reads what it can of a reply to the question for the task with this id.
+func readQueryReply(body []byte, asked string) taskDecoder {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	d := taskDecoder{body: body, asked: asked}
 	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // which decides where there is no object to walk
@@ -367,7 +367,7 @@ func (d *taskDecoder) isFirm(t *Task) bool {
 }
 
 // saysError reports whether the reply says that it is an error.
-func (d *taskDecoder) saysError() bool { return d.refused || saysError(d.places.value("error")) }
+func (d *taskDecoder) saysError() bool { return d.refused || meansError(d.places.value("error")) }
 
 // whyNoTask turns a valid 2xx reply without a task into its error: the envelope it carries, or what it lacks.
 func (d *taskDecoder) whyNoTask() error {

@@ -246,10 +246,10 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 	case task == nil:
 		return nil, errors.New("vidu: download: the task is nil")
 	case strings.TrimSpace(string(task.State)) == "":
-		return nil, fmt.Errorf("vidu: download: task %s has no state: call Wait first", scrub.OneLine(task.ID, 128))
+		return nil, fmt.Errorf("vidu: download: task %s has no state: call Wait first", scrub.OneLine(task.ID, maxID))
 	case !task.Done():
 		return nil, fmt.Errorf("vidu: download: task %s is %s, not finished: call Wait first",
-			scrub.OneLine(task.ID, 128), scrub.OneLine(string(task.State), 40))
+			scrub.OneLine(task.ID, maxID), scrub.OneLine(string(task.State), 40))
 	case parseState(string(task.State)) != StateSuccess:
 		return nil, &TaskError{Task: task}
 	}
@@ -262,5 +262,5 @@ func (c *Client) linkOf(task *Task, kind downloadKind) (*url.URL, error) {
 			return u, nil
 		}
 	}
-	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", scrub.OneLine(task.ID, 128), kind.name)
+	return nil, fmt.Errorf("vidu: download: task %s has no link to a %s", scrub.OneLine(task.ID, maxID), kind.name)
 }

@@ -72,8 +72,8 @@ func (op operation) complete(a *attempt, failure *APIError) *APIError {
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, TaskID: op.mask(a.names().only()), From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
-		Body: op.excerpt(a),
+		Payload: payload, TaskID: op.mask(a.names().only()), From: from, To: time.Now(),
+		StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Body: op.excerpt(a), Err: a.err,
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
 		e.TraceID = failure.TraceID
@@ -172,7 +172,7 @@ func traceIDOf(header http.Header, mask func(string) string) string {
 // unsupported turns the refusals of a server that lacks an endpoint into [ErrNotSupported] and leaves others alone.
 func unsupported(err error) error {
 	failure, ok := errors.AsType[*APIError](err)
-	if !ok || failure.Code == ErrTaskNotFound {
+	if !ok || errors.Is(failure, ErrTaskNotFound) { // the endpoint is there, the task is not
 		return err
 	}
 	switch failure.StatusCode {

@@ -51,8 +51,7 @@ func (c *Client) ListTasks(ctx context.Context, req *ListTasksRequest) (*TaskPag
 	var page *TaskPage
 	err := c.call(ctx, &request{operation: "list tasks", method: http.MethodGet, path: "/tasks", query: req.query(), limit: maxListReply},
 		func(a *attempt) (err error) {
-			reply := a.reply()
-			page, err = decodePage(ctx, reply)
+			page, err = decodePage(ctx, a.reply())
 			return err
 		})
 	if err != nil {

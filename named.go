@@ -61,7 +61,7 @@ func namedTasks(body []byte, location string) *naming {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	s := namingSearch{naming: naming{whole: json.Valid(body)}, left: maxNamingItems}
 	s.look(jsonIn(body), "", true, maxNamingDepth)
-	s.lookAt(location)
+	s.lookInLink(location)
 	return &s.naming
 }
 
@@ -165,8 +165,8 @@ func addOnce(ids *[]string, id string) {
 	}
 }
 
-// lookAt searches a link such as …/tasks/<id>/creations or …?task_id=<id>.
-func (s *namingSearch) lookAt(location string) {
+// lookInLink searches the path and the query of a link such as …/tasks/<id>/creations or …?task_id=<id>.
+func (s *namingSearch) lookInLink(location string) {
 	link, err := url.Parse(location)
 	if err != nil {
 		return

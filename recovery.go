@@ -40,10 +40,10 @@ func (c *Client) FindTask(ctx context.Context, payload string, since time.Time) 
 
 // search is one look for the task with a payload.
 type search struct {
-	payload string
-	since   time.Time
-	window  ListTasksRequest
-	mayBe   func(*Task) bool // false for tasks that it cannot be
+	payload   string
+	since     time.Time
+	window    ListTasksRequest
+	plausible func(*Task) bool // false for tasks that it cannot be
 
 	matches    []*Task
 	candidates []candidate
@@ -56,8 +56,8 @@ type candidate struct {
 	createdAt time.Time // a query does not say it
 }
 
-func newSearch(payload string, since time.Time, mayBe func(*Task) bool) *search {
-	s := &search{payload: payload, since: since, mayBe: mayBe}
+func newSearch(payload string, since time.Time, plausible func(*Task) bool) *search {
+	s := &search{payload: payload, since: since, plausible: plausible}
 	if !since.IsZero() {
 		s.window.From = since.Add(-clockSkew)
 	}
@@ -91,7 +91,7 @@ func (s *search) list(ctx context.Context, c *Client) error {
 			return err
 		case err != nil: // the task may be on one of the pages that were read
 			s.unsure = inconclusive(err)
-		case seen[task.ID] || !s.mayBe(task):
+		case seen[task.ID] || !s.plausible(task):
 		case task.Payload == s.payload:
 			s.matches = append(s.matches, task)
 		case task.Payload == "":
@@ -172,11 +172,11 @@ func (c *Client) lookUp(ctx context.Context, maybe *MaybeCreatedError, prompt st
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.recovery)
 	defer cancel()
-	mayBe := func(t *Task) bool { // what this client has from earlier creates is not this one; fewer words, fewer queries
+	plausible := func(t *Task) bool { // what this client has from earlier creates is not this one; fewer words, fewer queries
 		return !c.pacer.Remembers(t.ID) && (t.Payload != "" || prompt == "" || t.Prompt == prompt || t.Prompt == "")
 	}
 	for pause := firstLook; ; pause *= 2 {
-		task, err := newSearch(maybe.Payload, maybe.From, mayBe).run(ctx, c)
+		task, err := newSearch(maybe.Payload, maybe.From, plausible).run(ctx, c)
 		if _, several := errors.AsType[*DuplicateTasksError](err); several {
 			maybe.Err = errors.Join(maybe.Err, err)
 			return nil

@@ -201,8 +201,8 @@ func saysNothing(text string) bool {
 
 var noReasons = []string{"ok", "none", "null", "nil", "n/a"}
 
-// saysError reports whether the value of "error" says that something is wrong. Some servers send one whose code is 0.
-func saysError(v lenientjson.Value) bool {
+// meansError reports whether the value of "error" says that something is wrong. Some servers send one whose code is 0.
+func meansError(v lenientjson.Value) bool {
 	if v.IsString() || v.IsNumber() {
 		return !isNoReason(v.Text())
 	}

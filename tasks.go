@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
-	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -84,9 +82,6 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 			}
 			return checkReply(reply)
 		})
-	if failure, ok := errors.AsType[*APIError](err); ok && strings.Contains(strings.ToLower(string(failure.Code)), "task") {
-		return err // task_not_exist and the like: the endpoint is there, the task is not
-	}
 	return unsupported(err)
 }
 
@@ -112,8 +107,7 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 	var credits *Credits
 	err := c.call(ctx, &request{operation: "get credits", method: http.MethodGet, path: "/credits", limit: maxReply},
 		func(a *attempt) (err error) {
-			reply := a.reply()
-			credits, err = decodeCredits(reply)
+			credits, err = decodeCredits(a.reply())
 			return err
 		})
 	if err != nil {

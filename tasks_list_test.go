@@ -163,6 +163,7 @@ func TestErrNotSupported(t *testing.T) {
 			"405":               {405, "", true},
 			"501":               {501, "", true},
 			"404, no such task": {404, `{"code":404,"reason":"TaskNotFound","message":"no such task"}`, false},
+			"404, the same":     {404, `{"code":"task_not_exist","message":"no such task"}`, false},
 			"401":               {401, "", false},
 			"403":               {403, "", false},
 			"500":               {500, "", false},

@@ -229,7 +229,7 @@ type Task struct {
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in
 // it; nor are they in what %v, %+v and %#v print, or a [log/slog] handler. [json.Marshal] keeps them.
 func (t Task) String() string {
-	text := "task " + scrub.OneLine(t.ID, 128) + ", " + scrub.OneLine(string(t.State), 40)
+	text := "task " + scrub.OneLine(t.ID, maxID) + ", " + scrub.OneLine(string(t.State), 40)
 	if t.Progress > 0 && !t.Done() {
 		text += fmt.Sprintf(", %.0f %%", t.Progress)
 	}
@@ -244,7 +244,7 @@ func (t Task) GoString() string { return "vidu.Task(" + t.String() + ")" }
 
 // LogValue is String with its parts apart.
 func (t Task) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("id", scrub.OneLine(t.ID, 128)), slog.String("state", scrub.OneLine(string(t.State), 40))}
+	attrs := []slog.Attr{slog.String("id", scrub.OneLine(t.ID, maxID)), slog.String("state", scrub.OneLine(string(t.State), 40))}
 	if t.Progress > 0 && !t.Done() {
 		attrs = append(attrs, slog.Float64("progress", t.Progress))
 	}
@@ -287,7 +287,7 @@ type Creation struct {
 
 // String says which result this is, without its links, as [Task.String].
 func (c Creation) String() string {
-	text := "creation " + scrub.OneLine(c.ID, 128)
+	text := "creation " + scrub.OneLine(c.ID, maxID)
 	if c.Video != (VideoInfo{}) {
 		text += fmt.Sprintf(", %v s, %d×%d", c.Video.Duration, c.Video.Width, c.Video.Height)
 	}

@@ -209,7 +209,8 @@ var refusedUnseen = []int{
 
 // quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is:
 // gateways give a code of their own and put their upstream's words into the message. A documented reason to refuse in
-// the response itself is believed, except for BadRequest, which is no reason.
+// the response itself is believed, except for BadRequest, which is no reason. A body of megabytes is not searched: it
+// counts as one that does.
 func quotesAmbiguousCode(a *attempt) bool {
 	e := parseEnvelope(a.body)
 	word := e.word()

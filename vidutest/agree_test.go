@@ -65,7 +65,7 @@ func TestClient_AgreesOnModels(t *testing.T) {
 	models := []vidu.Model{
 		vidu.ModelQ3, vidu.ModelQ3Ad, vidu.ModelQ3Drama, vidu.ModelQ3Mix, vidu.ModelQ3Pro, vidu.ModelQ3ProFast, vidu.ModelQ3Turbo,
 		vidu.ModelQ2, vidu.ModelQ2Pro, vidu.ModelQ2ProFast, vidu.ModelQ2Turbo, vidu.ModelQ1, vidu.ModelQ1Classic,
-		vidu.Model20, vidu.Model15, vidu.ModelQ4Preview,
+		vidu.Model20, vidu.Model15, vidu.ModelQ4Preview, //nolint:staticcheck // servers still have what is deprecated
 	}
 	shapes := []fields{
 		{"off_peak": true}, {"off_peak": true, "audio": true}, {"off_peak": true, "audio": false}, {"duration": 0},

@@ -3,7 +3,6 @@ package lenientjson
 import (
 	"bytes"
 	"errors"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -27,27 +26,15 @@ func hasLoneSurrogate(text []byte) bool {
 		if start < 0 || start+1 == len(text) {
 			return false
 		}
-		unit := escapedUnit(text[start:])
+		unit, _ := unicodeEscape(text[start:])
 		text = text[start+len(`\\`):]
 		if !utf16.IsSurrogate(unit) {
 			continue
 		}
 		text = text[len("d800"):]
-		if utf16.DecodeRune(unit, escapedUnit(text)) == utf8.RuneError {
+		if low, _ := unicodeEscape(text); utf16.DecodeRune(unit, low) == utf8.RuneError {
 			return true
 		}
 		text = text[len(`\udc00`):]
 	}
-}
-
-// escapedUnit returns the number in the \u escape that text begins with, 0 if there is none.
-func escapedUnit(text []byte) rune {
-	if len(text) < len(`\u0000`) || text[0] != '\\' || text[1] != 'u' {
-		return 0
-	}
-	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	if err != nil {
-		return 0
-	}
-	return rune(unit)
 }
