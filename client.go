@@ -99,10 +99,12 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		official:      cfg.official,
 		recovery:      cfg.recovery,
 	}
-	if replaced := routes.Replaced; replaced != nil {
-		c.record(context.Background(), slog.LevelWarn, "vidu: http.DefaultTransport was replaced; everything is sent through it, "+
-			"and creates have no safe transport of their own; if it traces or logs, use WithTransportWrapper instead",
-			slog.String("transport", fmt.Sprintf("%T", replaced)))
+	if replaced := routes.Replaced; replaced != nil && c.logger != nil {
+		ignorePanic(func() {
+			c.logger.Warn("vidu: http.DefaultTransport was replaced; everything is sent through it, and creates have no safe "+
+				"transport of their own; if it traces or logs, use WithTransportWrapper instead",
+				slog.String("transport", fmt.Sprintf("%T", replaced)))
+		})
 	}
 	return c, nil
 }
