@@ -341,7 +341,7 @@ func TestObservability_NamesEveryRecord(t *testing.T) {
 	page := readText(t, "docs/observability.md")
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	record := regexp.MustCompile(`\.(?:record\([^"]*slog\.Level(\w+), |(warn)\()"(vidu: [\w. ]+)`)
+	record := regexp.MustCompile(`\.(?:record\([^"]*slog\.Level(\w+), |(Warn)\()"(vidu: [\w. ]+)`)
 	found := 0
 	for _, name := range files {
 		for _, match := range record.FindAllStringSubmatch(readText(t, name), -1) {
