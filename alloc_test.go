@@ -3,6 +3,7 @@ package vidu_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -67,9 +69,191 @@ func TestReply_CompressionBomb(t *testing.T) { //nolint:paralleltest // it measu
 	})
 	assertUnknownOutcome(t, createErr)
 	assertNotCreated(t, queryErr)
-	t.Logf("allocated %d KiB for two bombs of %d KiB", allocated>>10, len(bomb)>>10)
-	assert.Less(t, allocated, int64(16<<20), "it stays compressed")
+	t.Logf("allocated %d MiB for two bombs of %d KiB", allocated>>20, len(bomb)>>10)
+	assert.Less(t, allocated, int64(3*(createLimit+queryLimit)))
+	require.ErrorContains(t, createErr, "larger than the limit")
+	require.ErrorContains(t, queryErr, "larger than the limit")
 	assert.Equal(t, int64(2), w.Requests.Load())
+}
+
+// Bytes that are not encoded are read, whatever the header calls them, and gzip is expanded, whoever asked for it.
+func TestReply_Encodings(t *testing.T) {
+	t.Parallel()
+	packed := func(text string) string { return testkit.Gzip(t, text) }
+	const query = `{"id":"916","state":"success","creations":[{"url":"https://h/v.mp4"}]}`
+	for name, tt := range map[string]struct {
+		encodings []string
+		pack      func(string) string
+	}{
+		"plain":                 {nil, strings.Clone},
+		"utf-8":                 {[]string{"utf-8"}, strings.Clone},
+		"UTF8":                  {[]string{"UTF8"}, strings.Clone},
+		"none":                  {[]string{"none"}, strings.Clone},
+		"Identity":              {[]string{"Identity"}, strings.Clone},
+		"aws-chunked":           {[]string{"aws-chunked"}, strings.Clone},
+		"several":               {[]string{"identity, UTF-8 ,", "binary"}, strings.Clone},
+		"empty":                 {[]string{""}, strings.Clone},
+		"called gzip":           {[]string{"gzip"}, strings.Clone},
+		"called br":             {[]string{"br"}, strings.Clone},
+		"called anything":       {[]string{"zstd", "x"}, strings.Clone},
+		"a byte order mark":     {[]string{"br"}, func(s string) string { return "\uFEFF" + s }},
+		"gzip":                  {[]string{"gzip"}, packed},
+		"X-GZIP":                {[]string{"X-GZIP"}, packed},
+		"gzip, said by nobody":  {nil, packed},
+		"gzip called identity":  {[]string{"identity"}, packed},
+		"gzip called br":        {[]string{"br"}, packed},
+		"gzip twice":            {[]string{"gzip, gzip"}, func(s string) string { return packed(packed(s)) }},
+		"gzip in pieces":        {[]string{"gzip"}, func(s string) string { return packed(s[:9]) + packed("") + packed(s[9:]) }},
+		"gzip and a line break": {[]string{"gzip"}, func(s string) string { return packed(s) + "\r\n" }},
+		"gzip and zeros":        {[]string{"gzip"}, func(s string) string { return packed(s) + strings.Repeat("\x00", 512) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answer := func(status int, reply string) *vidu.Client {
+				return newClient(t, someHost, vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+					resp, err := testkit.Reply(r, status, tt.pack(reply))
+					for _, encoding := range tt.encodings {
+						resp.Header.Add("Content-Encoding", encoding)
+					}
+					return resp, err
+				}))
+			}
+			task, err := answer(200, createdReply).Reference2Video(t.Context(), smallRequest())
+			assertCreated(t, task, err)
+			task, err = answer(200, query).GetTask(t.Context(), "916")
+			require.NoError(t, err)
+			video, ok := task.Video()
+			assert.True(t, ok)
+			assert.Equal(t, "https://h/v.mp4", video.URL)
+			assert.JSONEq(t, query, strings.TrimPrefix(string(task.RawJSON()), "\uFEFF"))
+			_, err = answer(400, envelope(400, vidu.ErrFieldInvalid)).Reference2Video(t.Context(), smallRequest())
+			assertNotCreated(t, err)
+			require.ErrorIs(t, err, vidu.ErrFieldInvalid)
+		})
+	}
+}
+
+// The id that came before the break is not lost because it was packed.
+func TestReply_CutGzip(t *testing.T) {
+	t.Parallel()
+	reply := `{"task_id":"916","state":"created","prompt":"` + strings.Repeat("1 2 4 8 16 ", 500) + rand.Text() + rand.Text() + `"}`
+	packed := testkit.Gzip(t, reply)
+	broken := []byte(packed)
+	broken[len(broken)-5] ^= 1 // in the checksum
+	for name, body := range map[string]io.Reader{
+		"cleanly":                strings.NewReader(packed[:len(packed)-20]),
+		"before its checksum":    strings.NewReader(packed[:len(packed)-8]),
+		"in its checksum":        strings.NewReader(packed[:len(packed)-1]),
+		"with the connection":    io.MultiReader(strings.NewReader(packed[:len(packed)-20]), testkit.FailingReader{Err: io.ErrUnexpectedEOF}),
+		"another checksum":       bytes.NewReader(broken),
+		"with its first reading": iotest.DataErrReader(io.MultiReader(strings.NewReader(packed[:len(packed)-20]), testkit.FailingReader{Err: io.ErrUnexpectedEOF})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+				resp, err := testkit.Reply(r, 200, "")
+				resp.ContentLength, resp.Body = -1, io.NopCloser(body)
+				return resp, err
+			}))
+			task, err := client.Reference2Video(t.Context(), smallRequest())
+			if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
+				assert.Equal(t, "916", unknown.TaskID)
+				assert.Contains(t, string(unknown.Body), `"task_id":"916"`)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "916", task.ID)
+		})
+	}
+	for _, size := range []int{2, 3, 9, 10, 12} {
+		client := clientWithReply(t, 200, packed[:size])
+		_, err := client.Reference2Video(t.Context(), smallRequest())
+		assertUnknownOutcome(t, err)
+		require.ErrorContains(t, err, "its gzip is broken")
+	}
+}
+
+// A body that never gives anything and never ends ends the call, as do gzip without an end and gzip of nothing.
+func TestReply_Stuck(t *testing.T) {
+	t.Parallel()
+	empty := testkit.Gzip(t, "")
+	const stuck, tooLarge = "multiple Read calls return no data or error", "larger than the limit"
+	for name, tt := range map[string]struct {
+		text string
+		end  io.Reader
+		says string
+	}{
+		"at once":         {"", testkit.StuckReader{}, stuck},
+		"in the reply":    {`{"task_id":`, testkit.StuckReader{}, stuck},
+		"in the magic":    {"\x1f", testkit.StuckReader{}, stuck},
+		"in the head":     {empty[:5], testkit.StuckReader{}, stuck},
+		"in the gzip":     {empty[:12], testkit.StuckReader{}, stuck},
+		"behind the gzip": {empty, testkit.StuckReader{}, stuck},
+		"gzip of nothing": {strings.Repeat(empty, 33<<20/len(empty)), testkit.FailingReader{Err: io.EOF}, tooLarge},
+	} {
+		for _, status := range []int{200, 400} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				t.Parallel()
+				client := newClient(t, someHost, vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+					resp, err := testkit.Reply(r, status, "")
+					resp.ContentLength, resp.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(tt.text), tt.end))
+					return resp, err
+				}))
+				_, err := client.Reference2Video(t.Context(), smallRequest())
+				require.Error(t, err)
+				if status == 200 {
+					assertUnknownOutcome(t, err)
+					require.ErrorContains(t, err, tt.says)
+				}
+			})
+		}
+	}
+}
+
+// A caller whose context has ended does not wait until a big reply is decoded; that to a create is: it may name a task.
+func TestReply_ContextEndsWithTheBody(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		size  int
+		ended bool
+	}{"big": {2 << 20, true}, "small": {1000, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var cancel context.CancelCauseFunc
+			errStop := errors.New("stop")
+			client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+				resp, err := testkit.Reply(r, 200, "")
+				reply := `{"task_id":"1","id":"1","state":"created","prompt":"` + strings.Repeat("x", tt.size) + `"}`
+				resp.ContentLength, resp.Body = -1, io.NopCloser(io.MultiReader(strings.NewReader(reply), funcReader(func() { cancel(errStop) })))
+				return resp, err
+			}))
+			ctx, stopQuery := context.WithCancelCause(t.Context())
+			defer stopQuery(nil)
+			cancel = stopQuery
+			task, err := client.GetTask(ctx, "1")
+			if tt.ended {
+				require.ErrorIs(t, err, context.Canceled)
+				assert.Nil(t, task)
+			} else {
+				require.NoError(t, err)
+			}
+			ctx, stopCreate := context.WithCancelCause(t.Context())
+			defer stopCreate(nil)
+			cancel = stopCreate
+			task, err = client.Reference2Video(ctx, smallRequest())
+			require.NoError(t, err)
+			assert.Equal(t, "1", task.ID)
+			require.Error(t, ctx.Err())
+		})
+	}
+}
+
+// funcReader calls a function and ends.
+type funcReader func()
+
+func (f funcReader) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
 }
 
 func TestReply_Endless(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
@@ -324,11 +508,15 @@ func smallCalls(tb testing.TB) map[string]struct{ ours, floor func() error } {
 		require.NoError(tb, err)
 		return client, &floorClient{base: "https://gateway.example.com/vidu/v2", key: testkit.Key, http: httpClient}
 	}
-	creating, floorCreating := clients(testkit.ReadTestdata(tb, "contract-reply.json"))
+	reply := testkit.ReadTestdata(tb, "contract-reply.json")
+	id, created := bytes.Index(reply, []byte("885482446060003328")), 0
+	creating, floorCreating := clients(reply)
 	polling, floorPolling := clients(pollReply)
 	return map[string]struct{ ours, floor func() error }{
 		"Reference2Video": {
 			ours: func() error {
+				created++ // a task of its own
+				strconv.AppendInt(reply[:id], int64(885482446060003328+created), 10)
 				_, err := creating.Reference2Video(ctx, &vidu.Reference2VideoRequest{
 					Model: vidu.ModelQ2Pro, Images: []vidu.Media{vidu.URL(link)}, Prompt: prompt,
 					Duration: 5, Resolution: vidu.Resolution720p, MovementAmplitude: vidu.MovementAuto,

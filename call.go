@@ -2,6 +2,7 @@ package vidu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -74,7 +75,7 @@ func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Dura
 	if !errors.As(err, &failure) {
 		return delay
 	}
-	if failure.Code == ErrQuotaExceeded {
+	if errors.Is(failure.Code.orNil(), ErrQuotaExceeded) {
 		delay = max(delay, quotaPause)
 	}
 	return max(delay, min(failure.RetryAfter, backoff.MaxRetryAfter))
@@ -162,20 +163,17 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	if a.status > 299 {
 		limit = maxErrorReply
 	}
-	var err error
-	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
-	encoding := resp.Header.Get("Content-Encoding")
-	encoded := encoding != "" && encoding != "identity"
+	encoding, err := c.readBody(resp, a, limit)
+	encoded := encoding != ""
 	tooBig := errors.Is(err, transport.ErrTooBig)
 	switch {
 	case a.status > 299:
 		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
 			a.body = nil
 		}
-		a.truncated = encoded || (err != nil && !tooBig) || isTornJSON(a.body) // web pages may be too big
-		if rq.paid {
-			a.taskID = namedTask(a.body)
-		}
+		torn := isTornJSON(a.body)
+		a.truncated = encoded || torn || (err != nil && !tooBig) // web pages may be too big
+		a.cutShort = tooBig && torn
 		a.err = c.operation(rq).refusal(a)
 		if tooBig {
 			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
@@ -184,9 +182,22 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
 	case tooBig:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
+	case errors.Is(err, transport.ErrGzip):
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w: %w", a.status, errBadReply, err))
 	case err != nil:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d, but the reply broke off: %w", a.status, transportError(ctx, a.guard.Cause(err))))
 	}
+}
+
+// readBody reads the body of resp, which may be packed, and masks the key in it. It returns in which encoding the body
+// still is, "" for none: whatever the header says, JSON is JSON.
+func (c *Client) readBody(resp *http.Response, a *attempt, limit int64) (encoding string, err error) {
+	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	a.body = c.redactBody(a.body, err != nil)
+	if encoding = transport.Encoding(resp.Header); encoding != "" && json.Valid(a.reply()) {
+		encoding = ""
+	}
+	return encoding, err
 }
 
 // readReply passes a 2xx reply to read. The truncated reply to a paid request is read, too: it may contain the task id.
@@ -200,6 +211,8 @@ func (c *Client) readReply(rq *request, a *attempt, read func(*attempt) error) {
 	case err == nil:
 		a.err = nil
 	case a.err != nil: // that the reply broke off is the better explanation
+	case rq.paid && errors.Is(err, errNoTask) && a.names().named():
+		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w", a.status, errElsewhere))
 	case isEnvelope:
 		failure.StatusCode = a.status
 		a.err = c.operation(rq).complete(a, failure)

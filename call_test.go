@@ -160,9 +160,14 @@ func TestReply_Unusable(t *testing.T) {
 		answer testkit.RoundTrip
 		says   string
 	}{
-		"gzip":       {encoded("gzip", testkit.Gzip(t, createdReply)), "encoded as gzip"},
-		"gzip twice": {encoded("GZIP, gzip", testkit.Gzip(t, testkit.Gzip(t, createdReply))), "encoded as GZIP, gzip"},
-		"br":         {encoded("br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"no gzip at all":  {encoded("gzip", "\x1f\x8b no"), "its gzip is broken"},
+		"broken gzip":     {encoded("", strings.Replace(testkit.Gzip(t, createdReply), "\x1f\x8b\x08", "\x1f\x8b\x07", 1)), "its gzip is broken"},
+		"words as gzip":   {encoded("gzip", "no"), "invalid character"},
+		"a page in gzip":  {encoded("gzip", testkit.Gzip(t, "<html>")), "it is a web page"},
+		"gzip thrice":     {encoded("gzip", testkit.Gzip(t, testkit.Gzip(t, testkit.Gzip(t, createdReply)))), "invalid character"},
+		"br":              {encoded("br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"br after gzip":   {encoded("gzip, br", "\x0f\x02\x80{}\x03"), "encoded as br"},
+		"br, more blanks": {encoded("identity ,  Br ", "\x0f\x02\x80{}\x03"), "encoded as Br"},
 		"too large": {func(r *http.Request) (*http.Response, error) {
 			resp, err := testkit.Reply(r, 200, strings.Repeat("x", 32<<20+1))
 			resp.ContentLength = -1
@@ -456,18 +461,19 @@ func TestReply_MalformedHeader(t *testing.T) {
 func TestReply_CookiesAreIgnored(t *testing.T) {
 	t.Parallel()
 	var requests, cookies atomic.Int64
+	reply := newTasks()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		cookies.Add(int64(len(r.Cookies())))
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1", Path: "/"})
-		io.WriteString(w, createdReply)
+		io.WriteString(w, reply())
 	}))
 	defer server.Close()
 	r := newRig(t, server.URL)
 	for range 2 {
 		_, err := r.create(t)
 		require.NoError(t, err)
-		_, err = r.GetTask(t.Context(), "1")
+		_, err = r.GetTask(t.Context(), "another")
 		require.NoError(t, err)
 	}
 	assert.Equal(t, int64(4), requests.Load())

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vidu-go/vidu/internal/callbacksig"
 	"github.com/vidu-go/vidu/internal/claims"
+	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
@@ -93,9 +94,10 @@ func WithTolerance(d time.Duration) CallbackOption {
 	}
 }
 
-// WithPublicURL names the callback_url as it was given to the API, for handlers behind something that changes the path:
-// http.StripPrefix, a rewriting ingress, the stage of an API gateway. Its path is then checked in place of the
-// request's. If it has a query, so is its query; otherwise the request's query is. The default is the request's URL.
+// WithPublicURL names the callback_url as it was given to the API, for handlers behind something that changes the path
+// before this process sees it: a rewriting ingress, the stage of an API gateway. Its path is then checked in place of
+// the request's. If it has a query, so is its query; otherwise the request's query is. The default is the request's URL
+// and, where a router such as http.StripPrefix has changed that, the URL that the server received.
 func WithPublicURL(callbackURL string) CallbackOption {
 	return func(cfg *callbackConfig) error {
 		u, err := url.Parse(callbackURL)
@@ -179,6 +181,7 @@ func (cfg *callbackConfig) checkSecrets() error {
 //
 // Proxies break the signature when they change the path (stripped prefixes, merged slashes), the query (re-encoded or
 // reordered) or the Date. [WithPublicURL] helps with the first two; for the third there is [WithUnverifiedCallbacks].
+// What a router in this process does to the URL, such as http.StripPrefix, does no harm.
 // Source: the callback page of platform.vidu.com.
 func VerifyCallback(r *http.Request, secret string, opts ...CallbackOption) error {
 	cfg, err := newCallbackConfig(secret, opts)
@@ -277,6 +280,7 @@ type callbackError struct {
 }
 
 func (e *callbackError) Error() string { return e.err.Error() }
+func (e *callbackError) Unwrap() error { return e.err }
 
 func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 	id, err := h.take(w, r)
@@ -289,8 +293,12 @@ func (h *callbackHandler) serve(w http.ResponseWriter, r *http.Request) {
 	if failure, ok := errors.AsType[*callbackError](err); ok {
 		status = failure.status
 	}
-	h.client.record(r.Context(), slog.LevelWarn, "vidu: callback not taken", slog.String("task_id", id), slog.Int("status", status),
-		h.reason(err))
+	attrs := []slog.Attr{slog.String("task_id", id), slog.Int("status", status), h.reason(err)}
+	if errors.Is(err, ErrCallbackSignature) { // as a rule something has changed the path on its way
+		paths := h.client.redact(strings.Join(callbacksig.Paths(r, h.cfg.publicURL), ", "))
+		attrs = append(attrs, slog.String("checked_path", scrub.OneLine(paths, 300)), slog.String("hint", "see WithPublicURL"))
+	}
+	h.client.record(r.Context(), slog.LevelWarn, "vidu: callback not taken", attrs...)
 	http.Error(w, http.StatusText(status), status) // never why
 }
 
@@ -324,7 +332,7 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 	if r.Body == nil { // of a request that was made by hand
 		r.Body = http.NoBody
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
+	body, err := io.ReadAll(oneshot.LimitEmptyReads(http.MaxBytesReader(w, r.Body, maxCallback)))
 	if err != nil {
 		status := http.StatusBadRequest
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {

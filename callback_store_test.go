@@ -1,6 +1,7 @@
 package vidu_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -298,6 +299,128 @@ func TestCallback_TaskIsReportedOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A router in this process may change the path: what the server received is what counts then.
+func TestCallback_BehindRouters(t *testing.T) {
+	t.Parallel()
+	mount := func(pattern, prefix string, h http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle(pattern, http.StripPrefix(prefix, h))
+		return mux
+	}
+	rewrite := func(path string, h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = path, ""
+			h.ServeHTTP(w, r)
+		})
+	}
+	for name, tt := range map[string]struct {
+		target, signed string // "": target
+		router         func(h http.Handler) http.Handler
+		want           int
+	}{
+		"none":                              {"/vidu/callback", "", func(h http.Handler) http.Handler { return h }, 200},
+		"StripPrefix":                       {"/vidu/callback?a=1&b=%2F", "", func(h http.Handler) http.Handler { return http.StripPrefix("/vidu", h) }, 200},
+		"down to /":                         {"/vidu", "", func(h http.Handler) http.Handler { return http.StripPrefix("/vidu", h) }, 200},
+		"two of them":                       {"/a/b/c", "", func(h http.Handler) http.Handler { return mount("/a/", "/a", mount("/b/", "/b", h)) }, 200},
+		"an escaped one":                    {"/v%2Fidu/call%20back", "", func(h http.Handler) http.Handler { return http.StripPrefix("/v%2Fidu", h) }, 404},
+		"escapes":                           {"/vidu/call%2Fback", "", func(h http.Handler) http.Handler { return http.StripPrefix("/vidu", h) }, 200},
+		"rewritten":                         {"/vidu/callback", "", func(h http.Handler) http.Handler { return rewrite("/", h) }, 200},
+		"to a slash":                        {"/vidu/callback/", "", func(h http.Handler) http.Handler { return rewrite("/vidu/callback", h) }, 200},
+		"the stripped path was signed":      {"/vidu/callback", "/callback", func(h http.Handler) http.Handler { return http.StripPrefix("/vidu", h) }, 200},
+		"another path was signed":           {"/vidu/callback", "/callback", func(h http.Handler) http.Handler { return rewrite("/", h) }, 401},
+		"another query was signed":          {"/vidu/callback?a=1", "/vidu/callback?a=2", func(h http.Handler) http.Handler { return http.StripPrefix("/vidu", h) }, 401},
+		"a query was signed, there is none": {"/vidu/callback", "/vidu/callback?a=2", func(h http.Handler) http.Handler { return rewrite("/x", h) }, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rc := receive(t, callbackSecret)
+			server := httptest.NewServer(tt.router(rc))
+			defer server.Close()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+cmp.Or(tt.signed, tt.target), strings.NewReader(callbackBody))
+			require.NoError(t, err)
+			vidu.SignCallback(r, callbackSecret, time.Now(), "1")
+			if tt.signed != "" {
+				r.URL, err = url.Parse(server.URL + tt.target)
+				require.NoError(t, err)
+			}
+			resp, err := server.Client().Do(r)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			assert.Equal(t, tt.want, resp.StatusCode)
+		})
+	}
+}
+
+// What was given by hand is not second-guessed, and a request that no server has read has no request line.
+func TestVerifyCallback_RequestLine(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		path, line string
+		opts       []vidu.CallbackOption
+		want       error
+	}{
+		"changed path":                {"/x", "/vidu/callback?name=james&age=36", nil, nil},
+		"absolute, to a proxy":        {"/x", "http://example.com/vidu/callback?name=james&age=36", nil, nil},
+		"no path left":                {"", "/vidu/callback?name=james&age=36", nil, nil},
+		"another query":               {"/x", "/vidu/callback?name=james", nil, vidu.ErrCallbackSignature},
+		"no request line":             {"/x", "", nil, vidu.ErrCallbackSignature},
+		"no path on it":               {"/x", "*", nil, vidu.ErrCallbackSignature},
+		"unreadable":                  {"/x", "/%zz", nil, vidu.ErrCallbackSignature},
+		"control characters":          {"/x", "/vidu/callback%0A?name=james&age=36", nil, vidu.ErrCallbackSignature},
+		"control characters, changed": {"/x\n", "/vidu/callback?name=james&age=36", nil, vidu.ErrCallbackSignature},
+		"another public URL": {
+			"/x", "/vidu/callback?name=james&age=36", []vidu.CallbackOption{vidu.WithPublicURL("https://example.com/other")}, vidu.ErrCallbackSignature,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := callback("1", callbackBody)
+			r.URL.Path, r.RequestURI = tt.path, tt.line
+			require.ErrorIs(t, verify(t, r, tt.opts...), tt.want)
+		})
+	}
+}
+
+// Whoever reads the log must see what to do.
+func TestCallback_LogNamesThePath(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts  []vidu.CallbackOption
+		paths string
+	}{
+		"as received": {nil, "/inner, /outer/call%20back"},
+		"public":      {[]vidu.CallbackOption{vidu.WithPublicURL("https://example.com/public?sig=secret")}, "/public"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rc := receive(t, callbackSecret, tt.opts...)
+			r := received("/outer/call%20back?sig=secret", callbackBody)
+			vidu.SignCallback(r, "another-secret", time.Now(), "1")
+			r.URL.Path, r.URL.RawPath = "/inner", ""
+			require.Equal(t, http.StatusUnauthorized, rc.deliver(t, r))
+			assert.Contains(t, rc.log.String(), tt.paths)
+			assert.Contains(t, rc.log.String(), "WithPublicURL")
+			assert.NotContains(t, rc.log.String(), "sig=secret")
+		})
+	}
+	rc := receive(t, callbackSecret)
+	r := callback("1", callbackBody)
+	r.Header.Del("Date")
+	require.Equal(t, http.StatusUnauthorized, rc.deliver(t, r))
+	assert.NotContains(t, rc.log.String(), "WithPublicURL", "which would not help")
+}
+
+// A body that gives nothing and does not end costs no goroutine.
+func TestCallback_StuckBody(t *testing.T) {
+	t.Parallel()
+	rc := receive(t, callbackSecret)
+	r := callback("1", callbackBody)
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"id":`), testkit.StuckReader{}))
+	assert.Equal(t, http.StatusBadRequest, rc.deliver(t, r))
+	assert.Empty(t, rc.queried)
 }
 
 // FuzzCallback sends hostile headers and bodies, signed and not. The handler accepts what VerifyCallback accepts, and

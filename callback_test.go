@@ -160,7 +160,9 @@ func TestVerifyCallback_Errors(t *testing.T) {
 		"another secret": {func(r *http.Request) {
 			vidu.SignCallback(r, "another", time.Now(), "1")
 		}, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
-		"another path":      {func(r *http.Request) { r.URL.Path = "/" }, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
+		"another path": {func(r *http.Request) {
+			r.URL.Path, r.RequestURI = "/", "/"
+		}, vidu.ErrCallbackSignature, "another secret, path or query was signed"},
 		"control character": {func(r *http.Request) { r.URL.Path = "/\n" }, vidu.ErrCallbackSignature, "the path or query has control characters"},
 		"old": {func(r *http.Request) {
 			vidu.SignCallback(r, callbackSecret, time.Now().Add(-6*time.Minute), "1")
@@ -236,7 +238,7 @@ func TestVerifyCallback_MoreSecrets(t *testing.T) {
 func TestVerifyCallback_PublicURL(t *testing.T) {
 	t.Parallel()
 	r := callback("1", callbackBody)
-	r.URL.Path = "/callback" // as behind http.StripPrefix
+	r.URL.Path, r.RequestURI = "/callback", "/callback" // as behind a proxy that strips a prefix
 	require.ErrorIs(t, verify(t, r), vidu.ErrCallbackSignature)
 	public := vidu.WithPublicURL("https://example.com/vidu/callback")
 	require.NoError(t, verify(t, r, public))
@@ -462,7 +464,7 @@ func TestCallback_BodyNamesNoTask(t *testing.T) {
 		"text": `"7"`, "empty object": "{}", "no id": `{"state":"success"}`, "empty id": `{"id":"","state":"success"}`, "null id": `{"id":null,"state":"success"}`,
 		"id is an object": `{"id":{"id":"7"},"state":"success"}`, "path": `{"id":"../x","state":"success"}`, "slash": `{"id":"a/b"}`,
 		"query": `{"id":"a?b"}`, "escaped": `{"id":"a%2fb"}`, "line break": `{"id":"a\nb"}`, "NUL": `{"id":"\u0000"}`,
-		"129 characters": `{"id":"` + strings.Repeat("7", 129) + `"}`, "letter case": `{"ID":"7","Id":"7","state":"success"}`,
+		"257 characters": `{"id":"` + strings.Repeat("7", 257) + `"}`, "letter case": `{"ID":"7","Id":"7","state":"success"}`,
 		"two ids": `{"id":"7","id":"8"}`, "web page": "<html>",
 	} {
 		t.Run(name, func(t *testing.T) {

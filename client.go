@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/fetch"
 	"github.com/vidu-go/vidu/internal/schedule"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
@@ -30,6 +31,7 @@ type Client struct {
 	base          url.URL         // base URL and API path
 	authorization func() []string // in a closure, because struct fields leak through %+v
 	redact        func(string) string
+	redactBody    func(body []byte, cut bool) []byte
 	contentType   []string
 	encoding      []string
 	userAgent     []string
@@ -75,11 +77,13 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
+	secrets := scrub.NewSecrets(apiKey)
 	c := &Client{
 		root:          joinBase(base, ""),
 		base:          joinBase(base, cfg.apiPath),
 		authorization: func() []string { return authorization },
-		redact:        scrub.Key(apiKey),
+		redact:        secrets.Mask,
+		redactBody:    secrets.MaskBody,
 		contentType:   []string{"application/json"},
 		encoding:      []string{"identity"},
 		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},
@@ -237,10 +241,7 @@ func (c *Client) record(ctx context.Context, level slog.Level, text string, attr
 // parseLink parses a link to a result or an upload and refuses what no such link has. Its errors do not quote the
 // query.
 func (c *Client) parseLink(link string) (*url.URL, error) {
-	u, err := url.Parse(link)
-	if err == nil && strings.Contains(link, " ") { // net/http would send it as it is, and so break the request line
-		err = errors.New("it has a space")
-	}
+	u, err := url.Parse(fetch.Repair(link)) // net/http would send a space as it is, and so break the request line
 	if err != nil {
 		return nil, errors.New("the link is not a URL")
 	}
@@ -252,7 +253,9 @@ func (c *Client) checkResultLink(u *url.URL) error {
 	switch {
 	case u.User != nil:
 		return fmt.Errorf("%s is not an https link without a user name, as it must be", c.shown(u))
-	case u.Host == "", u.Scheme != "https" && !c.allowsHTTP(u):
+	case u.Host != "" && u.Scheme == "http" && !c.allowsHTTP(u):
+		return fmt.Errorf("%s is not an https link; WithInsecureHTTP allows plain http", c.shown(u))
+	case u.Host == "", u.Scheme != "https" && u.Scheme != "http":
 		return fmt.Errorf("%s is not an https link", c.shown(u))
 	}
 	return nil

@@ -316,6 +316,9 @@ func TestCalls_Headers(t *testing.T) {
 			_, err = client.GetTask(t.Context(), "1")
 			require.NoError(t, err)
 			require.Len(t, seen, 2)
+			assert.NotContains(t, seen[0].Header, "Cache-Control")
+			assert.Equal(t, "no-cache", seen[1].Header.Get("Cache-Control"), "a cache must not keep a task from ending")
+			seen[1].Header.Del("Cache-Control")
 			for _, r := range seen {
 				assert.Equal(t, tt.want, r.Header.Get("Authorization"))
 				assert.Equal(t, "application/json", r.Header.Get("Content-Type"))
@@ -335,6 +338,9 @@ func TestWithHTTPClient_IsNotModified(t *testing.T) {
 	var sent atomic.Int64
 	callers := &http.Client{Timeout: time.Minute, Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
 		sent.Add(1)
+		if r.URL.Host == "h" {
+			return testkit.Reply(r, 200, testkit.MP4File)
+		}
 		return testkit.Reply(r, 200, `{"task_id":"1","state":"success","creations":[{"url":"https://h/v.mp4"}]}`)
 	})}
 	before := *callers
@@ -366,11 +372,12 @@ func TestNewClientFromEnv(t *testing.T) {
 func TestClient_EveryMethodConcurrently(t *testing.T) {
 	t.Parallel()
 	var posts atomic.Int64
+	reply := newTasks()
 	r := newRig(t, someHost, vidu.WithOfficialAPI(), withTransport(func(req *http.Request) (*http.Response, error) {
 		switch {
 		case strings.HasSuffix(req.URL.Path, "/reference2video"):
 			posts.Add(1)
-			return testkit.Reply(req, 200, createdReply)
+			return testkit.Reply(req, 200, reply())
 		case strings.HasSuffix(req.URL.Path, "/tasks"):
 			return testkit.Reply(req, 200, `{"tasks":[{"id":"1","state":"success"}]}`)
 		case strings.HasSuffix(req.URL.Path, "/credits"):
@@ -378,9 +385,9 @@ func TestClient_EveryMethodConcurrently(t *testing.T) {
 		case strings.HasSuffix(req.URL.Path, "/cancel"):
 			return testkit.Reply(req, 200, `{}`)
 		case req.URL.Host == "h":
-			return testkit.Reply(req, 200, "video")
+			return testkit.Reply(req, 200, testkit.MP4File)
 		}
-		return testkit.Reply(req, 200, succeededReply)
+		return testkit.Reply(req, 200, about(req, succeededReply))
 	}))
 	var running sync.WaitGroup
 	for range 100 {
@@ -494,7 +501,9 @@ func TestHooks_Block(t *testing.T) {
 						<-release
 					}
 				})
-				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) { return testkit.Reply(req, 200, processingReply) }))
+				r := newRig(t, someHost, option, withTransport(func(req *http.Request) (*http.Response, error) {
+					return testkit.Reply(req, 200, about(req, processingReply))
+				}))
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				var stuck sync.WaitGroup

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -47,7 +48,7 @@ const (
 )
 
 // Codes of the account, the key and its limits. ErrCreditInsufficient also matches the words that gateways use for an
-// empty balance, such as insufficient_quota.
+// empty balance, such as insufficient_quota or AccountOverdue.
 const (
 	ErrUnauthorized       ErrorCode = "Unauthorized"       // 401, the key is wrong or its scheme is, see [WithAuthScheme]
 	ErrForbidden          ErrorCode = "Forbidden"          // 403, the key may not do this
@@ -59,7 +60,7 @@ const (
 
 // Codes of the state of a task or of the server.
 const (
-	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet
+	ErrTaskNotFound           ErrorCode = "TaskNotFound"           // 404, no such task, or not yet; also task_not_exist
 	ErrCreationNotFound       ErrorCode = "CreationNotFound"       // 404, no such result
 	ErrNotFound               ErrorCode = "NotFound"               // 404; also of [Client.FindTask], where it means: not seen
 	ErrOperationInProcess     ErrorCode = "OperationInProcess"     // 400, please wait; after a create a task may exist
@@ -72,19 +73,15 @@ const (
 // Error returns the code as the API spells it.
 func (c ErrorCode) Error() string { return scrub.OneLine(string(c), 80) }
 
-// Is makes [ErrCreditInsufficient] match every spelling of "out of money".
+// Is makes the documented codes match the other spellings that gateways have for them: task_not_exist is
+// [ErrTaskNotFound], and every word for an empty balance is [ErrCreditInsufficient].
 func (c ErrorCode) Is(target error) bool {
-	return target == ErrCreditInsufficient && c.isOutOfMoney()
+	row := c.row()
+	return row != nil && target == row.code
 }
 
-// isOutOfMoney reports whether the code means an empty balance, which no waiting cures. Gateways spell it
-// insufficient_quota, insufficient_user_quota, insufficient_balance and the like, some of them with status 429;
-// insufficient_permissions is something else.
-func (c ErrorCode) isOutOfMoney() bool {
-	lower := strings.ToLower(string(c))
-	return strings.Contains(lower, "insufficient") &&
-		slices.ContainsFunc([]string{"credit", "quota", "balance", "fund"}, func(money string) bool { return strings.Contains(lower, money) })
-}
+// isOutOfMoney reports whether the code means an empty balance, which no waiting cures.
+func (c ErrorCode) isOutOfMoney() bool { return c.verdict() == outOfMoney }
 
 // orNil returns nil for an absent code, which must not be in error chains.
 func (c ErrorCode) orNil() error {
@@ -98,7 +95,7 @@ func (c ErrorCode) orNil() error {
 type codeVerdict uint8
 
 const (
-	byStatus       codeVerdict = iota // nothing: the HTTP status decides, as for every unknown code
+	notListed      codeVerdict = iota // nothing: no row has the code. The HTTP status decides; inside a 2xx the outcome is unknown
 	refused                           // no task was created, and none will be for this request
 	outOfMoney                        // no task was created, and none will be until the account is topped up
 	mayPass                           // no task was created; a later attempt may succeed
@@ -108,65 +105,95 @@ const (
 // statusClientClosed is nginx's "client closed request", which the API documents as Canceled.
 const statusClientClosed = 499
 
-// codeRows has one row for each constant above: the status that the code usually comes with and what it proves. The
-// first code of a status is the one that an error response stands for when its body names none.
-var codeRows = []struct {
+// codeRow is what is known of a code.
+type codeRow struct {
 	code    ErrorCode
-	status  int // 0: none, the code comes with a task
+	status  int // the one that it usually comes with; 0: none, the code comes with a task
 	verdict codeVerdict
-}{
-	{ErrBadRequest, http.StatusBadRequest, refused},
-	{ErrFieldLacking, http.StatusBadRequest, refused},
-	{ErrFieldUnwanted, http.StatusBadRequest, refused},
-	{ErrFieldItemCountOutOfRange, http.StatusBadRequest, refused},
-	{ErrFieldInvalid, http.StatusBadRequest, refused},
-	{ErrPageSizeOutOfRange, http.StatusBadRequest, byStatus},
-	{ErrModelUnavailable, http.StatusBadRequest, refused},
-
-	{ErrImageFormatInvalid, http.StatusBadRequest, refused},
-	{ErrImageSizeInvalid, http.StatusBadRequest, refused},
-	{ErrImageDownloadFailure, http.StatusBadRequest, refused},
-	{ErrVideoFormatInvalid, http.StatusBadRequest, refused},
-	{ErrVideoDownloadFailure, http.StatusBadRequest, refused},
-
-	{ErrTaskPromptPolicyViolation, http.StatusBadRequest, refused},
-	{ErrAuditSubmitIllegal, http.StatusBadRequest, refused},
-	{ErrCreationPolicyViolation, http.StatusBadRequest, refused},
-	{ErrPhotoAuditNotPass, http.StatusBadRequest, refused},
-	{ErrAuditFailed, http.StatusBadRequest, refused},
-
-	{ErrUnauthorized, http.StatusUnauthorized, refused},
-	{ErrForbidden, http.StatusForbidden, refused},
-	{ErrCreditInsufficient, http.StatusPaymentRequired, outOfMoney},
-	{ErrTooManyRequests, http.StatusTooManyRequests, mayPass},
-	{ErrQuotaExceeded, http.StatusTooManyRequests, mayPass},
-	{ErrSystemThrottling, http.StatusTooManyRequests, mayPass},
-
-	{ErrNotFound, http.StatusNotFound, refused},
-	{ErrTaskNotFound, http.StatusNotFound, byStatus},
-	{ErrCreationNotFound, http.StatusNotFound, byStatus},
-	{ErrOperationInProcess, http.StatusBadRequest, unknownOutcome},
-	{ErrConflict, http.StatusConflict, unknownOutcome},
-	{ErrUserCancelled, 0, byStatus},
-	{ErrCanceled, statusClientClosed, unknownOutcome},
-	{ErrInternalServiceFailure, http.StatusInternalServerError, unknownOutcome},
+	also    []string // words of gateways for the same, as foldWords has them
 }
+
+// codeRows has one row for each constant above. The first code of a status is the one that an error response stands for
+// when its body names none.
+var codeRows = []codeRow{
+	{code: ErrBadRequest, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrFieldLacking, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrFieldUnwanted, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrFieldItemCountOutOfRange, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrFieldInvalid, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrPageSizeOutOfRange, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrModelUnavailable, status: http.StatusBadRequest, verdict: refused},
+
+	{code: ErrImageFormatInvalid, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrImageSizeInvalid, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrImageDownloadFailure, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrVideoFormatInvalid, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrVideoDownloadFailure, status: http.StatusBadRequest, verdict: refused},
+
+	{code: ErrTaskPromptPolicyViolation, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrAuditSubmitIllegal, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrCreationPolicyViolation, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrPhotoAuditNotPass, status: http.StatusBadRequest, verdict: refused},
+	{code: ErrAuditFailed, status: http.StatusBadRequest, verdict: refused},
+
+	{code: ErrUnauthorized, status: http.StatusUnauthorized, verdict: refused},
+	{code: ErrForbidden, status: http.StatusForbidden, verdict: refused},
+	{code: ErrCreditInsufficient, status: http.StatusPaymentRequired, verdict: outOfMoney}, // also: saysOutOfMoney
+	{code: ErrTooManyRequests, status: http.StatusTooManyRequests, verdict: mayPass},
+	{code: ErrQuotaExceeded, status: http.StatusTooManyRequests, verdict: mayPass},
+	{code: ErrSystemThrottling, status: http.StatusTooManyRequests, verdict: mayPass},
+
+	{code: ErrNotFound, status: http.StatusNotFound, verdict: refused},
+	// A create looks for no task and no result: who misses one had begun.
+	{code: ErrTaskNotFound, status: http.StatusNotFound, verdict: unknownOutcome, also: []string{"tasknotexist", "tasknotexists", "taskdoesnotexist"}},
+	{code: ErrCreationNotFound, status: http.StatusNotFound, verdict: unknownOutcome},
+	{code: ErrOperationInProcess, status: http.StatusBadRequest, verdict: unknownOutcome},
+	{code: ErrConflict, status: http.StatusConflict, verdict: unknownOutcome},
+	{code: ErrUserCancelled, verdict: unknownOutcome},
+	{code: ErrCanceled, status: statusClientClosed, verdict: unknownOutcome},
+	{code: ErrInternalServiceFailure, status: http.StatusInternalServerError, verdict: unknownOutcome},
+}
+
+// rowOf finds a row by each of its words.
+var rowOf = func() map[string]*codeRow {
+	rows := map[string]*codeRow{}
+	for i := range codeRows {
+		row := &codeRows[i]
+		rows[foldWords(string(row.code))] = row
+		for _, word := range row.also {
+			rows[word] = row
+		}
+	}
+	return rows
+}()
+
+// row returns the row of a code, whatever its letter case and what stands between its words; nil where there is none.
+func (c ErrorCode) row() *codeRow {
+	if c == "" || len(c) > maxCode {
+		return nil
+	}
+	folded := foldWords(string(c))
+	if row := rowOf[folded]; row != nil || !saysOutOfMoney(folded) {
+		return row
+	}
+	return rowOf[foldWords(string(ErrCreditInsufficient))]
+}
+
+const maxCode = 100 // bytes; what is longer is no code
 
 // verdict returns what the code proves about a create.
 func (c ErrorCode) verdict() codeVerdict {
-	for i := range codeRows {
-		if codeRows[i].code == c {
-			return codeRows[i].verdict
-		}
+	if row := c.row(); row != nil {
+		return row.verdict
 	}
-	return byStatus
+	return notListed
 }
 
 // isRefusal reports whether the code means that nothing was created, for now or for good.
-func (c ErrorCode) isRefusal() bool {
-	v := c.verdict()
-	return v == refused || v == outOfMoney || v == mayPass
-}
+func (c ErrorCode) isRefusal() bool { return slices.Contains(refusals, c.verdict()) }
+
+// refusals are the kinds of codes that mean "not accepted", also inside a response whose status is 200.
+var refusals = []codeVerdict{refused, outOfMoney, mayPass}
 
 // codeOfStatus returns the code that an error response stands for when its body names none, "" for most statuses.
 func codeOfStatus(status int) ErrorCode {
@@ -176,4 +203,35 @@ func codeOfStatus(status int) ErrorCode {
 		}
 	}
 	return ""
+}
+
+// foldWords returns text in lower case without what stands between its words, so that FieldInvalid, FIELD_INVALID and
+// "field invalid" are one.
+func foldWords(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
+}
+
+// emptyBalance has the words for an empty balance, as foldWords has them: a lack of one of some things, or a word for
+// it alone. A quota that is exceeded or exhausted is none: that is a limit, which may pass.
+var emptyBalance = []struct{ lack, of []string }{
+	{lack: []string{"insufficient", "notenough", "不足"}, of: []string{"credit", "balance", "fund", "quota", "余额", "额度"}},
+	{lack: []string{"lackof", "exhausted", "depleted", "ranoutof"}, of: []string{"credit", "balance", "fund"}},
+	{lack: []string{"overdue"}, of: []string{"account", "balance", "payment", "bill"}},
+	{lack: []string{"outofcredit", "outofmoney", "outoffund", "nocredit", "nobalance", "nofund", "nomoney", "paymentrequired", "arrear", "欠费"}, of: []string{""}},
+}
+
+// saysOutOfMoney reports whether folded words mean that the account is empty.
+func saysOutOfMoney(folded string) bool {
+	has := func(word string) bool { return strings.Contains(folded, word) }
+	for _, words := range emptyBalance {
+		if slices.ContainsFunc(words.lack, has) && slices.ContainsFunc(words.of, has) {
+			return true
+		}
+	}
+	return false
 }

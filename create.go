@@ -12,14 +12,13 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
+	"github.com/vidu-go/vidu/internal/transport"
 )
 
 // What all paid creates share: a request is checked and encoded, sent, and its task looked for when the outcome is
@@ -55,13 +54,21 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		trace:  trace,
 		method: http.MethodPost, path: cr.path, body: cr.body, paid: true, payload: cr.payload, limit: maxCreateReply,
 	}, func(a *attempt) (err error) {
-		if task, err = decodeCreated(a.reply()); err == nil {
-			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		if task, err = decodeCreated(a.reply()); err != nil {
+			return err
+		}
+		task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+		if a.guard.Retried() {
+			task.Warnings = append(task.Warnings, transport.ErrRetried.Error()+"; there may be a second task")
+		}
+		if err = c.checkCreated(task, cr); err != nil {
+			a.naming = &naming{ids: []string{task.ID}}
 		}
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
 		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil {
+			c.remember(found, cr)
 			task, err = found, nil
 		}
 	}
@@ -69,10 +76,29 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		return nil, err
 	}
 	maskTask(task, c.redact)
+	return task, nil
+}
+
+// checkCreated returns why the reply to a create is about another one: the payload is another, which behind a gateway
+// may only be its upstream's, or an earlier create of this client got the same task.
+func (c *Client) checkCreated(task *Task, cr createCall) error {
+	if task.Payload != "" && task.Payload != cr.payload {
+		if c.official {
+			return fmt.Errorf("%w: it has another payload, %q", errBadReply, scrub.OneLine(task.Payload, 64))
+		}
+		task.Warnings = append(task.Warnings, "the reply has another payload")
+	}
+	if !c.remember(task, cr) {
+		return fmt.Errorf("%w: an earlier create got the same task", errBadReply)
+	}
+	return nil
+}
+
+// remember notes that this client has made the task. It returns false if that was known.
+func (c *Client) remember(task *Task, cr createCall) bool {
 	seen := sightingOf(task)
 	seen.Class.Endpoint = c.pacer.Endpoint(cr.path)
-	c.pacer.Remember(seen, cr.callback, task.raw)
-	return task, nil
+	return c.pacer.Remember(seen, cr.callback, task.raw)
 }
 
 func idOf(task *Task, err error) string {
@@ -106,8 +132,9 @@ type encoder struct {
 	media []*oneshot.Source // in the order in which they stand on the wire
 	mark  string            // stands for each of them in the encoded text; random, so that no prompt can contain it
 
-	payload string // for a request that has none; "": none
-	tooDeep bool   // a field of [Client.CreateTask] is
+	payload string   // for a request that has none; "": none
+	tooDeep bool     // a field of [Client.CreateTask] is
+	changed problems // texts that are not UTF-8, which nobody minds in a request that is not sent
 }
 
 // newEncoder returns the encoder of one create. With WithRecovery a request without a payload gets one, to be found by.
@@ -122,6 +149,11 @@ func (c *Client) newEncoder() encoder {
 func (e *encoder) finish(b *oneshot.Body, err error) (*oneshot.Body, error) {
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range e.changed {
+		if !slices.ContainsFunc(e.problems, func(known FieldProblem) bool { return known.Field == p.Field }) {
+			e.problems = append(e.problems, p)
+		}
 	}
 	if b.Size() > maxBodyBytes {
 		e.addSize(b)
@@ -160,7 +192,25 @@ func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (
 		return nil, fmt.Errorf("vidu: encode request: %w", err)
 	}
 	text = e.appendExtra("extra", text, extra, request)
+	e.checkRepaired(text, "", wire, extra)
 	return oneshot.New(text, []byte(e.mark), e.media), nil
+}
+
+// repaired is what encoding/json writes for bytes that are not UTF-8; the character itself it writes as it is.
+const repaired = `\ufffd`
+
+// checkRepaired notes a text in a value, or in its extra fields, that encoding/json has changed.
+func (e *encoder) checkRepaired(text []byte, field string, value any, extra map[string]any) {
+	if bytes.Contains(text, []byte(repaired)) {
+		e.addRepaired(field, reflect.ValueOf(value))
+		e.addRepaired(field+".extra", reflect.ValueOf(extra))
+	}
+}
+
+func (e *encoder) addRepaired(field string, value reflect.Value) {
+	if place, problem := problemIn(value, maxNesting); problem != nil {
+		e.changed.add(strings.TrimPrefix(field+place, "."), "%v", problem)
+	}
 }
 
 // appendExtra adds the fields of extra to an encoded object. It refuses those that a request of this type has itself.
@@ -221,8 +271,6 @@ func (e *encoder) addMedium(s *oneshot.Source) string {
 	e.media = append(e.media, s)
 	return e.mark
 }
-
-func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // addUnencodable reports the error of encoding/json, which may quote one of this package.
 func (e *encoder) addUnencodable(field string, err error) {
@@ -292,7 +340,10 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 	if *extra, err = decodeFields(data, plain); err != nil {
 		return err
 	}
-	if *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull() {
+	switch {
+	case *duration < 0: // -1 would become AutoDuration, which is 0 there
+		return fmt.Errorf("vidu: the field \"duration\" is %d; 0 lets the model choose", *duration)
+	case *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull():
 		*duration = AutoDuration
 	}
 	return nil
@@ -301,8 +352,8 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
 // [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
-	if !utf8.Valid(data) { // encoding/json would replace what is not, in a payload, too
-		return nil, errors.New("vidu: the request is not valid UTF-8")
+	if err := lenientjson.CheckCharacters(data); err != nil {
+		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	if err := json.Unmarshal(data, plain); err != nil {
 		return nil, err

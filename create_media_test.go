@@ -386,6 +386,7 @@ func TestCreate_ManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // s
 	sums := map[[sha256.Size]byte]bool{}
 	arrived := make(chan struct{}, 4*requests)
 	released := make(chan struct{})
+	reply := newTasks()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hash := sha256.New()
 		_, err := io.CopyN(hash, r.Body, size)
@@ -403,7 +404,7 @@ func TestCreate_ManyBigRequestsAtOnce(t *testing.T) { //nolint:paralleltest // s
 		sums[[sha256.Size]byte(hash.Sum(nil))] = true
 		peak = max(peak, stats.HeapAlloc)
 		mu.Unlock()
-		io.WriteString(w, createdReply)
+		io.WriteString(w, reply())
 	}))
 	defer server.Close()
 	client, err := vidu.NewClient(server.URL, "sentinel-key-0123456789")

@@ -2,6 +2,7 @@ package vidu_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"math/big"
@@ -214,6 +215,9 @@ func TestRequest_Unmarshal(t *testing.T) {
 				{Name: "a", ServerID: "s", Extra: map[string]any{"gender": "f", "age": json.Number("7")}},
 			}},
 		},
+		"a whole pair, and its escape": {
+			text: `{"prompt":"\ud83d\ude00","payload":"\\ud83d \ufffd"}`, want: vidu.Reference2VideoRequest{Prompt: "😀", Payload: `\ud83d ` + "\uFFFD"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -238,6 +242,17 @@ func TestRequest_UnmarshalFails(t *testing.T) {
 		"known field twice":               {`{"seed":1,"seed":2}`, `"seed" is given twice`},
 		"known field twice, once escaped": {`{"seed":1,"see\u0064":2}`, `"seed" is given twice`},
 		"not UTF-8":                       {"{\"payload\":\"a\xffb\"}", "not valid UTF-8"},
+		"Latin-1 in a prompt":             {"{\"prompt\":\"caf\xe9\"}", "not valid UTF-8"},
+		"Latin-1 in a name":               {"{\"caf\xe9\":1}", "not valid UTF-8"},
+		"half a pair in a prompt":         {`{"prompt":"a\ud83d"}`, "half a surrogate pair"},
+		"half a pair in a payload":        {`{"payload":"\ude00"}`, "half a surrogate pair"},
+		"half a pair in a subject":        {`{"subjects":[{"name":"\uD800"}]}`, "half a surrogate pair"},
+		"half a pair in an unknown field": {`{"x":[{"y":"\ud800\ud800"}]}`, "half a surrogate pair"},
+		"duration of -1":                  {`{"duration":-1}`, `"duration" is -1; 0 lets the model choose`},
+		"another negative duration":       {`{"duration":-100}`, `"duration" is -100`},
+		"known field in two, other first": {`{"MODEL":"b","model":"a"}`, `"MODEL" must be spelled "model"`},
+		"only the other case":             {`{"Duration":5}`, `"Duration" must be spelled "duration"`},
+		"another case, folded":            {`{"ſeed":3}`, `must be spelled "seed"`},
 		"unknown field twice":             {`{"x":1,"x":1}`, `"x" is given twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -259,7 +274,7 @@ func TestRequest_RoundTrip(t *testing.T) {
 			"movement_amplitude":"small","off_peak":true,"audio":true,"audio_type":"all","bgm":false,"watermark":false,"wm_position":1,
 			"wm_url":"https://example.com/mark.png","meta_data":"{}","payload":"x","callback_url":"https://example.com/done",
 			"priority":9007199254740993,"effects":[{"volume":0.10}],"style":null}`,
-		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f"}],
+		"subjects": `{"model":"viduq2","subjects":[{"name":"a","images":["` + picture + `"],"voice_id":"v"},{"id":"b","server_id":"s","gender":"f","x":{"y":[1.50,null]}}],
 			"auto_subjects":false,"prompt":"@a","duration":8,"seed":0,"resolution":"1080p","movement_amplitude":"auto","off_peak":false}`,
 		"unknown model": `{"model":"viduq9","images":["ssupload:?id=1"],"prompt":"p","seed":0,"movement_amplitude":"auto","off_peak":false}`,
 	} {
@@ -720,4 +735,78 @@ func TestCreateTask_Payload(t *testing.T) {
 	}
 	_, err := clientWithReply(t, 502, "").CreateTask(t.Context(), "lip-sync", map[string]any{})
 	assert.Empty(t, unknownOutcome(t, err).Payload)
+}
+
+// With the official API a reply with another payload is about another create; behind a gateway it is odd.
+func TestCreateReply_WithAnotherPayload(t *testing.T) {
+	t.Parallel()
+	official := []vidu.Option{vidu.WithOfficialAPI()}
+	for name, tt := range map[string]struct {
+		opts         []vidu.Option
+		sent, echoed string
+		believed     bool
+		warned       bool
+	}{
+		"official, another":        {official, "job-42", "job-43", false, false},
+		"official, one of nowhere": {official, "", "job-43", false, false},
+		"official, letter case":    {official, "job-42", "JOB-42", false, false},
+		"official, the same":       {official, "job-42", "job-42", true, false},
+		"official, not echoed":     {official, "job-42", "", true, false},
+		"gateway, another":         {nil, "job-42", "job-43", true, true},
+		"gateway, the same":        {nil, "job-42", "job-42", true, false},
+		"gateway, not echoed":      {nil, "job-42", "", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, someHost, append(tt.opts, withTransport(func(r *http.Request) (*http.Response, error) {
+				return testkit.Reply(r, 200, testkit.JSON(t, map[string]string{"id": "7", "state": "created", "payload": tt.echoed}))
+			}))...)
+			req := smallRequest()
+			req.Payload = tt.sent
+			task, err := client.Reference2Video(t.Context(), req)
+			if !tt.believed {
+				unknown := unknownOutcome(t, err)
+				assert.Equal(t, "7", unknown.TaskID)
+				require.ErrorContains(t, err, "it has another payload, \""+tt.echoed)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.warned, len(task.Warnings) == 1, "%v", task.Warnings)
+		})
+	}
+}
+
+// No two creates can have made one task.
+func TestCreateReply_TaskOfAnotherCreate(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]vidu.Option{"gateway": nil, "official": {vidu.WithOfficialAPI()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, someHost, append(opts, withTransport(func(r *http.Request) (*http.Response, error) {
+				return testkit.Reply(r, http.StatusOK, `{"id":7,"state":"created"}`)
+			}))...)
+			outcomes := make(chan error, 20)
+			for range 20 {
+				go func() {
+					task, err := client.Reference2Video(t.Context(), smallRequest())
+					if err == nil && task.ID != "7" {
+						err = errors.New(task.ID)
+					}
+					outcomes <- err
+				}()
+			}
+			created := 0
+			for range 20 {
+				err := <-outcomes
+				if err == nil {
+					created++
+					continue
+				}
+				assert.Equal(t, "7", unknownOutcome(t, err).TaskID)
+				require.ErrorContains(t, err, "an earlier create got the same task")
+				testkit.AssertHarmless(t, err)
+			}
+			assert.Equal(t, 1, created)
+		})
+	}
 }

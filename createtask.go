@@ -1,11 +1,8 @@
 package vidu
 
 import (
-	"cmp"
 	"context"
-	"encoding"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -71,7 +68,6 @@ func isPlainPath(path string) bool {
 
 const (
 	maxEndpoint     = 200 // bytes
-	maxNesting      = 100 // of maps and slices; one that contains itself has no end
 	plainCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
 )
 
@@ -150,13 +146,6 @@ func (e *encoder) plain(field string, v reflect.Value) any {
 	return json.RawMessage(text)
 }
 
-var (
-	mediaType     = reflect.TypeFor[Media]()
-	mediaPointer  = reflect.TypeFor[*Media]()
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
 // holdsMedia reports whether values of type t are media, or may hold some in a form that wireForm walks. Types that
 // contain themselves end with the depth.
 func holdsMedia(t reflect.Type, depth int) bool {
@@ -169,67 +158,6 @@ func holdsMedia(t reflect.Type, depth int) bool {
 		return holdsMedia(t.Elem(), depth-1)
 	}
 	return false
-}
-
-// marshals reports whether the form of t in JSON is its own business.
-func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Implements(textMarshaler) }
-
-var errNotUTF8 = errors.New("is not valid UTF-8")
-
-// problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings
-// that are not UTF-8, which it repairs, and media in structs that cannot be used. A struct may embed itself, which ends
-// with the depth.
-func problemIn(v reflect.Value, depth int) (place string, problem error) {
-	switch {
-	case !v.IsValid() || depth == 0:
-		return "", nil
-	case v.Type() == mediaType && v.CanInterface():
-		_, _, problem = v.Interface().(Media).check(&anyKind)
-		return "", problem
-	case v.Type() != mediaPointer && marshals(v.Type()):
-		return "", nil
-	}
-	switch kind := v.Kind(); {
-	case kind == reflect.String && !utf8.ValidString(v.String()):
-		return "", errNotUTF8
-	case kind == reflect.Interface, kind == reflect.Pointer:
-		return problemIn(v.Elem(), depth-1)
-	case kind == reflect.Slice, kind == reflect.Array:
-		for i := range v.Len() {
-			if place, problem = problemIn(v.Index(i), depth-1); problem != nil {
-				return itemField("", i) + place, problem
-			}
-		}
-	case kind == reflect.Map:
-		for key, value := range v.Seq2() {
-			if _, problem = problemIn(key, depth-1); problem != nil {
-				return "", problem
-			}
-			if place, problem = problemIn(value, depth-1); problem != nil {
-				return fmt.Sprintf(".%v", key) + place, problem
-			}
-		}
-	case kind == reflect.Struct:
-		return problemInStruct(v, depth)
-	}
-	return "", nil
-}
-
-func problemInStruct(v reflect.Value, depth int) (place string, problem error) {
-	for field, value := range v.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if (!field.IsExported() && !field.Anonymous) || name == "-" {
-			continue
-		}
-		if place, problem = problemIn(value, depth-1); problem == nil {
-			continue
-		}
-		if field.Anonymous && name == "" { // its fields are those of the struct
-			return place, problem
-		}
-		return "." + cmp.Or(name, field.Name) + place, problem
-	}
-	return "", nil
 }
 
 // firstOf returns the first name of a field's path.

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -24,6 +23,7 @@ import (
 var (
 	errBadReply    = errors.New("the reply cannot be used")
 	errNoTask      = fmt.Errorf("%w: it names no task", errBadReply)
+	errElsewhere   = fmt.Errorf("%w: it names a task, but not in the place of one", errBadReply)
 	errTwoIDs      = fmt.Errorf("%w: it names two tasks", errBadReply)
 	errReplyTooBig = fmt.Errorf("%w: it is larger than the limit", errBadReply)
 )
@@ -231,12 +231,6 @@ func (d *taskDecoder) keepBadID(v lenientjson.Value, isTaskID bool) {
 	}
 }
 
-// isDigits reports whether text is a whole number, digit by digit. An id that went through a float, such as 9.1e+17, is
-// another one.
-func isDigits(text string) bool {
-	return strings.Trim(text, "0123456789") == ""
-}
-
 // readState keeps a word. What is inside the record may be older than the record.
 func (d *taskDecoder) readState(to *lenientjson.Value, v lenientjson.Value) {
 	if !d.inside {
@@ -431,22 +425,4 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	}
 	*t = *d.task()
 	return nil
-}
-
-// maskTask masks the key in the texts of a task that become errors.
-func maskTask(task *Task, mask func(string) string) {
-	task.State = State(mask(string(task.State)))
-	task.ErrCode = ErrorCode(mask(string(task.ErrCode)))
-	task.ErrMessage = mask(task.ErrMessage)
-}
-
-// namedTask returns the id of the task that an error response is about, "" where it names none. A mere "id" may be the
-// request's, unless the state of a task that was accepted stands beside it.
-func namedTask(body []byte) string {
-	d := readTask(body)
-	state := cmp.Or(State(d.state.Str()), State(d.status.Str()))
-	if !d.oddID && (d.isTaskID || state.isRunning()) {
-		return d.id
-	}
-	return ""
 }

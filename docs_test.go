@@ -210,6 +210,7 @@ var layers = [][]string{
 	{"codes", "tracer", "waiters", "media"},
 	{"options"},
 	{"types", "client"},
+	{"named"},
 	{"errors", "request", "taskfields"},
 	{"envelope"},
 	{"decode", "failure"},

@@ -50,10 +50,12 @@ func TestDownloadFile_TaskWithoutUsableLink(t *testing.T) {
 		task *vidu.Task
 		says string
 	}{
-		"still running":          {&vidu.Task{ID: "42", State: vidu.StateProcessing}, "task 42 is processing, not finished"},
+		"still running":          {&vidu.Task{ID: "42", State: vidu.StateProcessing}, "task 42 is processing, not finished: call Wait first"},
+		"no state":               {&vidu.Task{ID: "42", Creations: finishedTask("https://h/v").Creations}, "task 42 has no state: call Wait first"},
+		"a blank state":          {&vidu.Task{ID: "42", State: " "}, "task 42 has no state: call Wait first"},
 		"failed":                 {&vidu.Task{ID: "42", State: vidu.StateFailed, ErrCode: vidu.ErrAuditFailed}, "task 42 failed: AuditFailed"},
 		"no link":                {&vidu.Task{ID: "42", State: vidu.StateSuccess}, "no link to a video"},
-		"plain http":             {finishedTask("http://cdn.example.com/v.mp4"), "not an https link"},
+		"plain http":             {finishedTask("http://cdn.example.com/v.mp4"), "not an https link; WithInsecureHTTP allows plain http"},
 		"loopback, from outside": {finishedTask("http://127.0.0.1/v.mp4"), "not an https link"},
 		"javascript":             {finishedTask("javascript:alert(1)"), "not an https link"},
 		"file":                   {finishedTask("file:///etc/passwd"), "not an https link"},
@@ -133,6 +135,7 @@ func TestDownloadFile_TargetExists(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
 	_, err := client.DownloadFile(t.Context(), store.task(), path)
 	require.ErrorIs(t, err, fs.ErrExist)
+	require.ErrorContains(t, err, "v.mp4: file already exists; WithOverwrite replaces it")
 	testkit.AssertHarmless(t, err)
 	assert.Empty(t, store.Seen(), "found out before the download")
 	testkit.AssertFile(t, path, []byte("old"))
@@ -141,6 +144,12 @@ func TestDownloadFile_TargetExists(t *testing.T) {
 	require.NoError(t, err)
 	testkit.AssertFile(t, path, []byte(testkit.PlainFile))
 	testkit.AssertDirOnly(t, filepath.Dir(path), "v.mp4")
+
+	empty := filepath.Join(t.TempDir(), "v.mp4") // what a killed process may leave
+	testkit.WriteOldFile(t, empty, "")
+	_, err = client.DownloadFile(t.Context(), store.task(), empty)
+	require.ErrorIs(t, err, fs.ErrExist, "it is kept as any other")
+	testkit.AssertFile(t, empty, nil)
 
 	failing := newStore(t, testkit.Always(testkit.CutBody(testkit.RawFile(otherFile), 1000)))
 	_, err = failing.client(t).DownloadFile(t.Context(), failing.task(), path, vidu.WithOverwrite())
@@ -212,7 +221,12 @@ func TestDownloadFile_TargetIsNoFile(t *testing.T) {
 	client := store.client(t)
 	for _, path := range []string{t.TempDir(), ".", "..", os.DevNull} {
 		_, err := client.DownloadFile(t.Context(), store.task(), path)
-		require.Error(t, err, path)
+		require.ErrorIs(t, err, fs.ErrExist, path)
+		says := "is a directory, not a "
+		if path == os.DevNull {
+			says = "WithOverwrite"
+		}
+		require.ErrorContains(t, err, says)
 		_, err = client.DownloadFile(t.Context(), store.task(), path, vidu.WithOverwrite())
 		require.ErrorContains(t, err, "not a regular file", path)
 	}

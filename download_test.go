@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,8 +33,8 @@ import (
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
-// clip is what simple servers of files have.
-var clip = bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
+// clip is what simple servers of files have, of no known format.
+var clip = append([]byte{0}, bytes.Repeat([]byte("0123456789abcdef"), 8<<10)...)
 
 // fileServer serves clip, if handler is nil, and keeps the requests that it saw.
 func fileServer(t *testing.T, handler http.HandlerFunc) (*httptest.Server, *[]*http.Request) {
@@ -192,8 +193,9 @@ func TestDownload_LinkCannotBeRenewed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ renewal, says string }{
 		"task is gone":     {testkit.RawHTTP("404 Not Found", `{"code":404,"reason":"TaskNotFound"}`), "HTTP 404 TaskNotFound"},
+		"task runs again":  {testkit.RawFile(`{"state":"processing"}`), "is processing, not finished"},
+		"task has failed":  {testkit.RawFile(`{"state":"failed","err_code":"AuditSubmitIllegal"}`), "failed: AuditSubmitIllegal"},
 		"no link any more": {testkit.RawFile(`{"state":"success","creations":[]}`), "no link to a video"},
-		"task or query":    {testkit.RawFile(`{"id":"42","status":"error"}`), "whether the task or the query failed"},
 		"link is not safe": {testkit.RawFile(`{"state":"success","creations":[{"url":"ftp://h/v?sig=secret3"}]}`), "not an https link"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -201,9 +203,112 @@ func TestDownload_LinkCannotBeRenewed(t *testing.T) {
 			store := newStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
 			store.renewal = tt.renewal
 			_, err := store.download(t)
-			require.ErrorContains(t, err, "the link has expired")
+			require.ErrorContains(t, err, "answered HTTP 403: the store does not accept the link; check whether it opens elsewhere; the link could not be renewed: ")
 			require.ErrorContains(t, err, tt.says)
 			assert.Len(t, store.Seen(), 1)
+		})
+	}
+}
+
+// TestDownload_RefusedByTheStore: the error has what the store said, and why there is no better link.
+func TestDownload_RefusedByTheStore(t *testing.T) {
+	t.Parallel()
+	refused := testkit.RawHTTP("403 Forbidden", "<Error><Code>SignatureDoesNotMatch</Code><StringToSign>secret</StringToSign></Error>")
+	for name, tt := range map[string]struct {
+		reply, renewal string
+		opts           []vidu.Option
+		want           vidu.DownloadError
+		says           string
+		asked, renewed int
+	}{
+		"refused": {
+			refused, "", nil,
+			vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"},
+			"HTTP 403 SignatureDoesNotMatch: the signature does not fit what was sent: the link was altered, or the HTTP client adds to the request, " +
+				"such as an Authorization header; new links asked for: 4", 5, 4,
+		},
+		"refused, once":         {refused, "", []vidu.Option{vidu.WithMaxAttempts(1)}, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "new links asked for: 1", 2, 1},
+		"a page":                {testkit.RawFile("<html>secret", "Content-Type: video/mp4"), "", nil, vidu.DownloadError{StatusCode: 200}, "HTTP 200: it is a web page, not a video", 5, 4},
+		"busy":                  {testkit.RawHTTP("503 Slow Down", ""), "", nil, vidu.DownloadError{StatusCode: 503}, "the store is busy", 5, 0},
+		"not allowed":           {testkit.RawHTTP("405 Method Not Allowed", ""), "", nil, vidu.DownloadError{StatusCode: 405}, "answered HTTP 405", 1, 0},
+		"the API is down":       {refused, testkit.RawHTTP("503 Unavailable", ""), []vidu.Option{vidu.WithMaxAttempts(2)}, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "could not be renewed", 5, 8},
+		"the API is unsure":     {refused, testkit.RawFile(`{"id":"42","status":"error"}`), nil, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "whether the task or the query failed", 5, 4},
+		"the API knows no task": {refused, testkit.RawHTTP("404 Not Found", ""), nil, vidu.DownloadError{StatusCode: 403, Code: "SignatureDoesNotMatch"}, "could not be renewed", 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(t, testkit.Always(tt.reply))
+			store.renewal = tt.renewal
+			_, err := store.client(t, tt.opts...).Download(t.Context(), store.task(), io.Discard)
+			require.ErrorContains(t, err, tt.says)
+			assertSecretFree(t, err)
+			refusal, ok := errors.AsType[*vidu.DownloadError](err)
+			require.True(t, ok, "%v", err)
+			testkit.AssertHarmless(t, refusal)
+			assert.Equal(t, tt.want.StatusCode, refusal.StatusCode)
+			assert.Equal(t, tt.want.Code, refusal.Code)
+			assert.Equal(t, strings.TrimPrefix(store.URL, "http://"), refusal.Host)
+			require.ErrorContains(t, refusal, "vidu: "+refusal.Host+" answered HTTP")
+			assert.Len(t, store.Seen(), tt.asked)
+			assert.Len(t, store.api.Seen(), tt.renewed)
+			_, isAPI := errors.AsType[*vidu.APIError](err)
+			assert.Equal(t, strings.HasPrefix(name, "the API is down") || strings.HasPrefix(name, "the API knows"), isAPI, "its error is in the chain")
+		})
+	}
+}
+
+func TestDownloadError_IsOneLine(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]*vidu.DownloadError{
+		"vidu: h answered HTTP 404 NoSuchKey: vidu is down": {StatusCode: 404, Code: "NoSuchKey", Host: "h", Err: errors.New("vidu: vidu is\ndown")},
+		"vidu: h:1 answered HTTP 403":                       {StatusCode: 403, Host: "h:1"},
+		"vidu:  answered HTTP 0 a b":                        {Code: "a\nb"},
+	} {
+		require.EqualError(t, err, want)
+		assert.Equal(t, err.Err, errors.Unwrap(err))
+	}
+	long := &vidu.DownloadError{Host: strings.Repeat("h", 1000), Code: strings.Repeat("c", 1000), Err: errors.New(strings.Repeat("e", 1000))}
+	assert.LessOrEqual(t, len(long.Error()), 500)
+}
+
+// TestDownload_StoreIsBehind: a link that the task still has is tried again, after pauses.
+func TestDownload_StoreIsBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		client := newClient(t, someHost, vidu.WithBackoff(func(retry int) time.Duration { return time.Duration(retry) * time.Second }),
+			withTransport(func(r *http.Request) (*http.Response, error) {
+				if r.URL.Host != "cdn.example.com" {
+					return testkit.Reply(r, 200, `{"state":"success","creations":[{"url":"https://cdn.example.com/v?sig=secret"}]}`)
+				}
+				if tries++; tries < 4 {
+					return testkit.Reply(r, 400, `{"code":"video_not_ready"}`)
+				}
+				return testkit.Reply(r, 200, testkit.MP4File)
+			}))
+		var out bytes.Buffer
+		began := time.Now()
+		_, err := client.Download(t.Context(), finishedTask("https://cdn.example.com/v?sig=secret"), &out)
+		require.NoError(t, err)
+		assert.Equal(t, testkit.MP4File, out.String())
+		assert.Equal(t, (1+2+3)*time.Second, time.Since(began))
+	})
+}
+
+// TestDownload_LinksAreRepaired where their author's meaning is clear; every other byte is sent as it is.
+func TestDownload_LinksAreRepaired(t *testing.T) {
+	t.Parallel()
+	for link, want := range map[string]string{
+		"/v 1.mp4?sig=a b": "/v%201.mp4?sig=a%20b", "/v?a\n": "/v?a", " \t/v?a \r\n": "/v?a", "/v?a+b%20c&d=%2B;e": "/v?a+b%20c&d=%2B;e", "/v?a  b": "/v?a%20%20b",
+	} {
+		t.Run(link, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(t, testkit.Always(testkit.RawHTTP("302 Found", "", "Location: /moved to/v?sig=a b")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
+			blanks := link[:len(link)-len(strings.TrimLeft(link, " \t"))]
+			_, err := store.client(t).Download(t.Context(), finishedTask(blanks+store.URL+strings.TrimLeft(link, " \t")), io.Discard)
+			require.NoError(t, err)
+			assert.Equal(t, want, store.Seen()[0].RequestURI)
+			assert.Equal(t, "/moved%20to/v?sig=a%20b", store.Seen()[1].RequestURI)
 		})
 	}
 }
@@ -307,7 +412,7 @@ func TestDownload_RedirectToWhatIsNoLink(t *testing.T) {
 		"ftp://h/v?sig=secret":            "ftp://h/v is not an https link",
 		"http://example.com/v?sig=secret": "http://example.com/v is not an https link",
 		"https://user:secret@h/v":         "https://h/v is not an https link without a user name",
-		"/v?sig=a secret":                 "redirects without a valid Location",
+		"https://h h/v?sig=secret":        "redirects without a valid Location",
 		"https://%zz/v?sig=secret":        "redirects without a valid Location",
 	} {
 		store := newStore(t, testkit.Always(testkit.RawHTTP("302 Found", "", "Location: "+location)))
@@ -362,6 +467,14 @@ func TestDownload_MaxAttempts(t *testing.T) {
 			})
 		}
 	}
+	t.Run("the same link is one", func(t *testing.T) {
+		t.Parallel()
+		store := newStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")))
+		store.renewal = testkit.RawFile(`{"state":"success","creations":[{"url":"` + store.URL + `/v?sig=secret1"}]}`)
+		_, err := store.client(t, vidu.WithMaxAttempts(1)).Download(t.Context(), store.task(), io.Discard)
+		require.Error(t, err)
+		assert.Len(t, store.Seen(), 1)
+	})
 	t.Run("a new link is no further try", func(t *testing.T) {
 		t.Parallel()
 		store := newStore(t, testkit.Always(testkit.RawHTTP("403 Forbidden", "")), testkit.Always(testkit.RawFile(testkit.PlainFile)))
@@ -534,7 +647,7 @@ func TestDownload_SignedQueryIsNeverShown(t *testing.T) {
 	t.Parallel()
 	dead := newStore(t, testkit.Always(""))
 	for name, link := range map[string]string{
-		"nothing answers": dead.URL + "/v?sig=secret", "not a URL": "https://h/v?sig=secret\x7f", "space": "https://h/v?sig=secret x",
+		"nothing answers": dead.URL + "/v?sig=secret", "not a URL": "https://h/v?sig=secret\x7f", "space": "https://h h/v?sig=secret x",
 		"refused": "http://127.0.0.1:1/v?sig=secret", "unknown host": "https://host.invalid/v?sig=secret#secret",
 		"key, not https": "ftp://h/" + testkit.Key, "user": "https://secret:secret@h/v", "not https": "ftp://h/v?secret", "the key": dead.URL + "/" + testkit.Key + "?sig=secret",
 	} {
@@ -558,6 +671,47 @@ func TestDownload_EchoedKeyIsMasked(t *testing.T) {
 	require.ErrorContains(t, err, "[redacted]")
 	for ; err != nil; err = errors.Unwrap(err) {
 		assert.NotContains(t, err.Error(), testkit.Key)
+	}
+}
+
+// A transport may quote a query, or a value of it, by itself, in the spelling of its own. What callers ask of an error
+// they still find.
+func TestDownload_BareQueryIsMasked(t *testing.T) {
+	t.Parallel()
+	errTheirs := errors.New("theirs")
+	const link = "https://h/v.mp4?X-Amz-Signature=ab%2Bcd%2Fsecret&Expires=99990000000&e=secret-token"
+	for name, text := range map[string]string{
+		"the query": "bad query X-Amz-Signature=ab%2Bcd%2Fsecret&Expires=99990000000&e=secret-token", "a pair": "bad pair X-Amz-Signature=ab%2Bcd%2Fsecret",
+		"a value": "signature ab%2Bcd%2Fsecret does not match", "a value, decoded": "signature ab+cd/secret does not match",
+		"a value, JSON": `{"sig":"ab\u002bcd\/secret"}`, "another value": "token secret-token", "the link": "cannot get " + link, "quoted": `Get "` + link + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, target := range []string{link, "https://h/redirect"} {
+				for what, cause := range map[string]error{"theirs": errTheirs, "reset": syscall.ECONNRESET, "nested": fmt.Errorf("%s: %w", text, errTheirs)} {
+					tries := 0
+					client := newClient(t, someHost, vidu.WithMaxAttempts(1), withTransport(func(r *http.Request) (*http.Response, error) {
+						tries++
+						if r.URL.Path == "/redirect" {
+							resp, err := testkit.Reply(r, 302, "")
+							resp.Header.Set("Location", link)
+							return resp, err
+						}
+						return nil, fmt.Errorf("%s: %w", text, &net.OpError{Op: "read", Net: "tcp", Err: cause})
+					}))
+					_, err := client.Download(t.Context(), finishedTask(target), io.Discard)
+					assertSecretFree(t, err)
+					assert.NotContains(t, err.Error(), "ab+cd")
+					assert.NotContains(t, err.Error(), "ab%2Bcd")
+					assert.NotContains(t, err.Error(), "99990000000")
+					_, ok := errors.AsType[*net.OpError](err)
+					assert.True(t, ok, "%s, %v", what, err)
+					assert.Equal(t, what != "reset", errors.Is(err, errTheirs), what)
+					assert.Equal(t, what == "reset", errors.Is(err, syscall.ECONNRESET), what)
+					assert.Positive(t, tries)
+				}
+			}
+		})
 	}
 }
 

@@ -17,6 +17,10 @@ type envelope struct {
 	reason   string
 	code     string // in words, or a number, which some servers write as a string
 	kind     string // the nested error's "type"
+	status   string // likewise, of problem details (RFC 9457) and the like
+	title    string
+	detail   string
+	problem  string // their "type", which is a URI
 	message  string
 	traceID  string
 	metadata json.RawMessage
@@ -30,10 +34,30 @@ func parseEnvelope(body []byte) envelope {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	e.read(lenientjson.Value(body[:min(len(body), maxErrorReply)]))
 	if nested := e.nested; nested != nil { // only one deep: every level is read once more
-		e.kind = nested.Member("type").Str()
+		uri := e.problem
+		e.problem = ""
 		e.read(nested)
+		e.kind, e.problem = e.problem, uri
 	}
+	e.readProblem()
 	return e
+}
+
+// readProblem takes from problem details what the other members do not say.
+func (e *envelope) readProblem() {
+	said := e.detail
+	if e.title != "" && e.detail != "" && e.title != e.detail {
+		said = e.title + ": " + e.detail
+	}
+	e.message = cmp.Or(e.message, said, e.title)
+	number, word := e.splitCode()
+	if status, err := strconv.Atoi(e.status); err == nil && word == "" && number < 400 && status >= 400 {
+		e.code = e.status
+	}
+	row := ErrorCode(e.problem[strings.LastIndexAny(e.problem, "/:#")+1:]).row()
+	if row = cmp.Or(row, rowOf[foldWords(e.title)]); row != nil && word == "" {
+		e.code = string(row.code)
+	}
 }
 
 func (e *envelope) read(object lenientjson.Value) {
@@ -46,6 +70,14 @@ func (e *envelope) read(object lenientjson.Value) {
 			e.code = cmp.Or(v.Text(), e.code)
 		case "message", "msg":
 			e.message = cmp.Or(v.Text(), e.message)
+		case "title":
+			e.title = cmp.Or(v.Str(), e.title)
+		case "detail":
+			e.detail = cmp.Or(v.Str(), e.detail)
+		case "status":
+			e.status = cmp.Or(v.Text(), e.status)
+		case "type":
+			e.problem = cmp.Or(v.Str(), e.problem)
 		case "success":
 			e.failed = e.failed || string(v) == "false"
 		case "error":

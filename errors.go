@@ -47,6 +47,9 @@ func (e *APIError) Error() string {
 	return "vidu: " + e.headline() + said + e.traceNote()
 }
 
+// GoString is Error, for %#v: the body may have links in it.
+func (e *APIError) GoString() string { return "vidu.APIError(" + e.Error() + ")" }
+
 // headline returns the operation, the status and the code.
 func (e *APIError) headline() string {
 	text := "HTTP " + strconv.Itoa(e.StatusCode)
@@ -67,7 +70,7 @@ func (e *APIError) said() string {
 	if e.Message != "" {
 		return scrub.OneLine(e.Message, 160)
 	}
-	return scrub.OneLine(string(e.Body), 120)
+	return scrub.OneLine(scrub.Queries(string(e.Body[:min(len(e.Body), 480)])), 120)
 }
 
 func (e *APIError) traceNote() string {
@@ -91,12 +94,13 @@ func (e *TaskError) Error() string {
 	if e.Task == nil {
 		return "vidu: a task failed"
 	}
-	text := "vidu: task " + e.Task.ID + " " + scrub.OneLine(string(e.Task.State), 40)
+	id := scrub.OneLine(e.Task.ID, maxID)
+	text := "vidu: task " + id + " " + scrub.OneLine(string(e.Task.State), 40)
 	if e.Task.ErrCode != "" {
 		text += ": " + e.Task.ErrCode.Error()
 	}
 	if e.Task.ErrMessage != "" {
-		text += ": " + scrub.OneLine(e.Task.ErrMessage, 200)
+		text += ": " + scrub.OneLine(e.Task.ErrMessage, 230-len(id)/2)
 	}
 	return text
 }
@@ -108,6 +112,32 @@ func (e *TaskError) Unwrap() error {
 	}
 	return e.Task.ErrCode.orNil()
 }
+
+// DownloadError is the answer of a store, or of what stands before it, from which [Client.Download] and
+// [Client.DownloadFile] got no file: a status that is not that of a file, or a message in place of it with status 200.
+// It comes after all further tries and does not change the task: the result is still paid for, and can be downloaded
+// later with the task from [Client.GetTask].
+type DownloadError struct {
+	StatusCode int    // HTTP status of the answer
+	Code       string // that the store gave, such as "NoSuchKey" or "SignatureDoesNotMatch"; "" when it gave none
+	Host       string // that answered: of the link, or the one that it redirects to
+	Err        error  // what the answer means, what to do, and why the link could not be renewed; nil when unknown
+}
+
+// Error is one line: host, status, code, and what to do.
+func (e *DownloadError) Error() string {
+	text := "vidu: " + scrub.OneLine(e.Host, 100) + " answered HTTP " + strconv.Itoa(e.StatusCode)
+	if e.Code != "" {
+		text += " " + scrub.OneLine(e.Code, 64)
+	}
+	if e.Err != nil {
+		text += ": " + scrub.OneLine(strings.ReplaceAll(e.Err.Error(), "vidu: ", ""), 300)
+	}
+	return text
+}
+
+// Unwrap returns what the answer means; the failure of a query for a new link is in its chain.
+func (e *DownloadError) Unwrap() error { return e.Err }
 
 // FieldProblem is one thing that is wrong with a request.
 type FieldProblem struct {
@@ -140,26 +170,30 @@ func (e *ValidationError) Error() string {
 // alert an operator.
 type MaybeCreatedError struct {
 	Payload    string    // the request's Payload, which comes back with the task; "" when none was set
-	TaskID     string    // the task that the response names although the rest of it cannot be used; "" when it names none
+	TaskID     string    // the task that the response names, wherever it does; "" when it names none, or more than one
 	From, To   time.Time // when the call began and ended, by the local clock; a task may appear later, by the server's
 	StatusCode int       // HTTP status of the answer; 0 when there was none
 	TraceID    string    // of the answer; "" when it has none
-	Body       []byte    // of the answer, at most 64 KiB, with the API key masked; nil when there was none
+	Body       []byte    // of the answer, with the API key masked; at most 64 KiB, of a longer one without the ends of long texts; nil when there was none
 	Err        error     // the cause; an [*APIError] when the server answered with an error
 }
 
 // Error is one line: what may have happened, the cause and the payload to look for. It leaves out the server's own
 // words: those are often "please retry later", the one thing not to do.
 func (e *MaybeCreatedError) Error() string {
-	text := "vidu: a task may have been created and billed: " + e.cause()
-	if e.TaskID != "" {
-		text += " (task " + e.TaskID + ")"
+	id := scrub.OneLine(e.TaskID, maxID)
+	text := "vidu: a task may have been created and billed: " + scrub.OneLine(e.cause(), max(290-len(id), 60))
+	if id != "" {
+		text += " (task " + id + ")"
 	}
 	if e.Payload != "" {
-		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64))
+		text += fmt.Sprintf(" (payload %q)", scrub.OneLine(e.Payload, 64-len(id)/16))
 	}
 	return text
 }
+
+// GoString is Error, for %#v: the body may have links in it.
+func (e *MaybeCreatedError) GoString() string { return "vidu.MaybeCreatedError(" + e.Error() + ")" }
 
 func (e *MaybeCreatedError) cause() string {
 	if failure, ok := errors.AsType[*APIError](e.Err); ok {
@@ -176,7 +210,7 @@ func (e *MaybeCreatedError) cause() string {
 		}
 		return "the answer was lost"
 	}
-	return scrub.OneLine(strings.TrimPrefix(e.Err.Error(), "vidu: "), 280)
+	return strings.TrimPrefix(e.Err.Error(), "vidu: ")
 }
 
 // invitesRetry reports whether text is advice such as net/http's on HTTP/2: "cannot retry … define Request.GetBody to

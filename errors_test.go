@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -62,6 +64,22 @@ func TestAPIError_Envelopes(t *testing.T) {
 		"error and message":       {404, `{"message":"m","error":"Not Found"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"message and details":     {404, `{"message":"m","details":[]}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
 		"msg":                     {418, `{"msg":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
+		"problem":                 {422, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"seed is bad"}`, want{vidu.ErrBadRequest, "Bad Request: seed is bad", "", "", "HTTP 422 BadRequest: Bad Request: seed is bad"}},
+		"problem, title alone":    {418, `{"title":"No tea","status":418}`, want{"", "No tea", "", "", "HTTP 418: No tea"}},
+		"problem, detail alone":   {404, `{"detail":"Not Found"}`, want{vidu.ErrNotFound, "Not Found", "", "", "NotFound: Not Found"}},
+		"problem, title twice":    {404, `{"title":"no","detail":"no"}`, want{vidu.ErrNotFound, "no", "", "", "NotFound: no"}},
+		"problem, nulls":          {404, `{"type":null,"title":null,"status":null,"detail":null,"message":"m"}`, want{vidu.ErrNotFound, "m", "", "", "NotFound: m"}},
+		"problem, wrong types":    {404, `{"type":7,"title":{},"status":[],"detail":[{"msg":"x"}]}`, want{vidu.ErrNotFound, "", "", "", `"x"}]}`}},
+		"problem, message wins":   {400, `{"title":"t","detail":"d","message":"m"}`, want{vidu.ErrBadRequest, "m", "", "", "BadRequest: m"}},
+		"problem, wrapped":        {418, `{"error":{"title":"t","detail":"d","status":"402"}}`, want{vidu.ErrCreditInsufficient, "t: d", "", "", "CreditInsufficient: t: d"}},
+		"problem, type is a code": {400, `{"type":"https://h/errors#field-invalid","title":"t"}`, want{vidu.ErrFieldInvalid, "t", "", "", "HTTP 400 FieldInvalid: t"}},
+		"problem, urn":            {400, `{"type":"urn:problem:InsufficientBalance","title":"t"}`, want{vidu.ErrCreditInsufficient, "t", "", "", "HTTP 400 CreditInsufficient: t"}},
+		"problem, title is one":   {400, `{"title":"AuditSubmitIllegal","detail":"d","status":400}`, want{vidu.ErrAuditSubmitIllegal, "AuditSubmitIllegal: d", "", "", "AuditSubmitIllegal: d"}},
+		"problem, code wins":      {400, `{"type":"https://h/FieldInvalid","code":"slug","status":402}`, want{"slug", "", "", "", `"status":402}`}},
+		"problem, money in words": {200, `{"title":"Your balance is insufficient","status":500}`, want{vidu.ErrInternalServiceFailure, "Your balance is insufficient", "", "", "balance is insufficient"}},
+		"problem, 200":            {200, `{"title":"t","detail":"d","status":503}`, want{"", "t: d", "", "", "HTTP 200: t: d"}},
+		"problem, 200, code 0":    {200, `{"code":0,"message":"m","status":401}`, want{vidu.ErrUnauthorized, "m", "", "", "HTTP 200 Unauthorized: m"}},
+		"top-level type, nested":  {418, `{"type":"character2video","error":{"message":"m"}}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"top-level type":          {418, `{"type":"character2video","error":"m"}`, want{"", "m", "", "", "HTTP 418: m"}},
 		"request id in message":   {400, `{"message":"no model x (request id: 2026080112)"}`, want{vidu.ErrBadRequest, "no model x (request id: 2026080112)", "2026080112", "", "(trace id 2026080112)"}},
 		"request id, then more":   {400, `{"message":"request id: 77. Ask us"}`, want{vidu.ErrBadRequest, "request id: 77. Ask us", "77", "", "(trace id 77)"}},
@@ -110,7 +128,7 @@ func TestAPIError_Envelopes(t *testing.T) {
 
 func TestAPIError_200WithoutError(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`} {
+	for _, body := range []string{`{"code":0,"message":"ok"}`, `{"code":200}`, `{"code":"success"}`, `{"code":"OK","error":null,"success":true}`, `{"error":{}}`, `{"status":200,"title":"t"}`} {
 		_, err := clientWithReply(t, http.StatusOK, body).GetTask(t.Context(), "1")
 		_, ok := errors.AsType[*vidu.APIError](err)
 		assert.False(t, ok, body)
@@ -190,18 +208,27 @@ func TestAPIError_LargeBodies(t *testing.T) {
 func TestErrors_AreOneShortLine(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("long 世\n", 5_000)
-	task := &vidu.Task{ID: strings.Repeat("a", 128), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
+	task := &vidu.Task{ID: strings.Repeat("a", 256), State: vidu.State(long), ErrCode: vidu.ErrorCode(long), ErrMessage: long}
 	problems := make([]vidu.FieldProblem, 9)
 	for i := range problems {
 		problems[i] = vidu.FieldProblem{Field: long, Reason: long}
 	}
 	answer := testkit.JSON(t, map[string]any{"reason": long, "message": long, "metadata": map[string]string{"trace_id": long}})
-	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 128))
+	_, apiError := clientWithReply(t, http.StatusBadRequest, answer).GetTask(t.Context(), strings.Repeat("a", 256))
+	var waitErr error
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, waitErr = clientWithReply(t, http.StatusServiceUnavailable, answer).Wait(ctx, strings.Repeat("a", 256))
+	})
 	for name, err := range map[string]error{
 		"APIError":                 apiError,
 		"TaskError":                &vidu.TaskError{Task: task},
 		"ValidationError":          &vidu.ValidationError{Problems: problems},
 		"MaybeCreatedError":        &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), Err: errors.New(long)},
+		"MaybeCreatedError, task":  &vidu.MaybeCreatedError{Payload: long, TaskID: long, Err: apiError},
+		"MaybeCreatedError, id":    &vidu.MaybeCreatedError{Payload: strings.Repeat(`"\`, 500), TaskID: strings.Repeat("a", 256), Err: errors.New(long)},
+		"wait":                     waitErr,
 		"MaybeCreatedError, reply": &vidu.MaybeCreatedError{Payload: long, Err: apiError},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,6 +293,168 @@ func TestErrors_KeyOfATaskIsMasked(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The key is masked in all that is kept of a reply, whatever the server makes of its characters.
+func TestErrors_EverySpellingOfTheKey(t *testing.T) {
+	t.Parallel()
+	const key = "sk+ab/cd=ef&gh<ij>kl_0123456789"
+	for name, echo := range map[string]string{
+		"plain": key, "Go": `sk+ab/cd=ef\u0026gh\u003cij\u003ekl_0123456789`, ".NET": `sk\u002Bab/cd=ef\u0026gh\u003Cij\u003Ekl_0123456789`,
+		"PHP": `sk+ab\/cd=ef&gh<ij>kl_0123456789`, "every sign": `sk\u002bab\u002fcd\u003def\u0026gh\u003cij\u003ekl\u005f0123456789`,
+		"link": `sk%2Bab%2Fcd%3Def%26gh%3Cij%3Ekl_0123456789`, "link, small": `sk%2bab%2fcd%3def%26gh%3cij%3ekl_0123456789`,
+		"HTML": `sk&#43;ab&#47;cd&#61;ef&amp;gh&lt;ij&gt;kl_0123456789`, "HTML, hexadecimal": `sk&#x2B;ab&#x2f;cd=ef&#38;gh&#60;ij&#62;kl_0123456789`,
+		"HTML, names": `sk&plus;ab&sol;cd&equals;ef&amp;gh&lt;ij&gt;kl&lowbar;0123456789`, "JSON in JSON": `sk+ab/cd=ef\\u0026gh\\u003cij\\u003ekl_0123456789`,
+		"mixed": `sk%2Bab\/cd\u003def&amp;gh\u003Cij&#62;kl_0123456789`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for what, body := range map[string]string{
+				"failed":  `{"id":"1","state":"failed","err_code":"K-` + echo + `","err_msg":"no such key: ` + echo + `"}`,
+				"odd":     `{"id":"1","state":"` + echo + `","credits":"x","` + echo + `":1,"created_at":"` + echo + `"}`,
+				"refused": `{"code":401,"reason":"` + echo + `","message":"` + echo + `","metadata":{"trace_id":"` + echo + `","key":"` + echo + `"}}`,
+				"torn":    `{"task_id":"1","state":"` + echo + `","prompt":"` + echo,
+				"cut":     `{"task_id":"1","prompt":"` + strings.Repeat("x", vidu.MaxErrorReply-45) + echo,
+				"page":    `<html>` + echo,
+				"list":    `{"tasks":[{"id":"1","state":"` + echo + `","err_msg":"` + echo + `","prompt":"` + echo + `"}]}`,
+			} {
+				for _, status := range []int{200, 401, 503} {
+					log := new(testkit.Buffer)
+					client, err := vidu.NewClient("https://gateway.example.com", key, vidu.WithMaxAttempts(1), vidu.WithLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))), vidu.WithOfficialAPI(),
+						withTransport(func(r *http.Request) (*http.Response, error) {
+							resp, err := testkit.Reply(r, status, body)
+							resp.Header.Set("X-Request-Id", echo)
+							return resp, err
+						}))
+					require.NoError(t, err)
+					task, queryErr := client.GetTask(t.Context(), "1")
+					created, createErr := client.Reference2Video(t.Context(), smallRequest())
+					page, listErr := client.ListTasks(t.Context(), nil)
+					tasks := []*vidu.Task{task, created}
+					if page != nil {
+						tasks = append(tasks, page.Tasks...)
+					}
+					var shown strings.Builder
+					shown.WriteString(log.String())
+					for _, task := range tasks {
+						if task != nil {
+							fmt.Fprint(&shown, task, task.ErrMessage, task.Warnings, task.TraceID, &vidu.TaskError{Task: task}, string(task.RawJSON()), testkit.JSON(t, task))
+						}
+					}
+					for _, err := range []error{queryErr, createErr, listErr} {
+						if err != nil {
+							testkit.AssertHarmless(t, err)
+							fmt.Fprintf(&shown, "%v %+v %#v", err, err, err)
+						}
+						if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+							fmt.Fprint(&shown, string(failure.Body), string(failure.Metadata), failure.Message, failure.TraceID, failure.Code)
+						}
+						if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
+							fmt.Fprint(&shown, string(unknown.Body), unknown.TraceID)
+						}
+					}
+					for _, secret := range []string{key, echo, "ab/cd", "ab%2Fcd", "kl_0123456789", "0123456789"} {
+						assert.NotContains(t, shown.String(), secret, "%s, %d", what, status)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Signed links that a server quotes in its words are shown without query and user name. What is kept of the reply for
+// programs keeps them: a doubt may hold the only link of a paid video.
+func TestErrors_LinksInTheServersWords(t *testing.T) {
+	t.Parallel()
+	const signed = "X-Amz-Signature=0123456789abcdef"
+	for name, link := range map[string]string{
+		"link": "https://cdn.example.com/v.mp4?" + signed, "path": "/bucket/v.mp4?" + signed, "query": "?" + signed,
+		"user":                "https://AKID:" + signed + "@cdn.example.com/v.mp4",
+		"PHP":                 `https:\/\/cdn.example.com\/v.mp4?` + signed,
+		"JSON":                `https://cdn.example.com/v.mp4\u003f` + signed,
+		"JSON in JSON":        `{\"url\":\"https://cdn.example.com/v.mp4?a=1\\u0026` + signed + `\"}`,
+		"link in a link":      "https%3A%2F%2Fcdn.example.com%2Fv.mp4%3F" + signed,
+		"link in markup":      `see <a href=https://cdn.example.com/v.mp4?a=1&amp;` + signed + `>`,
+		"fragment":            "https://cdn.example.com/v.mp4#" + signed,
+		"quoted":              `Get \"https://cdn.example.com/v.mp4?a= ` + signed + `\": refused`,
+		"two":                 "https://a.example.com/v?" + signed + " and https://b.example.com/v?" + signed,
+		"slash in a password": "https://AKID:" + signed + "/x@cdn.example.com/v.mp4",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for what, body := range map[string]string{
+				"failed":  `{"id":"1","state":"failed","err_code":"C-` + link + `","err_msg":"cannot read ` + link + `","creations":[{"url":"https://h/v?sig=x"}]}`,
+				"odd":     `{"id":"1","state":"state ` + link + `","` + link + `":1,"credits":"` + link + `"}`,
+				"refused": `{"code":400,"reason":"R-` + link + `","message":"cannot read ` + link + `","metadata":{"trace_id":"` + link + `"}}`,
+				"nested":  `{"error":{"code":"E-` + link + `","message":"cannot read ` + link + `"}}`,
+				"unknown": `{"detail":"` + link + `"}`,
+				"failure": `{"id":"1","state":"FAILURE","fail_reason":"` + link + `"}`,
+			} {
+				for _, status := range []int{200, 400, 500} {
+					log := new(testkit.Buffer)
+					client := newClient(t, someHost, vidu.WithMaxAttempts(1), vidu.WithLogger(slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))), vidu.WithOfficialAPI(),
+						withTransport(func(r *http.Request) (*http.Response, error) {
+							resp, err := testkit.Reply(r, status, body)
+							resp.Header.Set("X-Request-Id", link)
+							return resp, err
+						}))
+					task, queryErr := client.GetTask(t.Context(), "1")
+					created, createErr := client.Reference2Video(t.Context(), smallRequest())
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					_, waitErr := client.Wait(ctx, "1")
+					cancel()
+					var shown strings.Builder
+					shown.WriteString(log.String())
+					for _, task := range []*vidu.Task{task, created} {
+						if task != nil {
+							fmt.Fprint(&shown, task, task.ErrMessage, task.Warnings, task.ErrCode, task.TraceID, &vidu.TaskError{Task: task})
+							assert.Contains(t, string(task.RawJSON()), signed, "the reply itself")
+						}
+					}
+					for _, err := range []error{queryErr, createErr, waitErr} {
+						if err != nil {
+							testkit.AssertHarmless(t, err)
+							fmt.Fprintf(&shown, "%v %+v %#v", err, err, err)
+						}
+						if failure, ok := errors.AsType[*vidu.APIError](err); ok {
+							fmt.Fprint(&shown, failure.Message, failure.Code, failure.TraceID)
+							assert.Contains(t, string(failure.Body), signed, "the answer itself")
+						}
+						if unknown, ok := errors.AsType[*vidu.MaybeCreatedError](err); ok {
+							assert.Contains(t, string(unknown.Body), signed)
+						}
+					}
+					assert.NotContains(t, shown.String(), "0123456789abcdef", "%s, %d", what, status)
+					assert.NotContains(t, shown.String(), "X-Amz-Signature", "%s, %d", what, status)
+				}
+			}
+		})
+	}
+}
+
+// Errors that were put together by hand, or read from a file, show no queries either.
+func TestErrors_LinksInErrorsByHand(t *testing.T) {
+	t.Parallel()
+	const link = "https://user:secret@h/v.mp4?sig=secret"
+	task := &vidu.Task{ID: link, State: vidu.State(link), ErrCode: vidu.ErrorCode(link), ErrMessage: "cannot read " + link}
+	for _, err := range []error{
+		&vidu.TaskError{Task: task}, &vidu.APIError{StatusCode: 400, Message: link, TraceID: link, Code: vidu.ErrorCode(link)},
+		&vidu.APIError{StatusCode: 400, Body: []byte(`{"x":"` + link + `"}`)}, &vidu.APIError{StatusCode: 400, Body: []byte(`{"x":"/v.mp4?sig=secret"}`)},
+		&vidu.MaybeCreatedError{Payload: link, TaskID: link, TraceID: link, Body: []byte(link), Err: errors.New("x")}, vidu.ErrorCode(link),
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+			if verb != "%#v" || err != error(vidu.ErrorCode(link)) { //nolint:errorlint // a value of the table above
+				assert.NotContains(t, fmt.Sprintf(verb, err), "secret", "%s of %T", verb, err)
+			}
+		}
+	}
+	for _, err := range []error{
+		&vidu.ValidationError{Problems: []vidu.FieldProblem{{Field: link, Reason: link}}}, &vidu.DuplicateTasksError{Payload: link, IDs: []string{link}},
+	} {
+		assert.NotContains(t, err.Error(), "secret")
+	}
+	unknown := &vidu.MaybeCreatedError{Body: []byte("secret")}
+	assert.NotContains(t, fmt.Sprintf("%#v", unknown), fmt.Sprintf("%#v", []byte("secret"))[8:])
 }
 
 // A redirect quotes no part of the key either, where the Location is cut.
@@ -469,6 +658,21 @@ func TestRefusal_CannotBeRead(t *testing.T) {
 		"400, torn, length unknown":      {400, `{"code":400,"message":"operation in pro`, "", false, true},
 		"429, torn, length unknown":      {429, "\uFEFF [{", "", false, true},
 		"400, torn behind its reason":    {400, `{"code":400,"reason":"FieldInvalid","mess`, "", false, false},
+		"401, cut":                       {401, `{"code":401,"mess`, "", true, false},
+		"402, cut":                       {402, `{"code":402,"mess`, "", true, false},
+		"403, cut":                       {403, ``, "", true, false},
+		"404, cut":                       {404, `{"code":404,"mess`, "", true, false},
+		"405, cut":                       {405, `{`, "", true, false},
+		"407, cut":                       {407, `<html>`, "", true, false},
+		"413, cut":                       {413, `{"code":`, "", true, false},
+		"415, packed":                    {415, "\x1f\x8b\x08\x00\x00", "gzip", false, false},
+		"431, torn, length unknown":      {431, `{"code":400,"message":"op`, "", false, false},
+		"403, cut behind a task":         {403, `{"task_id":"9","mess`, "", true, true},
+		"404, quotes another code":       {404, `{"message":"operation in process","x`, "", true, true},
+		"422, cut":                       {422, `{"code":422,"mess`, "", true, true},
+		"400, reason, then 64 KiB":       {400, `{"reason":"FieldInvalid","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"429, reason, then 64 KiB":       {429, `{"reason":"QuotaExceeded","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, true},
+		"403, reason, then 64 KiB":       {403, `{"reason":"Forbidden","message":"` + strings.Repeat("x", 70<<10) + `"}`, "", false, false},
 		"400, cut behind its reason":     {400, `{"code":400,"reason":"FieldInvalid","mess`, "", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,14 +1,17 @@
 package vidu
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vidu-go/vidu/internal/backoff"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -27,27 +30,18 @@ type callError struct {
 func (e *callError) Error() string { return e.text }
 func (e *callError) Unwrap() error { return e.err }
 
-// wrap names the call that failed.
+// wrap names the call that failed. A cause that quotes a secret is not found by unwrapping.
 func (op operation) wrap(err error) error {
-	text := op.mask(err.Error())
+	mask := op.mask
 	if _, ours := errors.AsType[*oneshot.SourceError](err); !ours { // an error about media quotes the names of files
-		text = scrub.Queries(text)
+		mask = op.maskText
 	}
-	if op.query != "" {
-		text = strings.ReplaceAll(text, op.query, "[redacted]")
-	}
-	if text != err.Error() { // a cause that quotes a secret must not be found by unwrapping
-		switch {
-		case errors.Is(err, context.Canceled):
-			err = context.Canceled
-		case errors.Is(err, context.DeadlineExceeded):
-			err = context.DeadlineExceeded
-		default:
-			err = nil
-		}
-	}
-	return &callError{text: "vidu: " + op.name + ": " + scrub.OneLine(text, 300), err: err}
+	err = scrub.Error(err, mask)
+	return &callError{text: "vidu: " + op.name + ": " + scrub.OneLine(err.Error(), 300), err: err}
 }
+
+// maskText masks what is secret in the words of others: the key, and queries and user names of links.
+func (op operation) maskText(text string) string { return scrub.Queries(op.mask(text)) }
 
 // refusal returns the error of a response outside 2xx.
 func (op operation) refusal(a *attempt) *APIError {
@@ -61,26 +55,24 @@ func (op operation) refusal(a *attempt) *APIError {
 	return op.complete(a, failure)
 }
 
-// complete adds what every APIError has and masks the key in what the server wrote.
+// complete adds what every APIError has and masks what is secret in the server's words. In the body, of which Metadata
+// is a part, the key is masked already.
 func (op operation) complete(a *attempt, failure *APIError) *APIError {
 	failure.op, failure.unread = op.name, a.unread
-	failure.Message = op.mask(failure.Message)
-	failure.Code = ErrorCode(op.mask(string(failure.Code)))
+	failure.Message = op.maskText(failure.Message)
+	failure.Code = ErrorCode(op.maskText(string(failure.Code)))
 	failure.Body = op.excerpt(a)
-	if failure.Metadata != nil {
-		failure.Metadata = []byte(op.mask(string(failure.Metadata)))
-	}
 	if failure.TraceID == "" {
 		failure.TraceID = traceIDOf(a.header, op.mask)
 	}
-	failure.TraceID = op.mask(failure.TraceID)
+	failure.TraceID = op.maskText(failure.TraceID)
 	return failure
 }
 
 // maybeCreated returns the error of a paid call after which a task may exist.
 func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *MaybeCreatedError {
 	e := &MaybeCreatedError{
-		Payload: payload, TaskID: a.taskID, From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
+		Payload: payload, TaskID: op.mask(a.names().only()), From: from, To: time.Now(), StatusCode: a.status, TraceID: traceIDOf(a.header, op.mask), Err: a.err,
 		Body: op.excerpt(a),
 	}
 	if failure, ok := errors.AsType[*APIError](a.err); ok {
@@ -94,7 +86,65 @@ func (op operation) excerpt(a *attempt) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	return []byte(op.mask(string(a.body[:min(len(a.body), maxErrorReply)])))
+	return keep(a.body)
+}
+
+// keptOfTexts are how many bytes are kept of each text in a long response: as many as fit. Ids are short.
+var keptOfTexts = []int{8 << 10, 1 << 10, 64}
+
+// keep returns what is worth keeping of text in maxErrorReply bytes: all of it, or all but the ends of long strings, or
+// its beginning and its end.
+func keep(text []byte) []byte {
+	if len(text) <= maxErrorReply {
+		return bytes.Clone(text)
+	}
+	for _, n := range keptOfTexts {
+		if short, ok := shortenStrings(text, n); ok {
+			return short
+		}
+	}
+	const half = maxErrorReply/2 - len("…")
+	return slices.Concat(text[:half], []byte("…"), text[len(text)-half:])
+}
+
+// shortenStrings cuts each string of a JSON text to about n bytes. ok: the result is no longer than maxErrorReply.
+func shortenStrings(text []byte, n int) (short []byte, ok bool) {
+	for len(text) > 0 && len(short) <= maxErrorReply {
+		start := bytes.IndexByte(text, '"')
+		if start < 0 {
+			start = len(text)
+		}
+		short = append(short, text[:min(start, maxErrorReply+1)]...)
+		text = text[start:]
+		end := endOfString(text, len(text))
+		if end > n+len(`"…"`) {
+			short = append(append(short, text[:endOfString(text, n)]...), `…"`...)
+		} else {
+			short = append(short, text[:end]...)
+		}
+		text = text[end:]
+	}
+	return short, len(short) <= maxErrorReply
+}
+
+// endOfString returns where the string at the start of text ends, but no more than about n bytes on: it cuts no
+// character and no escape.
+func endOfString(text []byte, n int) int {
+	i := min(1, len(text))
+	for i < min(n, len(text)) {
+		switch {
+		case text[i] == '"':
+			return i + 1
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == 'u':
+			i += len(`\u0000`)
+		case text[i] == '\\':
+			i += 2
+		default:
+			_, size := utf8.DecodeRune(text[i:])
+			i += size
+		}
+	}
+	return min(i, len(text))
 }
 
 // transportError takes net/http's error out of its *url.Error, which repeats the URL, and makes sure that errors.Is
@@ -113,7 +163,7 @@ func transportError(ctx context.Context, err error) error {
 func traceIDOf(header http.Header, mask func(string) string) string {
 	for _, name := range []string{"X-Oneapi-Request-Id", "X-Request-Id", "X-Trace-Id", "Trace-Id"} {
 		if values := header[name]; len(values) > 0 {
-			return scrub.OneLine(mask(values[0]), 80)
+			return scrub.OneLine(scrub.Queries(mask(values[0])), 80)
 		}
 	}
 	return ""
@@ -131,6 +181,17 @@ func unsupported(err error) error {
 		return &callError{text: text, err: ErrNotSupported} // not err: its code would match ErrNotFound
 	}
 	return err
+}
+
+// maskTask masks what is secret in the texts of a task that become errors and logs: the key, and queries and user names
+// of links.
+func maskTask(task *Task, mask func(string) string) {
+	task.State = State(scrub.Queries(mask(string(task.State))))
+	task.ErrCode = ErrorCode(scrub.Queries(mask(string(task.ErrCode))))
+	task.ErrMessage = scrub.Queries(mask(task.ErrMessage))
+	for i, warning := range task.Warnings {
+		task.Warnings[i] = scrub.Queries(mask(warning))
+	}
 }
 
 // isStatus reports whether err is an error response with this HTTP status.

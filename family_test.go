@@ -537,6 +537,7 @@ func TestCreates_JSON(t *testing.T) {
 			req := create("m", 0, "")
 			for _, text := range []string{
 				`{"seed":0,"seed":1}`, `{"Seed":1}`, `{"x":1,"x":1}`, `{"duration":"5"}`, `[]`,
+				`{"duration":-1}`, `{"prompt":"\ud800"}`, "{\"payload\":\"\xe9\"}",
 			} {
 				before, err := json.Marshal(req)
 				require.NoError(t, err)

@@ -82,6 +82,17 @@ const (
 	someHost     = "https://gateway.example.com"
 )
 
+// newTasks returns the replies to creates, each about a task of its own, from 1 on.
+func newTasks() func() string {
+	var n atomic.Int64
+	return func() string { return fmt.Sprintf(`{"task_id":"%d","state":"created"}`, n.Add(1)) }
+}
+
+// about returns a reply that is about task 1 as one about the task that was asked for.
+func about(r *http.Request, reply string) string {
+	return strings.Replace(reply, `"id":"1"`, fmt.Sprintf(`"id":%q`, path.Base(path.Dir(r.URL.Path))), 1)
+}
+
 // rig is a client, its own transports, and what a row looks at besides errors.
 type rig struct {
 	*vidu.Client

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/mediatype"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -61,8 +62,9 @@ func URL(link string) Media { return Media{source: fromURL, ref: link} }
 // ("ssupload:?id=…").
 func UploadRef(ref string) Media { return Media{source: fromUpload, ref: ref} }
 
-// DataURI is media as "data:image/png;base64,…". The content type is mandatory.
-func DataURI(uri string) Media { return Media{source: fromDataURI, ref: uri} }
+// DataURI is media as "data:image/png;base64,…". The content type is mandatory. It is sent in lower case and without
+// what the API does not take: other parameters, such as a charset, and line ends and blanks among the data.
+func DataURI(uri string) Media { return Media{source: fromDataURI, ref: tidyDataURI(uri)} }
 
 // File is a file on disk. It is opened when the request is checked and again when it is sent; a file that changed in
 // between, by its size, its modification time or its identity, is an error. The content type is detected from the
@@ -81,6 +83,9 @@ func (m Media) String() string {
 	case fromURL:
 		return scrub.URL(m.ref)
 	case fromUpload, fromFile:
+		if m.source == fromFile && notAPath(m.ref) != "" { // it may have a signature, or megabytes
+			return scrub.URL(m.ref)
+		}
 		return scrub.OneLine(m.ref, 200)
 	case fromDataURI:
 		return fmt.Sprintf("data URI of %d bytes", len(m.ref))
@@ -115,6 +120,9 @@ func (m Media) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes, and any string of a request.
 func (m *Media) UnmarshalJSON(data []byte) error {
+	if err := lenientjson.CheckCharacters(data); err != nil {
+		return fmt.Errorf("vidu: %w", err)
+	}
 	var ref *string
 	if err := json.Unmarshal(data, &ref); err != nil {
 		return err
@@ -125,7 +133,10 @@ func (m *Media) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-const uploadScheme = "ssupload:"
+const (
+	uploadScheme = "ssupload:"
+	dataScheme   = "data:"
+)
 
 // mediaKind is what the API takes at one place of a request.
 type mediaKind struct {
@@ -212,7 +223,7 @@ func (m Media) checkInline(kind *mediaKind) (*inline, error) {
 	if in.Size > kind.maxBytes {
 		return nil, fmt.Errorf("has %d bytes, at most %d are allowed", in.Size, kind.maxBytes)
 	}
-	contentType, err := checkContent(file, kind)
+	contentType, err := checkContent(oneshot.LimitEmptyReads(file), kind)
 	if err != nil {
 		return nil, err
 	}
@@ -229,6 +240,9 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 	if m.fsys == nil {
 		return nil, nil, errors.New("the file system is nil")
 	}
+	if use := notAPath(m.ref); use != "" {
+		return nil, nil, fmt.Errorf("is not the path of a file; use %s", use)
+	}
 	if _, err := regular(fs.Stat(m.fsys, m.ref)); err != nil {
 		return nil, nil, err
 	}
@@ -244,6 +258,24 @@ func (m Media) open() (io.ReadCloser, fs.FileInfo, error) {
 		return nil, nil, errors.Join(err, file.Close())
 	}
 	return file, info, nil
+}
+
+// notAPath returns the constructor for a reference that is not the path of a file, "" for a path.
+func notAPath(ref string) string {
+	for _, r := range []struct{ scheme, use string }{
+		{"http://", "vidu.URL for links"}, {"https://", "vidu.URL for links"}, {uploadScheme, "vidu.UploadRef for uploads"}, {dataScheme, "vidu.DataURI for data URIs"},
+	} {
+		if hasScheme(ref, r.scheme) {
+			return r.use
+		}
+	}
+	return ""
+}
+
+// hasScheme reports whether ref begins with scheme, in any letter case and behind blanks.
+func hasScheme(ref, scheme string) bool {
+	ref = strings.TrimLeft(ref, " \t\r\n")
+	return len(ref) >= len(scheme) && strings.EqualFold(ref[:len(scheme)], scheme)
 }
 
 var errNoFile = errors.New("the file system returned neither a file nor an error")
@@ -324,9 +356,31 @@ func checkLink(link string) error {
 	return nil
 }
 
+// tidyDataURI returns a data URI as the API takes it: with the content type in lower case, no other parameter, and no
+// blanks. What is not a data URI of base64 stays as it is.
+func tidyDataURI(uri string) string {
+	comma := strings.LastIndexByte(uri, ',') // a parameter in quotes may have one, base64 has none
+	if comma < 0 || !hasScheme(uri, dataScheme) {
+		return uri
+	}
+	parameters := strings.Split(strings.ToLower(strings.TrimSpace(uri[:comma])), ";")
+	for i := range parameters {
+		parameters[i] = strings.TrimSpace(parameters[i])
+	}
+	if !slices.Contains(parameters[1:], "base64") {
+		return uri
+	}
+	contentType := strings.TrimSpace(strings.TrimPrefix(parameters[0], dataScheme))
+	head, data := dataScheme+contentType+";base64,", strings.Join(strings.Fields(uri[comma+1:]), "")
+	if head == uri[:comma+1] && len(data) == len(uri)-len(head) {
+		return uri
+	}
+	return head + data
+}
+
 func checkDataURI(uri string, kind *mediaKind) error {
 	head, data, found := strings.Cut(uri, ";base64,")
-	contentType, isData := strings.CutPrefix(head, "data:")
+	contentType, isData := strings.CutPrefix(head, dataScheme)
 	if !found || !isData || contentType == "" {
 		return errors.New("must have the form data:image/png;base64,…")
 	}
@@ -358,7 +412,7 @@ func isBase64(digits string) bool {
 // mediumOf returns the media that a reference on the wire stands for.
 func mediumOf(ref string) Media {
 	switch {
-	case strings.HasPrefix(ref, "data:"):
+	case hasScheme(ref, dataScheme):
 		return DataURI(ref)
 	case strings.HasPrefix(ref, uploadScheme):
 		return UploadRef(ref)

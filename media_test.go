@@ -164,6 +164,26 @@ func TestValidate_Media(t *testing.T) {
 		"video, data URI":        {video: vidu.DataURI(testkit.DataURI("video/mp4", testkit.FtypBox("isom")))},
 		"video, data URI of png": {video: vidu.DataURI(testkit.DataURI("video/mp4", picture)), want: "is image/png"},
 
+		"data URI, capitals":            {image: vidu.DataURI("DATA:image/PNG;BASE64," + encoded)},
+		"data URI, charset":             {image: vidu.DataURI("data:image/png;charset=utf-8;base64," + encoded)},
+		"data URI, quoted comma":        {image: vidu.DataURI(`data:image/png;name="a,b.png";base64,` + encoded)},
+		"data URI, charset behind":      {image: vidu.DataURI("data:image/png;base64;charset=utf-8," + encoded)},
+		"data URI, blanks":              {image: vidu.DataURI(" \ndata: image/png ; base64 , " + encoded + "\r\n")},
+		"data URI, wrapped":             {image: vidu.DataURI("data:image/png;base64,\r\n" + wrapped(encoded, 76))},
+		"data URI, wrapped, a video":    {video: vidu.DataURI("data:Video/MP4;base64," + wrapped(base64.StdEncoding.EncodeToString(testkit.FtypBox("isom")), 7))},
+		"data URI, capitals, a gif":     {image: vidu.DataURI("data:image/GIF;base64," + encoded), want: "is image/gif"},
+		"data URI, only base64":         {image: vidu.DataURI("data:base64," + encoded), want: "data:image/png;base64,…"},
+		"data URI, not base64, wrapped": {image: vidu.DataURI("data:image/png;base64," + wrapped(encoded[1:], 76)), want: "is not base64"},
+
+		"file, link":              {image: vidu.File("https://example.com/a.png?sig=secret"), want: "is not the path of a file; use vidu.URL for links"},
+		"file, link, capitals":    {image: vidu.File(" HTTP://example.com/a.png?sig=secret"), want: "use vidu.URL for links"},
+		"file, link, file system": {image: vidu.FS(good, "https://example.com/a.png?sig=secret"), want: "use vidu.URL for links"},
+		"file, upload":            {image: vidu.File("ssupload:?id=secret"), want: "use vidu.UploadRef for uploads"},
+		"file, data URI":          {image: vidu.File("data:image/png;base64," + encoded + "secret"), want: "use vidu.DataURI for data URIs"},
+
+		"link, bad port":             {image: vidu.URL("https://example.com:x/a.png"), want: "absolute http or https URL"},
+		"link, bad host":             {image: vidu.URL("https://[::1/a.png"), want: "absolute http or https URL"},
+		"link, control character":    {image: vidu.URL("https://example.com/\x7f.png"), want: "absolute http or https URL"},
 		"link":                       {image: vidu.URL("HTTPS://Example.com/a b.png?sig=%253A;x")},
 		"link, unparsable":           {image: vidu.URL("https://example.com/%zz.png"), want: "absolute http or https URL"},
 		"link, relative":             {image: vidu.URL("hero.png"), want: "absolute http or https URL"},
@@ -209,8 +229,61 @@ func TestValidate_Media(t *testing.T) {
 			require.ErrorAs(t, err, &invalid)
 			assert.Equal(t, field, invalid.Problems[0].Field)
 			assert.Contains(t, invalid.Problems[0].Reason, tt.want)
+			assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, req.Images, req.Images), "secret")
 		})
 	}
+}
+
+// wrapped returns base64 in lines, as mail has it.
+func wrapped(digits string, width int) string {
+	var b strings.Builder
+	for ; len(digits) > width; digits = digits[width:] {
+		b.WriteString(digits[:width] + "\r\n")
+	}
+	return b.String() + digits + "\n"
+}
+
+// TestValidate_RatioOfImages: the error of a ratio of exactly 4:1 says that it must be less.
+func TestValidate_RatioOfImages(t *testing.T) {
+	t.Parallel()
+	for _, size := range [][2]int{{512, 128}, {128, 512}} {
+		req := smallRequest()
+		req.Model, req.Images = vidu.ModelQ2Pro, []vidu.Media{vidu.Bytes(testkit.PNG(t, size[0], size[1]))}
+		require.ErrorContains(t, req.Validate(), fmt.Sprintf("has %d×%d pixels; the ratio must be less than 4:1", size[0], size[1]))
+	}
+}
+
+// TestDataURI_IsSentTidy: the API takes the plain form only.
+func TestDataURI_IsSentTidy(t *testing.T) {
+	t.Parallel()
+	picture := testkit.PNG(t, 128, 128)
+	encoded, tidy := base64.StdEncoding.EncodeToString(picture), testkit.DataURI("image/png", picture)
+	for name, uri := range map[string]string{
+		"tidy": tidy, "capitals": "Data:IMAGE/png;Base64," + encoded, "parameters": "data:image/png;a=b;charset=UTF-8;base64," + encoded,
+		"wrapped": "data:image/png;base64," + wrapped(encoded, 76), "blanks": "\tdata:image/png ;base64 ," + encoded + " ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			req := smallRequest()
+			req.Images = []vidu.Media{vidu.DataURI(uri)}
+			assert.Contains(t, sendCreate(t, req), `["`+tidy+`"]`)
+
+			text, err := json.Marshal(map[string]string{"image": uri})
+			require.NoError(t, err)
+			var stored map[string]vidu.Media
+			require.NoError(t, json.Unmarshal(text, &stored))
+			assert.Equal(t, vidu.DataURI(tidy), stored["image"])
+		})
+	}
+	assert.Equal(t, "data:,a", mustMarshal(t, vidu.DataURI("data:,a")), "no base64: as it is")
+}
+
+func mustMarshal(t *testing.T, m vidu.Media) (text string) {
+	t.Helper()
+	data, err := json.Marshal(m)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &text))
+	return text
 }
 
 // The whole body counts, base64 included, and the error says what to leave out.
@@ -299,6 +372,8 @@ func TestMedia_String(t *testing.T) {
 		"ssupload:?id=1":               vidu.UploadRef("ssupload:?id=1"),
 		"data URI of 26 bytes":         vidu.DataURI("data:image/png;base64,AAAA"),
 		"a b.png":                      vidu.File("a\nb.png"),
+		"https://example.com/b.png":    vidu.File("https://example.com/b.png?sig=secret"),
+		"data:":                        vidu.File("data:image/png;base64,AAAA"),
 		"c.png":                        vidu.FS(fstest.MapFS{}, "c.png"),
 		"3 bytes":                      vidu.Bytes([]byte("abc")),
 	} {
@@ -350,6 +425,49 @@ func TestMedia_JSON(t *testing.T) {
 		require.ErrorContains(t, err, "only with their request")
 	}
 	require.Error(t, json.Unmarshal([]byte(`[1]`), &media))
+	var one vidu.Media
+	require.ErrorContains(t, json.Unmarshal([]byte(`"https://example.com/\ud800.png"`), &one), "half a surrogate pair")
+	require.ErrorContains(t, one.UnmarshalJSON([]byte("\"https://example.com/\xe9.png\"")), "not valid UTF-8")
+}
+
+// A file system may give nothing, and no error, for ever.
+func TestMedia_StuckFile(t *testing.T) {
+	t.Parallel()
+	data := testkit.PNG(t, 128, 128)
+	for good := range data {
+		_, err := newClient(t, someHost).Reference2Video(t.Context(), &vidu.Reference2VideoRequest{
+			Model: "m", Prompt: "p", Images: []vidu.Media{vidu.FS(stuckFS{fstest.MapFS{"a.png": {Data: data}}, good}, "a.png")},
+		})
+		require.ErrorContains(t, err, "images[0]")
+		require.ErrorContains(t, err, "multiple Read calls return no data or error")
+	}
+}
+
+// stuckFS has files that give nothing behind so many bytes, but do not end.
+type stuckFS struct {
+	fstest.MapFS
+
+	good int
+}
+
+func (s stuckFS) Open(name string) (fs.File, error) {
+	file, err := s.MapFS.Open(name)
+	return &stuckFile{file, s.good}, err
+}
+
+type stuckFile struct {
+	fs.File
+
+	left int
+}
+
+func (f *stuckFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p[:min(len(p), f.left)])
+	f.left -= n
+	if n == 0 {
+		return 0, nil
+	}
+	return n, err
 }
 
 func TestMedia_PrintsNoData(t *testing.T) {

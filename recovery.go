@@ -90,7 +90,7 @@ func (s *search) list(ctx context.Context, c *Client) error {
 		case errors.Is(err, ErrNotSupported), isStatus(err, http.StatusUnauthorized):
 			return err
 		case err != nil: // the task may be on one of the pages that were read
-			s.unsure = err
+			s.unsure = inconclusive(err)
 		case seen[task.ID] || !s.mayBe(task):
 		case task.Payload == s.payload:
 			s.matches = append(s.matches, task)
@@ -112,11 +112,11 @@ func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
 		one := s.candidates[queried]
 		task, err := c.GetTask(ctx, one.id)
 		switch {
-		case isStatus(err, http.StatusNotFound): // usual just after a create
+		case saysNoSuchTask(err): // usual just after a create
 			failed = 0
 		case err != nil:
 			failed++
-			s.unsure = cmp.Or(s.unsure, err)
+			s.unsure = cmp.Or(s.unsure, inconclusive(err))
 			if isStatus(err, http.StatusUnauthorized) || isStatus(err, http.StatusTooManyRequests) {
 				return queried
 			}
@@ -129,6 +129,19 @@ func (s *search) queryAll(ctx context.Context, c *Client) (queried int) {
 		}
 	}
 	return queried
+}
+
+// saysNoSuchTask reports whether an error response is plain about it. Inside a 200 it may be about anything.
+func saysNoSuchTask(err error) bool {
+	return isStatus(err, http.StatusNotFound) || (isStatus(err, http.StatusBadRequest) && errors.Is(err, ErrTaskNotFound))
+}
+
+// inconclusive returns the failure of a part of the search, which must not match [ErrNotFound], whatever its code.
+func inconclusive(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return &callError{text: err.Error()}
+	}
+	return err
 }
 
 func choose(payload string, matches []*Task, queried int) (*Task, error) {

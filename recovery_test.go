@@ -177,6 +177,10 @@ func TestFindTask_QueriesFail(t *testing.T) {
 		found, not bool // the task behind it; "not seen" without that task
 	}{
 		"404":             {404, "", true, true}, // usual just after a create
+		"400 and a word":  {400, `{"code":"task_not_exist"}`, true, true},
+		"400 and a code":  {400, `{"reason":"TaskNotFound"}`, true, true},
+		"400, any other":  {400, `{"reason":"BadRequest"}`, true, false},
+		"404 in a 200":    {200, `{"success":false,"code":404}`, true, false},
 		"500":             {500, "", true, false},
 		"403":             {403, "", true, false},
 		"another's":       {200, `{"reason":"TaskNotFound"}`, true, false},

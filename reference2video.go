@@ -143,7 +143,8 @@ func (req Reference2VideoRequest) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the wire form: a stored job, or the body of a curl command. Fields that this package does not
 // know land in Extra, their numbers as [json.Number]. A field that is given twice, or spelled in another letter case,
-// is an error: other readers of the same text would take another of them.
+// is an error: other readers of the same text would take another of them. So are a negative duration, and texts that
+// are not UTF-8 or have half a surrogate pair: they would be changed in silence.
 func (req *Reference2VideoRequest) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil // as encoding/json has it
@@ -256,15 +257,18 @@ func (e *encoder) subjects(list []Subject, kind *mediaKind) ([]json.RawMessage, 
 }
 
 func (e *encoder) subject(field string, s *Subject, kind *mediaKind) ([]byte, error) {
-	text, err := json.Marshal(wireSubject{
+	wire := wireSubject{
 		plainSubject: plainSubject(*s),
 		Images:       e.refs(field+".images", s.Images, kind),
 		Videos:       e.refs(field+".videos", s.Videos, &videoKind),
-	})
+	}
+	text, err := json.Marshal(&wire)
 	if err != nil {
 		return nil, err
 	}
-	return e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]()), nil
+	text = e.appendExtra(field+".extra", text, s.Extra, reflect.TypeFor[Subject]())
+	e.checkRepaired(text, field, &wire, s.Extra)
+	return text, nil
 }
 
 func subjectField(i int, name string) string { return itemField("subjects", i) + "." + name }

@@ -51,12 +51,21 @@ type attempt struct {
 	status     int // 0: no response
 	header     http.Header
 	body       []byte // of the response, as far as it was read
-	taskID     string // that an error response names
 	truncated  bool   // the response is an error and could not be read to its end
+	cutShort   bool   // likewise, because it is too long
 	unread     bool   // there is a response although no byte of the request's body was handed to the transport
 	incomplete bool   // the last byte of the request was never handed to the transport, and never will be
 	ended      bool   // the caller's context is over
-	err        error  // nil: a 2xx response, read to its end
+	naming     *naming
+	err        error // nil: a 2xx response, read to its end
+}
+
+// names returns what the response says of tasks, which it looks for once.
+func (a *attempt) names() *naming {
+	if a.naming == nil {
+		a.naming = namedTasks(a.body, a.header.Get("Location"))
+	}
+	return a.naming
 }
 
 // reply returns the body without the byte order mark that some servers put before it.
@@ -64,17 +73,17 @@ func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenien
 
 // operation is what the errors of a call need to know of it.
 type operation struct {
-	name  string              // method and path
-	mask  func(string) string // masks the API key
-	query string              // of a presigned link, which must not be quoted; "" for a call of the API
-	link  bool                // the call leaves the API for a presigned link
+	name string              // method and path
+	mask func(string) string // masks the API key and what a presigned link has in its query
+	link bool                // the call leaves the API for a presigned link
 }
 
 func (c *Client) operation(rq *request) operation {
 	u := c.target(rq)
 	op := operation{name: operationName(rq.method, &u), mask: c.redact}
 	if rq.presigned != nil {
-		op.link, op.query = true, u.RawQuery
+		query := scrub.QuerySecrets(u.RawQuery)
+		op.link, op.mask = true, func(text string) string { return query.Mask(c.redact(text)) }
 	}
 	return op
 }
@@ -115,8 +124,11 @@ func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.
 		"Accept-Encoding": c.encoding,    // otherwise net/http asks for gzip and expands the response
 		"User-Agent":      c.userAgent,
 	}
-	if rq.presigned != nil {
+	switch {
+	case rq.presigned != nil:
 		header = http.Header{"Content-Type": {rq.presigned.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
+	case rq.method == http.MethodGet: // a cache would keep a task from ending
+		header["Cache-Control"] = noCache
 	}
 	a.url = c.target(rq)
 	req := http.Request{
@@ -126,5 +138,7 @@ func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.
 	a.req = *req.WithContext(ctx)
 	return &a.req
 }
+
+var noCache = []string{"no-cache"}
 
 func operationName(method string, u *url.URL) string { return scrub.OneLine(method+" "+u.Path, 160) }

@@ -16,7 +16,9 @@ import (
 )
 
 // GetTask asks for a task by its id. It is free and is repeated after failures that may pass. An id that the server
-// does not know is an [*APIError] with status 404, for a few seconds after the create perhaps wrongly so.
+// does not know is an [*APIError], with status 404 as a rule, for a few seconds after the create perhaps wrongly so. A
+// reply about another task is an error with the official API; behind a gateway, which may use its upstream's ids, it
+// has a warning, unless this client has made, or waits for, both.
 func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
@@ -24,16 +26,14 @@ func (c *Client) GetTask(ctx context.Context, id string) (*Task, error) {
 	var task *Task
 	err := c.call(ctx, &request{operation: "get task", taskID: id, method: http.MethodGet, path: "/tasks/" + id + "/creations", limit: maxReply},
 		func(a *attempt) (err error) {
-			if task, err = decodeQuery(ctx, a.reply(), id); err == nil {
-				task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+			if task, err = decodeQuery(ctx, a.reply(), id); err != nil {
+				return err
 			}
-			return err
+			task.TraceID = cmp.Or(traceIDOf(a.header, c.redact), task.TraceID)
+			return c.checkQueried(task, id)
 		})
 	if err != nil {
 		return nil, err
-	}
-	if task.ID != id && task.ID != "" {
-		task.Warnings = append(task.Warnings, "the reply calls the task "+task.ID)
 	}
 	task.ID = id // gateways leave it out, or name their upstream's
 	maskTask(task, c.redact)
@@ -46,8 +46,25 @@ func checkID(id string) error {
 	if validID(id) {
 		return nil
 	}
-	return fmt.Errorf("vidu: %q is not a task id: 1–128 letters, digits, \"-\" and \"_\"", scrub.OneLine(id, 40))
+	return fmt.Errorf("vidu: %q is not a task id: 1–%d letters, digits and any of %s", scrub.OneLine(id, 40), maxID, idPunctuation)
 }
+
+// checkQueried compares the id in the reply to a query, if there is one, with that of the task that was asked for. A
+// gateway may use its upstream's ids. With the official API another id means another task, and so it does where both
+// are ids of tasks that this client has made or waits for.
+func (c *Client) checkQueried(task *Task, id string) error {
+	switch {
+	case task.ID == id, task.ID == "":
+	case c.official, c.knows(id) && c.knows(task.ID):
+		return fmt.Errorf("%w: it is about task %s", errBadReply, scrub.OneLine(task.ID, maxID))
+	default:
+		task.Warnings = append(task.Warnings, "the reply calls the task "+task.ID)
+	}
+	return nil
+}
+
+// knows reports whether this client has made the task, or waits for it.
+func (c *Client) knows(id string) bool { return c.pacer.Remembers(id) || c.waiters.waitFor(id) }
 
 // CancelTask asks the server to drop a task. Only one that still waits can be dropped, and it is not charged; otherwise
 // the error is an [*APIError] with [ErrBadRequest]. Ask [Client.GetTask] for the outcome: the task ends as failed with

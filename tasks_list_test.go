@@ -1,18 +1,23 @@
 package vidu_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -484,7 +489,8 @@ func TestTaskIDs_AreChecked(t *testing.T) {
 	for name, id := range map[string]string{
 		"parent": "..", "here": ".", "empty": "", "slash": "a/b", "climbing": "../../x", "query": "a?b", "fragment": "a#b",
 		"escaped dots": "%2e%2e", "escaped slash": "a%2fb", "space": "a b", "newline": "\n", "letter": "ü", "semicolon": "a;b",
-		"backslash": `a\b`, "NUL": "a\x00", "invalid UTF-8": "\xff", "10 kB": strings.Repeat("a", 10_000), "129": strings.Repeat("a", 129),
+		"backslash": `a\b`, "NUL": "a\x00", "invalid UTF-8": "\xff", "10 kB": strings.Repeat("a", 10_000), "257": strings.Repeat("a", 257),
+		"number that lost digits": "9.16205061116293e+17", "percent": "a%62", "comma": "a,b", "quote": `a"b`, "parent and more": "../",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -504,6 +510,101 @@ func TestTaskIDs_AreChecked(t *testing.T) {
 	}
 }
 
+// With the official API a reply that names another task is about another task. Behind a gateway it may name the task as
+// the upstream does, unless this client has made, or waits for, both.
+func TestQueryReply_AboutAnotherTask(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opts     []vidu.Option
+		made     int    // tasks that the client creates first: 1, 2, …
+		asked    string // task
+		reply    string // the task of the reply
+		waits    bool   // another wait, for task "w", is under way
+		believed bool
+	}{
+		"official":                   {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "b"},
+		"official, the same":         {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "a", believed: true},
+		"official, none":             {opts: []vidu.Option{vidu.WithOfficialAPI()}, asked: "a", reply: "", believed: true},
+		"official host, no option":   {opts: []vidu.Option{vidu.WithAPIPath("/ent/v2"), vidu.WithAuthScheme("Token")}, asked: "a", reply: "b", believed: true},
+		"gateway":                    {asked: "a", reply: "b", believed: true},
+		"gateway, made both":         {made: 2, asked: "1", reply: "2"},
+		"gateway, made one":          {made: 1, asked: "1", reply: "b", believed: true},
+		"gateway, made the other":    {made: 1, asked: "a", reply: "1", believed: true},
+		"gateway, waits for another": {made: 1, asked: "1", reply: "w", waits: true},
+		"gateway, waits, not asked":  {asked: "a", reply: "w", waits: true, believed: true},
+	} {
+		for _, many := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, many), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					created := newTasks()
+					client := newClient(t, someHost, append(tt.opts, withTransport(func(r *http.Request) (*http.Response, error) {
+						switch {
+						case r.Method == http.MethodPost:
+							return testkit.Reply(r, 200, created())
+						case strings.Contains(r.URL.Path, "/tasks/w/"):
+							return testkit.Reply(r, 200, `{"id":"w","state":"processing"}`)
+						}
+						return testkit.Reply(r, 200, `{"id":"`+tt.reply+`","state":"processing"}`)
+					}))...)
+					for range tt.made {
+						_, err := client.Reference2Video(t.Context(), smallRequest())
+						require.NoError(t, err)
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					if tt.waits {
+						go func() {
+							if many {
+								for _, err := range client.WaitAll(ctx, []string{"v", "w", "x"}) {
+									assert.Error(t, err)
+								}
+								return
+							}
+							_, err := client.Wait(ctx, "w")
+							assert.ErrorIs(t, err, context.Canceled)
+						}()
+						synctest.Wait()
+					}
+					task, err := client.GetTask(t.Context(), tt.asked)
+					if !tt.believed {
+						assertNotCreated(t, err)
+						require.ErrorContains(t, err, "it is about task "+tt.reply)
+						return
+					}
+					require.NoError(t, err)
+					assert.Equal(t, tt.asked, task.ID)
+					assert.Equal(t, tt.reply != "" && tt.reply != tt.asked, slices.Contains(task.Warnings, "the reply calls the task "+tt.reply))
+				})
+			})
+		}
+	}
+}
+
+// A wait takes such replies for odd ones: it rides out some, and five in a row end it.
+func TestWait_RepliesAboutAnotherTask(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []int{4, 5} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			client := newClient(t, someHost, vidu.WithOfficialAPI(), withTransport(func(r *http.Request) (*http.Response, error) {
+				if asked++; asked <= odd {
+					return testkit.Reply(r, 200, `{"id":"2","state":"success","creations":[{"url":"https://h/2.mp4"}]}`)
+				}
+				return testkit.Reply(r, 200, succeededReply)
+			}))
+			task, err := client.Wait(boundedContext(t), "1")
+			if odd == 5 {
+				require.ErrorContains(t, err, "it is about task 2")
+				assert.Nil(t, task)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, "https://h/x.mp4", task.Creations[0].URL)
+		})
+	}
+}
+
 func TestGetTask(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ id, body, warning string }{
@@ -513,7 +614,9 @@ func TestGetTask(t *testing.T) {
 		"as task_id":          {"1", `{"task_id":1,"state":"processing"}`, ""},
 		"the upstream's id":   {"1", `{"id":"2","state":"processing"}`, "the reply calls the task 2"},
 		"an id that is none":  {"1", `{"id":"cgt:1/2","state":"processing"}`, "id cannot be read"},
-		"longest id":          {strings.Repeat("a", 128), `{"state":"processing"}`, ""},
+		"longest id":          {strings.Repeat("a", 256), `{"state":"processing"}`, ""},
+		"base64 with padding": {"dGFzay05MTYy_-A==", `{"state":"processing"}`, ""},
+		"all punctuation":     {"...-_.~:=+@", `{"id":"...-_.~:=+@","state":"processing"}`, ""},
 		"wrapped, without id": {"1", `{"code":"success","data":{"status":"PROCESSING"}}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -533,6 +636,47 @@ func TestGetTask(t *testing.T) {
 			assert.Equal(t, vidu.StateProcessing, task.State)
 			assert.Equal(t, tt.warning, strings.Join(task.Warnings, ";"))
 			assert.Equal(t, 1, mock.GetTotalCallCount())
+		})
+	}
+}
+
+// Ids of other gateways work in every call that takes one, and arrive as they are.
+func TestTaskIDs_OfGateways(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"dGFzay05MTYy_-A==", "cgt:2026.11~a+b@c", "a.b", "...", "-", strings.Repeat("z", 200)} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			var paths []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				paths = append(paths, r.Method+" "+r.URL.Path)
+				body, err := io.ReadAll(r.Body)
+				assert.NoError(t, err)
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/cancel"):
+					assert.JSONEq(t, `{"id":"`+id+`"}`, string(body))
+					io.WriteString(w, "{}")
+				case r.Method == http.MethodPost:
+					io.WriteString(w, `{"task_id":"`+id+`"}`)
+				default:
+					io.WriteString(w, `{"id":"`+id+`","state":"success","creations":[{"url":"https://h/x.mp4"}]}`)
+				}
+			}))
+			defer server.Close()
+			r := newRig(t, server.URL)
+			task, err := r.create(t)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			task, err = r.Wait(t.Context(), id)
+			require.NoError(t, err)
+			assert.Equal(t, id, task.ID)
+			assert.Empty(t, task.Warnings)
+			for task, err := range r.WaitAll(t.Context(), []string{id}) {
+				require.NoError(t, err)
+				assert.Equal(t, id, task.ID)
+			}
+			require.NoError(t, r.CancelTask(t.Context(), id))
+			query := "GET /vidu/v2/tasks/" + id + "/creations"
+			assert.Equal(t, []string{"POST " + createPath, query, query, "POST /vidu/v2/tasks/" + id + "/cancel"}, paths)
 		})
 	}
 }
@@ -683,5 +827,62 @@ func FuzzListPage(f *testing.F) {
 		for _, task := range page.Tasks {
 			assertTask(t, task)
 		}
+	})
+}
+
+// The links of a task need no key: nothing but json.Marshal, which is for storing, prints them.
+func TestTask_PrintsNoLinks(t *testing.T) {
+	t.Parallel()
+	const link = "https://cdn.example.com/v.mp4?sig=secret"
+	creation := vidu.Creation{
+		ID: "9", URL: link, CoverURL: link, WatermarkedURL: link, ModerationURLs: []string{link}, Video: vidu.VideoInfo{Duration: 5, Width: 1280, Height: 720},
+	}
+	var read vidu.Task
+	require.NoError(t, json.Unmarshal([]byte(`{"id":"1","state":"success","creations":[{"id":"9","url":"`+link+`"}],"x":"`+link+`"}`), &read))
+	for name, task := range map[string]vidu.Task{
+		"read": read,
+		"made by hand": {
+			ID: "1", State: vidu.StateSuccess, Creations: []vidu.Creation{creation}, Images: []string{link}, Videos: []string{link}, WatermarkURL: link,
+			ErrMessage: link, Warnings: []string{link}, Payload: link, Prompt: link, TraceID: link,
+		},
+		"odd": {ID: link, State: vidu.State(link), ErrCode: vidu.ErrorCode(link)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			values := map[string]any{
+				"task": task, "pointer": &task, "tasks": []vidu.Task{task}, "map": map[string]vidu.Task{"a": task}, "struct": struct{ T vidu.Task }{task},
+				"creations": task.Creations, "page": vidu.TaskPage{Tasks: []*vidu.Task{&task}}, "creation": creation, "pointer to one": &creation,
+			}
+			var text, jsonLog bytes.Buffer
+			for what, value := range values {
+				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+					assert.NotContains(t, fmt.Sprintf(verb, value), "secret", "%s of %s", verb, what)
+				}
+				slog.New(slog.NewTextHandler(&text, nil)).Info("x", what, value)
+				switch value.(type) {
+				case vidu.Task, *vidu.Task, vidu.Creation, *vidu.Creation: // others are for json.Marshal
+					slog.New(slog.NewJSONHandler(&jsonLog, nil)).Info("x", what, value)
+				}
+			}
+			assert.NotContains(t, text.String(), "secret")
+			assert.NotContains(t, jsonLog.String(), "secret")
+			if name != "odd" {
+				assert.Contains(t, text.String(), "task.id=1 task.state=success")
+				assert.Contains(t, jsonLog.String(), `"task":{"id":"1","state":"success"}`)
+				assert.Contains(t, testkit.JSON(t, task), "sig=secret", "it is for storing")
+			}
+		})
+	}
+	assert.Equal(t, "creation 9, 5 s, 1280×720", creation.String())
+	assert.Equal(t, "vidu.Creation(creation 9, 5 s, 1280×720)", creation.GoString())
+	assert.Equal(t, "creation 7", vidu.Creation{ID: "7"}.String())
+	running := vidu.Task{ID: "1", State: vidu.StateProcessing, Progress: 41.5, ErrCode: "x"}
+	assert.Equal(t, "vidu.Task(task 1, processing, 42 %: x)", fmt.Sprintf("%#v", running))
+	assert.Equal(t, "[id=1 state=processing progress=41.5 err_code=x]", running.LogValue().String())
+	var none *vidu.Task
+	assert.NotPanics(t, func() {
+		_ = fmt.Sprintf("%v %+v %#v", none, none, none)
+		slog.New(slog.DiscardHandler).Info("x", "task", none)
+		slog.New(slog.NewJSONHandler(io.Discard, nil)).Info("x", "task", none)
 	})
 }

@@ -292,9 +292,9 @@ func TestWithTracer_SeesNoSecrets(t *testing.T) {
 
 func TestWithTracer_ConcurrentCalls(t *testing.T) {
 	t.Parallel()
-	tr := &tracer{}
+	tr, reply := &tracer{}, newTasks()
 	client := newClient(t, someHost, vidu.WithTracer(tr), withTransport(func(r *http.Request) (*http.Response, error) {
-		return testkit.Reply(r, http.StatusOK, createdReply)
+		return testkit.Reply(r, http.StatusOK, reply())
 	}))
 	var running sync.WaitGroup
 	for range 50 {

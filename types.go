@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/vidu-go/vidu/internal/scrub"
 )
@@ -170,18 +170,12 @@ func (s State) isKnown() bool {
 	return stateSpellings[word] != "" || slices.Contains(runningWords, word)
 }
 
-// foldWord returns a word of a server as this package's tables have it: in lower case, without blanks, "_" and "-".
+// foldWord is foldWords for what should be one word.
 func foldWord(text string) string {
 	if len(text) > maxWord {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case ' ', '\t', '\r', '\n', '_', '-':
-			return -1
-		}
-		return unicode.ToLower(r)
-	}, text)
+	return foldWords(text)
 }
 
 const maxWord = 64 // bytes; longer ones are in no table
@@ -233,9 +227,9 @@ type Task struct {
 }
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in
-// it.
-func (t *Task) String() string {
-	text := "task " + t.ID + ", " + scrub.OneLine(string(t.State), 40)
+// it; nor are they in what %v, %+v and %#v print, or a [log/slog] handler. [json.Marshal] keeps them.
+func (t Task) String() string {
+	text := "task " + scrub.OneLine(t.ID, 128) + ", " + scrub.OneLine(string(t.State), 40)
 	if t.Progress > 0 && !t.Done() {
 		text += fmt.Sprintf(", %.0f %%", t.Progress)
 	}
@@ -243,6 +237,21 @@ func (t *Task) String() string {
 		text += ": " + t.ErrCode.Error()
 	}
 	return text
+}
+
+// GoString is String, for %#v.
+func (t Task) GoString() string { return "vidu.Task(" + t.String() + ")" }
+
+// LogValue is String with its parts apart.
+func (t Task) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("id", scrub.OneLine(t.ID, 128)), slog.String("state", scrub.OneLine(string(t.State), 40))}
+	if t.Progress > 0 && !t.Done() {
+		attrs = append(attrs, slog.Float64("progress", t.Progress))
+	}
+	if t.ErrCode != "" {
+		attrs = append(attrs, slog.String("err_code", t.ErrCode.Error()))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // Done reports whether the task has ended, well or not.
@@ -276,6 +285,21 @@ type Creation struct {
 	Video          VideoInfo `json:"video,omitzero"`            // zero when the server does not say
 }
 
+// String says which result this is, without its links, as [Task.String].
+func (c Creation) String() string {
+	text := "creation " + scrub.OneLine(c.ID, 128)
+	if c.Video != (VideoInfo{}) {
+		text += fmt.Sprintf(", %v s, %d×%d", c.Video.Duration, c.Video.Width, c.Video.Height)
+	}
+	return text
+}
+
+// GoString is String, for %#v.
+func (c Creation) GoString() string { return "vidu.Creation(" + c.String() + ")" }
+
+// LogValue is String.
+func (c Creation) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 // VideoInfo describes the file behind a [Creation].
 type VideoInfo struct {
 	Duration float64 `json:"duration,omitempty"` // seconds
@@ -302,14 +326,26 @@ var sharedWords = func() map[string]string {
 
 const longestSharedWord = 16 // bytes
 
-// validID is the form of a task id, checked before one goes into a path: 1–128 letters, digits, "-" and "_".
+// What a task id consists of. Each of these characters stands for itself in the path of a URL, in JSON and in a header.
+const (
+	idPunctuation = "-_.~:=+@"
+	idCharacters  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" + digits + idPunctuation
+	maxID         = 256 // bytes
+	digits        = "0123456789"
+)
+
+// isDigits reports whether text is a row of digits, which a JSON number must be to be an id: 9.1e+17 has lost some.
+func isDigits(text string) bool { return text != "" && strings.Trim(text, digits) == "" }
+
+// isMangled reports whether text is such a number, which a gateway has made a string of.
+func isMangled(text string) bool {
+	mantissa, exponent, found := strings.Cut(text, "+")
+	e := len(mantissa) - 1
+	return found && isDigits(exponent) && e > 0 && mantissa[e]|0x20 == 'e' && strings.Trim(mantissa[:e], digits+".-") == ""
+}
+
+// validID reports whether id can be a task's. It is asked before one goes into a path, where "." and ".." lead
+// elsewhere.
 func validID(id string) bool {
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return 0 < len(id) && len(id) <= 128
+	return 0 < len(id) && len(id) <= maxID && strings.Trim(id, idCharacters) == "" && id != "." && id != ".." && !isMangled(id)
 }

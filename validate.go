@@ -1,10 +1,16 @@
 package vidu
 
 import (
+	"cmp"
+	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -227,4 +233,76 @@ func (p *problems) checkCallbackURL(link string) {
 	case u.Fragment != "":
 		p.add("callback_url", "must not have a fragment")
 	}
+}
+
+func itemField(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+const maxNesting = 100 // of maps and slices; one that contains itself has no end
+
+var (
+	mediaType     = reflect.TypeFor[Media]()
+	mediaPointer  = reflect.TypeFor[*Media]()
+	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
+	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+)
+
+// marshals reports whether the form of t in JSON is its own business.
+func marshals(t reflect.Type) bool { return t.Implements(jsonMarshaler) || t.Implements(textMarshaler) }
+
+var errNotUTF8 = errors.New("is not valid UTF-8")
+
+// problemIn returns what is wrong with a value that encoding/json would send all the same, and where in it: strings
+// that are not UTF-8, which it repairs, and media in structs that cannot be used. A struct may embed itself, which ends
+// with the depth.
+func problemIn(v reflect.Value, depth int) (place string, problem error) {
+	switch {
+	case !v.IsValid() || depth == 0:
+		return "", nil
+	case v.Type() == mediaType && v.CanInterface():
+		_, _, problem = v.Interface().(Media).check(&anyKind)
+		return "", problem
+	case v.Type() != mediaPointer && marshals(v.Type()):
+		return "", nil
+	}
+	switch kind := v.Kind(); {
+	case kind == reflect.String && !utf8.ValidString(v.String()):
+		return "", errNotUTF8
+	case kind == reflect.Interface, kind == reflect.Pointer:
+		return problemIn(v.Elem(), depth-1)
+	case kind == reflect.Slice, kind == reflect.Array:
+		for i := range v.Len() {
+			if place, problem = problemIn(v.Index(i), depth-1); problem != nil {
+				return itemField("", i) + place, problem
+			}
+		}
+	case kind == reflect.Map:
+		for key, value := range v.Seq2() {
+			if _, problem = problemIn(key, depth-1); problem != nil {
+				return "", problem
+			}
+			if place, problem = problemIn(value, depth-1); problem != nil {
+				return fmt.Sprintf(".%v", key) + place, problem
+			}
+		}
+	case kind == reflect.Struct:
+		return problemInStruct(v, depth)
+	}
+	return "", nil
+}
+
+func problemInStruct(v reflect.Value, depth int) (place string, problem error) {
+	for field, value := range v.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if (!field.IsExported() && !field.Anonymous) || name == "-" {
+			continue
+		}
+		if place, problem = problemIn(value, depth-1); problem == nil {
+			continue
+		}
+		if field.Anonymous && name == "" { // its fields are those of the struct
+			return place, problem
+		}
+		return "." + cmp.Or(name, field.Name) + place, problem
+	}
+	return "", nil
 }

@@ -324,3 +324,34 @@ func TestValidate_LocalImages(t *testing.T) {
 		})
 	}
 }
+
+// What encoding/json would change in silence is not sent: it has a name.
+func TestValidate_NotUTF8(t *testing.T) {
+	t.Parallel()
+	const latin1 = "caf\xe9"
+	links := imageLinks(1)
+	for field, req := range map[string]*vidu.Reference2VideoRequest{
+		"prompt":                {Model: "m", Images: links, Prompt: latin1},
+		"payload":               {Model: "m", Images: links, Prompt: "p", Payload: "\xed\xa0\x80"}, // half a surrogate pair
+		"model":                 {Model: latin1, Images: links, Prompt: "p"},
+		"audio_type":            {Model: "m", Images: links, Prompt: "p", AudioType: latin1},
+		"meta_data":             {Model: "m", Images: links, Prompt: "p", MetaData: `"` + latin1 + `"`},
+		"images[0]":             {Model: "m", Images: []vidu.Media{vidu.URL("https://h/" + latin1)}, Prompt: "p"},
+		"sounds[1]":             {Model: "m", Images: links, Prompt: "p", Sounds: []vidu.Media{vidu.URL("https://h"), vidu.UploadRef("ssupload:?id=" + latin1)}},
+		"subjects[1].name":      {Model: "m", Prompt: "p", Subjects: []vidu.Subject{{Name: "a", Images: links}, {Name: latin1, Images: links}}},
+		"subjects[0].voice_id":  {Model: "m", Prompt: "p", Subjects: []vidu.Subject{{Name: "a", Images: links, VoiceID: latin1}}},
+		"subjects[0].videos[0]": {Model: "m", Prompt: "p", Subjects: []vidu.Subject{{Name: "a", Videos: []vidu.Media{vidu.URL("https://h/" + latin1)}}}},
+		"subjects[0].extra.x":   {Model: "m", Prompt: "p", Subjects: []vidu.Subject{{Name: "a", Images: links, Extra: map[string]any{"x": latin1}}}},
+		"extra.x[1].y":          {Model: "m", Images: links, Prompt: "p", Extra: map[string]any{"x": []any{1, map[string]any{"y": latin1}}}},
+		"extra":                 {Model: "m", Images: links, Prompt: "p", Extra: map[string]any{latin1: 1}},
+	} {
+		err := req.Validate()
+		var invalid *vidu.ValidationError
+		require.ErrorAs(t, err, &invalid, field)
+		assert.Equal(t, []vidu.FieldProblem{{Field: field, Reason: "is not valid UTF-8"}}, invalid.Problems)
+	}
+	req := &vidu.Reference2VideoRequest{Model: "m", Images: links, Prompt: "\uFFFD " + `\ufffd`, Payload: `\ufffd`}
+	require.NoError(t, req.Validate(), "the character itself")
+	req.Prompt, req.Payload = "\xff", "\xff"
+	assert.Equal(t, []string{"prompt", "payload"}, problemFields(t, req.Validate()))
+}

@@ -1,12 +1,14 @@
 package vidu
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/transport"
@@ -47,14 +49,13 @@ var createRules = []rule{
 	{name: "no answer, request incomplete", incomplete: true, verdict: retry},
 	{name: "no answer, request may have arrived", verdict: ambiguous},
 
-	{name: "2xx that quotes a code after which a task may exist", from: 200, to: 299, cause: quotesAmbiguousCode, verdict: ambiguous},
+	{name: "any answer that names a task and is no usable reply", from: 200, to: anyStatus, cause: namesTask, verdict: ambiguous},
+	{name: "2xx to 4xx whose code says that something may have begun", from: 200, to: 499, codes: []codeVerdict{unknownOutcome}, verdict: ambiguous},
+	{name: "2xx to 4xx that quotes such a code", from: 200, to: 499, cause: quotesAmbiguousCode, verdict: ambiguous},
+	{name: "2xx to 4xx, of which not all could be read", from: 200, to: 499, cause: hidesReason, verdict: ambiguous},
+
 	{name: "2xx with a documented refusal inside", from: 200, to: 299, codes: refusals, verdict: fail},
 	{name: "2xx without a usable task", from: 200, to: 299, verdict: ambiguous},
-
-	{name: "3xx or 4xx that names a task", from: 300, to: 499, cause: namesTask, verdict: ambiguous},
-	{name: "3xx or 4xx whose code says that something may have begun", from: 300, to: 499, codes: []codeVerdict{unknownOutcome}, verdict: ambiguous},
-	{name: "3xx or 4xx that quotes such a code", from: 300, to: 499, cause: quotesAmbiguousCode, verdict: ambiguous},
-	{name: "4xx, of which not all could be read", from: 400, to: 499, cause: hidesReason, verdict: ambiguous},
 	{name: "redirect, never followed", from: 300, to: 399, verdict: fail},
 
 	{name: "408, request incomplete", from: 408, to: 408, incomplete: true, verdict: retry},
@@ -63,7 +64,7 @@ var createRules = []rule{
 	{name: "499, abandoned midway", from: 499, to: 499, verdict: ambiguous},
 	{name: "417, our Expect is not understood", from: 417, to: 417, incomplete: true, verdict: retry},
 	{name: "425, not processed by definition", from: 425, to: 425, verdict: retry},
-	{name: "429, out of money", from: 429, to: 429, cause: isOutOfMoney, verdict: fail},
+	{name: "429, out of money, be it only in words", from: 429, to: 429, cause: speaksOfMoney, verdict: fail},
 	{name: "429", from: 429, to: 429, verdict: retry},
 	{name: "4xx", from: 400, to: 499, verdict: fail},
 
@@ -84,7 +85,8 @@ var readRules = []rule{
 	{name: "reply that cannot be used", from: 1, to: 299, cause: isBadReply, verdict: fail},
 	{name: "reply that broke off", from: 1, to: 299, verdict: retry},
 
-	{name: "out of money", from: 300, to: anyStatus, cause: isOutOfMoney, verdict: fail},
+	{name: "out of money", from: 300, to: anyStatus, codes: []codeVerdict{outOfMoney}, verdict: fail},
+	{name: "429, out of money in words", from: 429, to: 429, cause: speaksOfMoney, verdict: fail},
 	{name: "still in process", from: 300, to: anyStatus, cause: isInProcess, verdict: retry},
 	{name: "a code that may pass", from: 300, to: anyStatus, codes: []codeVerdict{mayPass}, verdict: retry},
 	{name: "a refusal, also where a gateway dresses it up as a 500", from: 300, to: anyStatus, codes: refusals, verdict: fail},
@@ -97,9 +99,6 @@ var readRules = []rule{
 }
 
 const anyStatus = 999
-
-// refusals are the kinds of codes that mean "not accepted", also inside a response whose status is 200.
-var refusals = []codeVerdict{refused, outOfMoney, mayPass}
 
 // classifyCreate returns the verdict on a failed attempt at a paid request.
 func classifyCreate(a *attempt) verdict { return classify(createRules, a, ambiguous) }
@@ -139,9 +138,22 @@ func isMediaFailure(a *attempt) bool {
 
 func isBadReply(a *attempt) bool { return errors.Is(a.err, errBadReply) }
 
-func isOutOfMoney(a *attempt) bool { return codeOf(a.err).isOutOfMoney() }
+func isInProcess(a *attempt) bool { return errors.Is(a.err, ErrOperationInProcess) }
 
-func isInProcess(a *attempt) bool { return codeOf(a.err) == ErrOperationInProcess }
+// speaksOfMoney reports whether an error response means an empty balance, by its code or only by its words. Words are
+// believed where they save useless retries and for nothing else: anybody's may be in a message.
+func speaksOfMoney(a *attempt) bool {
+	failure, ok := errors.AsType[*APIError](a.err)
+	if !ok {
+		return false
+	}
+	words := foldWords(cmp.Or(failure.Message, string(failure.Body)))
+	return failure.Code.isOutOfMoney() || saysOutOfMoney(words) ||
+		slices.ContainsFunc(moneyTalk, func(word string) bool { return strings.Contains(words, word) })
+}
+
+// moneyTalk are further words for an empty balance, as foldWords has them, which may mean something else elsewhere.
+var moneyTalk = []string{"overdue", "topup", "recharge", "充值"}
 
 // isTLSRefusal reports whether a handshake failed in a way that a second one would only repeat. A peer that speaks
 // plain HTTP belongs here: the key must never be sent to it.
@@ -174,14 +186,26 @@ func isProxyRefusal(a *attempt) bool {
 	return false
 }
 
-// hidesReason reports whether the error body is truncated, so that its code is unknown.
+// namesTask reports whether a response names a task anywhere.
+func namesTask(a *attempt) bool { return a.names().named() }
+
+// hidesReason reports whether a part of the response is not known, which may be a task's id or a code after which a
+// task may exist. A documented reason that came before the break is believed, unless the rest came and was not read.
 func hidesReason(a *attempt) bool {
+	if a.incomplete || slices.Contains(refusedUnseen, a.status) {
+		return false
+	}
 	e := parseEnvelope(a.body)
-	return a.truncated && !a.incomplete && !e.word().isRefusal() && !e.word().isOutOfMoney()
+	return a.names().hidden || a.cutShort || (a.truncated && a.status >= 400 && !e.word().isRefusal())
 }
 
-// namesTask reports whether an error response contains a task id.
-func namesTask(a *attempt) bool { return a.taskID != "" }
+// refusedUnseen are the statuses of refusals for what a request is, not for what it asks for, whatever their body says.
+var refusedUnseen = []int{
+	http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+	http.StatusNotAcceptable, http.StatusProxyAuthRequired, http.StatusLengthRequired, http.StatusRequestEntityTooLarge,
+	http.StatusRequestURITooLong, http.StatusUnsupportedMediaType, http.StatusMisdirectedRequest, http.StatusUpgradeRequired,
+	http.StatusRequestHeaderFieldsTooLarge,
+}
 
 // quotesAmbiguousCode reports whether a response mentions a code after which a task may exist, wherever that is:
 // gateways give a code of their own and put their upstream's words into the message. A documented reason to refuse in
@@ -189,9 +213,9 @@ func namesTask(a *attempt) bool { return a.taskID != "" }
 func quotesAmbiguousCode(a *attempt) bool {
 	e := parseEnvelope(a.body)
 	word := e.word()
-	believed := word != ErrBadRequest && word.isRefusal()
-	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden
-	return !believed && !rejected && quotedAmbiguousCode.Match(a.body[:min(len(a.body), maxErrorReply)])
+	believed := word.isRefusal() && !errors.Is(word, ErrBadRequest)
+	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || a.status == http.StatusProxyAuthRequired
+	return !believed && !rejected && (len(a.body) > maxErrorReply || quotedAmbiguousCode.Match(a.body))
 }
 
 var quotedAmbiguousCode = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	unseenGrace        = time.Minute // servers were seen to answer 404 to the first queries of a new task
+	unseenGrace        = time.Minute // servers were seen not to know a new task at first, see isUnseen
 	maxUnusableReplies = 5           // in a row
 	minPollPause       = 100 * time.Millisecond
 	failureGap         = 5 * time.Second // at least, after a query that failed
@@ -79,9 +79,10 @@ func WithMaxPollRate(perSecond float64) WaitOption {
 // the create is the first answer then.
 //
 // Failures that may pass are ridden out for as long as ctx lasts: lost connections, 429, 5xx, and in the first minute
-// a 404; unusable replies, such as a success without a link, until there were five in a row. A final failure is yielded
-// last, with the task as last seen (nil if it never was). The context is the only time limit; when it ends the error
-// wraps ctx.Err() and names the last state.
+// an answer that there is no such task. Unusable replies are, until there were five in a row: a success without a link,
+// one about another task, and after the first answer a redirect or a web page. A final failure is yielded last, with
+// the task as last seen (nil if it never was). The context is the only time limit; when it ends the error wraps
+// ctx.Err() and names the last state.
 //
 // The loop runs in the caller's goroutine, and only while the caller asks for more. A callback that arrives in this
 // process, at [Client.CallbackHandler], wakes it: it polls at once, but at most once per second, and not before a
@@ -105,7 +106,7 @@ func (c *Client) watch(ctx context.Context, id string, config *waitConfig, yield
 	var last *Task
 	for task, failure := w.first(ctx); ; task, failure = w.ask(ctx) {
 		last = cmp.Or(task, last)
-		if w.item.note(task, failure) {
+		if w.item.note(task, failure, w.elapsed(), w.item.seen) {
 			config.progress(last)
 			if !yield(last, nil) || last.Done() {
 				return
@@ -310,8 +311,10 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 }
 
 // note updates the item with an answer. It reports whether the caller should see it: the task has changed or ended.
-func (w *waitItem) note(task *Task, failure error) bool {
-	if isUnusable(failure) {
+// answered means that a query of this wait has succeeded before.
+func (w *waitItem) note(task *Task, failure error, elapsed time.Duration, answered bool) bool {
+	odd := isUnusable(failure) || (answered && isStray(failure))
+	if odd && (elapsed >= unseenGrace || !isUnseen(failure)) {
 		w.unusable++
 	} else {
 		w.unusable = 0
@@ -332,8 +335,29 @@ func isUnusable(failure error) bool {
 	return errors.Is(failure, errBadReply) || (answered && refusal.StatusCode < 300)
 }
 
-// fatal returns the failure if it ends the wait, and nil while the wait goes on. answered means that a query of this
-// wait has succeeded before.
+// isStray reports whether an error response looks like that of something between here and the API: a redirect, say to a
+// login, or a web page. Before the first answer of the API that is a mistake of configuration.
+func isStray(failure error) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
+	if !answered || isTransient(failure) {
+		return false
+	}
+	return refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(refusal.Body))
+}
+
+// isUnseen reports whether the server does not know the task, in any of the ways in which servers say so. In the first
+// minute it may be a server that does not know it yet.
+func isUnseen(failure error) bool {
+	refusal, answered := errors.AsType[*APIError](failure)
+	if !answered || refusal.StatusCode >= 500 {
+		return false
+	}
+	code := refusal.Code.orNil()
+	return refusal.StatusCode == http.StatusNotFound || errors.Is(code, ErrTaskNotFound) || errors.Is(code, ErrCreationNotFound) ||
+		(refusal.StatusCode < 300 && errors.Is(code, ErrNotFound))
+}
+
+// fatal returns the failure if it ends the wait, and nil while the wait goes on.
 func (w *waitItem) fatal(failure error, elapsed time.Duration, answered bool) error {
 	if failure == nil || w.mayPass(failure, elapsed, answered) {
 		return nil
@@ -346,10 +370,12 @@ func (w *waitItem) fatal(failure error, elapsed time.Duration, answered bool) er
 func (w *waitItem) mayPass(failure error, elapsed time.Duration, answered bool) bool {
 	_, isResponse := errors.AsType[*APIError](failure)
 	switch {
+	case isUnseen(failure) && elapsed < unseenGrace:
+		return true
+	case isUnseen(failure) && !isStray(failure):
+		return false
 	case w.unusable > 0:
 		return w.unusable < maxUnusableReplies
-	case isStatus(failure, http.StatusNotFound):
-		return elapsed < unseenGrace
 	}
 	return (answered && !isResponse) || isTransient(failure)
 }
@@ -393,7 +419,7 @@ func (w *waitItem) cutShort(ctx context.Context, now time.Duration, failure erro
 		state = fmt.Sprintf("last seen %s %v ago", scrub.OneLine(string(w.state), 40), ago)
 	}
 	if failure != nil && !errors.Is(failure, ctx.Err()) {
-		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), 200)
+		why = ", last: " + scrub.OneLine(strings.TrimPrefix(failure.Error(), "vidu: "), max(200-len(w.id)/2, 0))
 	}
 	return fmt.Errorf("vidu: waiting for task %s, %s: %w%s", w.id, state, ctx.Err(), why)
 }

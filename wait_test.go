@@ -192,6 +192,19 @@ func seenFirst(then replyFunc) replyFunc {
 	}
 }
 
+// once answers with fault once after some time in which the task runs. Then the task ends.
+func once(after time.Duration, fault testkit.RoundTrip) replyFunc {
+	runs, faults := outage(after, saying(http.StatusOK, processingReply)), 0
+	return func(r *http.Request, n int) (*http.Response, error) {
+		resp, err := runs(r, n)
+		if resp.ContentLength == int64(len(succeededReply)) && faults == 0 {
+			faults++
+			return fault(r)
+		}
+		return resp, err
+	}
+}
+
 // saying answers with an error response; breaking fails without a response.
 func saying(status int, body string) testkit.RoundTrip {
 	return func(r *http.Request) (*http.Response, error) { return testkit.Reply(r, status, body) }
@@ -220,6 +233,17 @@ func TestWait_RidesOut(t *testing.T) {
 		"name not resolved, task seen":    seenFirst(outage(10*time.Minute, breaking(unknownHost))),
 		"certificate expired, task seen":  seenFirst(outage(10*time.Minute, breaking(certificate))),
 		"404 at first":                    outage(55*time.Second, saying(404, `{"reason":"TaskNotFound"}`)),
+		"404 with a web page at first":    outage(55*time.Second, saying(404, "<html>")),
+		"400 task_not_exist at first":     outage(55*time.Second, saying(400, `{"code":"task_not_exist"}`)),
+		"400 TaskNotFound at first":       outage(55*time.Second, saying(400, `{"error":{"code":"TaskNotFound"}}`)),
+		"200 and code 404 at first":       outage(55*time.Second, saying(200, `{"success":false,"code":404,"message":"no"}`)),
+		"200 task_not_exist at first":     outage(55*time.Second, saying(200, `{"code":"TASK_NOT_EXIST"}`)),
+		"403 page after an answer":        seenFirst(outage(10*time.Second, saying(403, "<html>"))),
+		"401 page after an answer":        seenFirst(outage(10*time.Second, saying(401, "<html>"))),
+		"404 page after an answer":        once(3*time.Minute, saying(404, "<html>")),
+		"429 pages for an hour":           seenFirst(outage(time.Hour, saying(429, "<html>"))),
+		"302 after an answer":             seenFirst(outage(10*time.Second, saying(302, ""))),
+		"307 after an answer":             seenFirst(outage(10*time.Second, saying(307, "<html>"))),
 		"404 at a lagging replica":        seenFirst(outage(50*time.Second, saying(404, `{"reason":"TaskNotFound"}`))),
 		"cut replies":                     outage(10*time.Second, saying(200, `{"id":"1","state":"succ`)),
 		"web pages with status 200":       outage(10*time.Second, saying(200, "<html>")),
@@ -267,24 +291,28 @@ func TestWait_EndsWithAnError(t *testing.T) {
 		says   string
 		state  vidu.State // of the task that comes with the error; "" for none
 	}{
-		"401":                        {always(saying(401, `{"reason":"Unauthorized"}`)), 1, "HTTP 401 Unauthorized", ""},
-		"403":                        {always(saying(403, ``)), 1, "HTTP 403 Forbidden", ""},
-		"400":                        {always(saying(400, ``)), 1, "HTTP 400", ""},
-		"405":                        {always(saying(405, ``)), 1, "HTTP 405", ""},
-		"501":                        {always(saying(501, ``)), 1, "HTTP 501", ""},
-		"redirect":                   {always(saying(302, ``)), 1, "HTTP 302", ""},
-		"401, task seen":             {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
-		"429 out of money":           {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
-		"500 with a refusal's code":  {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
-		"certificate":                {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
-		"host unknown":               {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
-		"http peer":                  {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
-		"success without a link":     {replyScript(processingReply, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
-		"success with null":          {replyScript(`{"state":"success","creations":null}`), 5, "has no link", "success"},
-		"web page":                   {replyScript("<html>"), 5, "it is a web page", ""},
-		"web page, task seen":        {seenFirst(replyScript("<html>")), 6, "it is a web page", "processing"},
-		"error with status 200":      {replyScript(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
-		"gzip that nobody asked for": {always(compressed), 5, "encoded as gzip", ""},
+		"401":                       {always(saying(401, `{"reason":"Unauthorized"}`)), 1, "HTTP 401 Unauthorized", ""},
+		"403":                       {always(saying(403, ``)), 1, "HTTP 403 Forbidden", ""},
+		"400":                       {always(saying(400, ``)), 1, "HTTP 400", ""},
+		"405":                       {always(saying(405, ``)), 1, "HTTP 405", ""},
+		"501":                       {always(saying(501, ``)), 1, "HTTP 501", ""},
+		"redirect":                  {always(saying(302, ``)), 1, "HTTP 302", ""},
+		"403 page at first":         {always(saying(403, `<html>`)), 1, "HTTP 403", ""},
+		"403 pages, task seen":      {seenFirst(always(saying(403, `<html>`))), 6, "HTTP 403", "processing"},
+		"redirects, task seen":      {seenFirst(always(saying(302, ``))), 6, "HTTP 302", "processing"},
+		"403 in JSON, task seen":    {seenFirst(always(saying(403, `{"code":403}`))), 2, "HTTP 403", "processing"},
+		"401, task seen":            {seenFirst(always(saying(401, ``))), 2, "HTTP 401", "processing"},
+		"429 out of money":          {always(saying(429, `{"code":"insufficient_quota"}`)), 1, "insufficient_quota", ""},
+		"500 with a refusal's code": {always(saying(500, `{"code":"400","message":"no"}`)), 1, "HTTP 500 BadRequest", ""},
+		"certificate":               {always(breaking(&tls.CertificateVerificationError{Err: errors.New("expired")})), 1, "expired", ""},
+		"host unknown":              {always(breaking(&net.DNSError{Err: "no such host", IsNotFound: true})), 1, "no such host", ""},
+		"http peer":                 {always(breaking(http.ErrSchemeMismatch)), 1, "HTTP response to HTTPS client", ""},
+		"success without a link":    {replyScript(processingReply, `{"state":"success","credits":5}`), 6, "task 1 succeeded, but the reply cannot be used: it has no link to a video", "success"},
+		"success with null":         {replyScript(`{"state":"success","creations":null}`), 5, "has no link", "success"},
+		"web page":                  {replyScript("<html>"), 5, "it is a web page", ""},
+		"web page, task seen":       {seenFirst(replyScript("<html>")), 6, "it is a web page", "processing"},
+		"error with status 200":     {replyScript(`{"success":false,"message":"no"}`), 5, "HTTP 200: no", ""},
+		"gzip that is broken":       {always(compressed), 5, "its gzip is broken", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -334,30 +362,6 @@ func TestWait_FailureOfTheAnswer(t *testing.T) {
 			assert.Equal(t, "no", failure.Task.ErrMessage)
 			assert.Equal(t, 4, asked)
 			assert.Equal(t, vidu.StateFailed, task.State)
-		})
-	}
-}
-
-// A new task may be unknown for a while, but not for ever.
-func TestWait_NotFound(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		answer replyFunc
-		from   time.Duration
-	}{
-		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
-		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
-		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				client, p := scriptedClient(t, tt.answer)
-				_, err := client.Wait(boundedContext(t), "1")
-				require.ErrorIs(t, err, vidu.ErrNotFound)
-				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
-				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
-			})
 		})
 	}
 }
@@ -480,9 +484,9 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 				since = time.Now()
 				return testkit.Reply(r, http.StatusOK, fmt.Sprintf(`{"task_id":"%d","state":"created","model":"viduq2-pro","payload":"p"}`, created))
 			case time.Since(since) < 20*time.Second:
-				return testkit.Reply(r, http.StatusOK, processingReply)
+				return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 			}
-			return testkit.Reply(r, http.StatusOK, succeededReply)
+			return testkit.Reply(r, http.StatusOK, about(r, succeededReply))
 		})
 		for n := range 10 {
 			task, err := client.Reference2Video(t.Context(), smallRequest())
@@ -502,6 +506,30 @@ func TestWait_FirstAnswerIsTheCreates(t *testing.T) {
 			}
 			assert.Equal(t, want, states)
 			assert.Equal(t, n >= 3, p.at[asked]-p.at[asked-1] > time.Second, "asked at once")
+		}
+	})
+}
+
+// Of its creates a client remembers the newest 1,024: for those a wait begins with the reply to the create.
+func TestWait_NewestCreatesAreRemembered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(0, nil)
+		f.latency = 0
+		client := f.client(t)
+		f.teach(t, client)
+		var ids []string
+		for range 1024 + 100 {
+			ids = append(ids, f.newTask(t, client, time.Hour, false))
+		}
+		for n, remembered := range map[int]bool{1123: true, 1024: true, 600: true, 100: true, 99: false, 0: false} {
+			asked := len(f.asked)
+			for task, err := range client.Watch(boundedContext(t), ids[n]) {
+				require.NoError(t, err)
+				require.Equal(t, ids[n], task.ID)
+				assert.Equal(t, remembered, len(f.asked) == asked, n)
+				break
+			}
 		}
 	})
 }
@@ -701,7 +729,7 @@ func TestWait_HugeInterval(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				defer cancel()
 				require.Error(t, wait(ctx, client, "1", vidu.WithPollInterval(math.MaxInt64)))
-				assert.Len(t, p.at, 1)
+				assert.Len(t, p.at, map[bool]int{false: 1, true: 2}[name == "WaitAll"], "WaitAll asks once more before the deadline")
 			})
 		})
 	}

@@ -24,8 +24,9 @@ import (
 // one that could not be followed to its end has the ID and the last seen State and Progress.
 //
 // All tasks share one schedule and its bounded rate of queries ([WithMaxPollRate]); with the official API one request
-// asks for up to 100 tasks, some of them a second early. No polls are sent while the loop body runs. A waiting task
-// costs about 120 bytes, and all goroutines end with the loop.
+// asks for up to 100 tasks, some of them a second early. Shortly before a deadline each task is asked for once more, as
+// far as the rate allows. No polls are sent while the loop body runs. A waiting task costs about 120 bytes, and all
+// goroutines end with the loop.
 func (c *Client) WaitAll(ctx context.Context, ids []string, opts ...WaitOption) iter.Seq2[*Task, error] {
 	config := newWaitConfig(opts)
 	return func(yield func(*Task, error) bool) {
@@ -83,12 +84,13 @@ func (m *multiWait) elapsed() time.Duration { return m.client.pacer.Now() - m.st
 // run waits for every task. The goroutines of its queries end with it, however it ends.
 func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, error) bool) {
 	order := m.setItems(ids)
-	defer m.client.waiters.addMulti(m.wake)()
+	defer m.client.waiters.addMulti(&multiWaiter{wake: m.wake, has: func(id string) bool { _, found := m.find(id); return found }})()
 	asking, stop := context.WithCancel(ctx)
 	defer m.queries.Wait()
 	defer stop()
-	timer := time.NewTimer(0)
+	timer, lastLook := time.NewTimer(0), time.NewTimer(m.untilLastLook(ctx))
 	defer timer.Stop()
+	defer lastLook.Stop()
 	for more := m.begin(order, yield); more && m.left > 0; {
 		if ctx.Err() != nil {
 			m.queries.Wait()
@@ -99,12 +101,28 @@ func (m *multiWait) run(ctx context.Context, ids []string, yield func(*Task, err
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
+		case <-lastLook.C:
+			m.queue.LookAgain(m.elapsed())
 		case <-m.wakeCh:
 			m.takeWoken()
 		case got := <-m.answers:
 			more = m.take(got, yield)
 		}
 	}
+}
+
+const maxLastLook = 10 * time.Second // before a deadline
+
+// untilLastLook returns how long until every task is asked for once more because ctx will end: as late as the rate
+// allows, and not in the first half of the wait.
+func (m *multiWait) untilLastLook(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return schedule.Never
+	}
+	left := time.Until(deadline)
+	takes := 1 + float64(len(m.items))/m.config.rate // seconds; infinite at the slowest rates
+	return left - min(time.Duration(min(takes, maxLastLook.Seconds())*float64(time.Second)), left/2)
 }
 
 // setItems makes one item of each id, and returns where among ids each was first.
@@ -143,7 +161,7 @@ func (m *multiWait) begin(order []int, yield func(*Task, error) bool) bool {
 		}
 		due := time.Duration(order[i]) - time.Second // in the past, in the order of the ids
 		if first := item.begin(m.client, m.config); first != nil {
-			if item.note(first, nil) {
+			if item.note(first, nil, 0, true) {
 				m.config.progress(first)
 			}
 			due += m.elapsed() + item.pause(m.config, m.client.pacer, m.elapsed(), nil)
@@ -269,10 +287,10 @@ func (m *multiWait) takeOne(i int, got answer, task *Task, yield func(*Task, err
 
 // note updates an item and calls the caller's progress function if the task has changed.
 func (m *multiWait) note(item *waitItem, task *Task, failure error) {
-	m.answered = m.answered || failure == nil
-	if item.note(task, failure) {
+	if item.note(task, failure, m.elapsed(), m.answered) {
 		m.config.progress(task)
 	}
+	m.answered = m.answered || failure == nil
 }
 
 // end yields the result of a task, as often as its id was given.
@@ -291,7 +309,7 @@ func (m *multiWait) end(i int, task *Task, err error, yield func(*Task, error) b
 
 // wake is called by the goroutine of a callback.
 func (m *multiWait) wake(id string, genuine bool) {
-	i, found := sort.Find(len(m.items), func(i int) int { return strings.Compare(id, m.items[i].id) })
+	i, found := m.find(id)
 	if !found {
 		return
 	}
@@ -302,6 +320,11 @@ func (m *multiWait) wake(id string, genuine bool) {
 	case m.wakeCh <- struct{}{}:
 	default: // it has one already
 	}
+}
+
+// find returns the number of the item with this id. Ids and their order never change.
+func (m *multiWait) find(id string) (int, bool) {
+	return sort.Find(len(m.items), func(i int) int { return strings.Compare(id, m.items[i].id) })
 }
 
 // takeWoken makes the tasks that callbacks have named the next to be queried, once more if a query is in flight.

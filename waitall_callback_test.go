@@ -1,11 +1,13 @@
 package vidu_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strconv"
 	"sync"
@@ -303,7 +305,7 @@ func TestWake_Concurrently(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {
-			return testkit.Reply(r, http.StatusOK, processingReply)
+			return testkit.Reply(r, http.StatusOK, about(r, processingReply))
 		}))
 		var group sync.WaitGroup
 		for n := range 30 {
@@ -414,6 +416,80 @@ func TestWaitAll_ListLacksTheProgress(t *testing.T) {
 		lists, _ := f.lists()
 		assert.Contains(t, lists[len(lists)-1].ids, "3")
 	})
+}
+
+// A new task may be unknown for a while, but not for ever.
+func TestWait_NotFound(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answer replyFunc
+		from   time.Duration
+	}{
+		"never found":           {turning(0, nil, saying(404, "")), time.Minute},
+		"400 task_not_exist":    {turning(0, nil, saying(400, `{"code":"task_not_exist"}`)), time.Minute},
+		"200 and code 404":      {turning(0, nil, saying(200, `{"success":false,"code":404}`)), time.Minute},
+		"200 TaskNotFound":      {seenFirst(turning(0, nil, saying(200, `{"reason":"TaskNotFound"}`))), time.Minute},
+		"found, then gone":      {seenFirst(turning(0, nil, saying(404, ""))), time.Minute},
+		"found for two minutes": {turning(2*time.Minute, saying(200, processingReply), saying(404, "")), 2 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, p := scriptedClient(t, tt.answer)
+				_, err := client.Wait(boundedContext(t), "1")
+				require.True(t, errors.Is(err, vidu.ErrNotFound) || errors.Is(err, vidu.ErrTaskNotFound), "%v", err)
+				assert.GreaterOrEqual(t, time.Since(p.started), tt.from)
+				assert.Less(t, time.Since(p.started), tt.from+15*time.Second)
+			})
+		})
+	}
+}
+
+// What Wait rides out at first and in passing, WaitAll does, also where it asks for lists.
+func TestWaitAll_NoSuchTaskYetAndStrayPages(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		from, to time.Duration
+		status   int
+		body     string
+		says     string // the error of each task; "" for none
+	}{
+		"400 task_not_exist at first":   {0, 50 * time.Second, 400, `{"code":"task_not_exist"}`, ""},
+		"400 TaskNotFound at first":     {0, 50 * time.Second, 400, `{"reason":"TaskNotFound"}`, ""},
+		"200 and code 404 at first":     {0, 50 * time.Second, 200, `{"success":false,"code":404}`, ""},
+		"400 task_not_exist for ever":   {0, time.Hour, 400, `{"code":"task_not_exist"}`, "task_not_exist"},
+		"200 and code 404 for ever":     {0, time.Hour, 200, `{"success":false,"code":404}`, "HTTP 200 NotFound"},
+		"403 page for a while":          {2 * time.Minute, 2*time.Minute + 20*time.Second, 403, "<html>", ""},
+		"302 for a while":               {2 * time.Minute, 2*time.Minute + 20*time.Second, 302, "", ""},
+		"403 page for ever":             {2 * time.Minute, time.Hour, 403, "<html>", "web page"},
+		"403 in JSON for a while":       {2 * time.Minute, 3 * time.Minute, 403, `{"reason":"Forbidden"}`, "Forbidden"},
+		"403 page from the first query": {0, time.Hour, 403, "<html>", "web page"},
+	} {
+		for _, opts := range [][]vidu.Option{nil, {vidu.WithOfficialAPI()}} {
+			t.Run(fmt.Sprint(name, len(opts)), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					f := newFakeAPI(20, func(int) time.Duration { return 4 * time.Minute })
+					f.instead = func(*http.Request) (int, string) {
+						if since := time.Since(f.started); since < tt.from || since >= tt.to {
+							return 0, ""
+						}
+						return tt.status, tt.body
+					}
+					all := collect(boundedContext(t), f.client(t, opts...), numbered(20))
+					require.Len(t, all, 20)
+					for _, o := range all {
+						if tt.says == "" {
+							require.NoError(t, o.err)
+							continue
+						}
+						require.ErrorContains(t, o.err, tt.says)
+						testkit.AssertHarmless(t, o.err)
+					}
+				})
+			})
+		}
+	}
 }
 
 // A callback for a task that a list in flight asks for counts for the query that follows the list.
@@ -614,5 +690,73 @@ func TestWait_FailureOfTheQuery(t *testing.T) {
 			require.NoError(t, err)
 			assert.Len(t, p.at, 2)
 		})
+	})
+}
+
+// Shortly before a deadline each task is asked for once more, as far as the rate allows.
+func TestWaitAll_LastLook(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		tasks    int
+		rate     float64
+		deadline time.Duration // 0: cancelled after a minute
+		found    int
+		queries  int
+	}{
+		"one task":         {1, 10, time.Minute, 1, 2},
+		"many":             {50, 10, time.Minute, 50, 100},
+		"too many":         {200, 10, time.Minute, 99, 300},
+		"the rate is slow": {30, 1, time.Minute, 16, 40},
+		"the slowest rate": {1, 1e-300, time.Minute, 0, 1},
+		"the highest rate": {100, 1e300, time.Minute, 100, 200},
+		"a short wait":     {10, 1000, 3 * time.Second, 10, 20},
+		"too short":        {10, 1000, 1800 * time.Millisecond, 0, 10},
+		"no deadline":      {10, 10, 0, 0, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				end := cmp.Or(tt.deadline, time.Minute)
+				f := newFakeAPI(tt.tasks, func(int) time.Duration { return end * 2 / 5 })
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.deadline > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.deadline)
+				}
+				defer cancel()
+				time.AfterFunc(end, cancel)
+				client := f.client(t)
+				done := 0
+				for _, o := range collect(ctx, client, numbered(tt.tasks), vidu.WithPollInterval(time.Hour), vidu.WithMaxPollRate(tt.rate)) {
+					if o.err == nil {
+						done++
+					}
+				}
+				assert.InDelta(t, tt.found, done, 1)
+				assert.InDelta(t, tt.queries, len(f.asked), 1)
+			})
+		})
+	}
+}
+
+// What the server wants is kept until the end.
+func TestWaitAll_LastLookKeepsRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakeAPI(2, func(int) time.Duration { return time.Hour })
+		f.instead = func(r *http.Request) (int, string) {
+			if time.Since(f.started) < time.Minute && path.Base(path.Dir(r.URL.Path)) == "1" {
+				return http.StatusServiceUnavailable, ""
+			}
+			return 0, ""
+		}
+		f.header = http.Header{"Retry-After": {"59"}}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+		defer cancel()
+		collect(ctx, f.client(t), numbered(2), vidu.WithPollInterval(time.Hour))
+		var ids []string
+		for _, q := range f.asked {
+			ids = append(ids, q.ids...)
+		}
+		assert.Equal(t, []string{"0", "1", "0"}, ids)
 	})
 }

@@ -6,13 +6,19 @@ import "sync"
 type waiters struct {
 	mu    sync.Mutex
 	byID  map[string]map[*func(genuine bool)]struct{} // of those that wait for one task
-	multi map[*func(id string, genuine bool)]struct{} // of those that wait for many, called for every id
+	multi map[*multiWaiter]struct{}                   // those that wait for many, called for every id
+}
+
+// multiWaiter is a wait for many tasks.
+type multiWaiter struct {
+	wake func(id string, genuine bool)
+	has  func(id string) bool
 }
 
 func newWaiters() *waiters {
 	return &waiters{
 		byID:  map[string]map[*func(bool)]struct{}{},
-		multi: map[*func(string, bool)]struct{}{},
+		multi: map[*multiWaiter]struct{}{},
 	}
 }
 
@@ -35,8 +41,7 @@ func (w *waiters) add(id string, wake func(genuine bool)) (remove func()) {
 }
 
 // addMulti registers what a callback for any task calls, until remove is called.
-func (w *waiters) addMulti(wake func(id string, genuine bool)) (remove func()) {
-	key := &wake
+func (w *waiters) addMulti(key *multiWaiter) (remove func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.multi[key] = struct{}{}
@@ -55,7 +60,18 @@ func (w *waiters) wake(id string, genuine bool) {
 	for wake := range w.byID[id] {
 		(*wake)(genuine)
 	}
-	for wake := range w.multi {
-		(*wake)(id, genuine)
+	for many := range w.multi {
+		many.wake(id, genuine)
 	}
+}
+
+// waitFor reports whether anyone waits for the task.
+func (w *waiters) waitFor(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := len(w.byID[id]) > 0
+	for many := range w.multi {
+		found = found || many.has(id)
+	}
+	return found
 }

@@ -27,18 +27,23 @@ func (s *Server) refuseLink(r *http.Request) *answer {
 	case !s.signer.signed(r.URL.EscapedPath(), r.URL.RawQuery):
 		return new(refuseStorage(http.StatusForbidden, "SignatureDoesNotMatch"))
 	case expired(r.URL.RawQuery):
-		return new(refuseStorage(http.StatusForbidden, "AccessDenied"))
+		return new(refuseStorageWith(http.StatusForbidden, "AccessDenied", "Request has expired"))
 	}
 	return nil
 }
 
 // refuseStorage returns an error response as storage sends it, in XML.
 func refuseStorage(status int, code string) answer {
+	return refuseStorageWith(status, code, http.StatusText(status))
+}
+
+// refuseStorageWith is refuseStorage with a message.
+func refuseStorageWith(status int, code, message string) answer {
 	const form = `<?xml version="1.0" encoding="UTF-8"?>` + "\n<Error><Code>%s</Code><Message>%s</Message></Error>"
 	return answer{
 		status:      status,
 		contentType: "application/xml",
-		body:        fmt.Appendf(nil, form, code, http.StatusText(status)),
+		body:        fmt.Appendf(nil, form, code, message),
 	}
 }
 

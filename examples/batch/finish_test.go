@@ -137,3 +137,35 @@ func TestVideoFile(t *testing.T) { //nolint:paralleltest // as above
 		})
 	}
 }
+
+// TestSignedLinks has a server that quotes signed links and the key: they must not be kept.
+func TestSignedLinks(t *testing.T) { //nolint:paralleltest // as above
+	const quoted = "cannot use https://user:hunter2@cdn.example.com/a.png?X-Amz-Signature=5ec7e7&X-Amz-Date=20261128T000000Z"
+	tests := map[string]struct {
+		script func(l *lab)
+		state  string
+	}{
+		"refused": {func(l *lab) {
+			l.server.FailNext(400, `{"code":400,"reason":"TaskPromptPolicyViolation","message":"`+quoted+`"}`)
+		}, stateRefused},
+		"failed": {func(l *lab) {
+			l.server.AnswerNext("GET /tasks/{id}/creations", func(w http.ResponseWriter, r *http.Request) {
+				_, _ = fmt.Fprintf(w, `{"id":%q,"state":"failed","err_code":"AuditFailed","err_msg":%q}`, r.PathValue("id"), quoted)
+			})
+		}, stateFailed},
+	}
+	for name, tt := range tests { //nolint:paralleltest // as above
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, "one\n")
+			tt.script(l)
+			code, said := l.run(t)
+			require.Equal(t, exitFailed, code, said)
+			for _, text := range []string{said, l.results(t)} {
+				assert.Contains(t, text, "cdn.example.com/a.png", "the rest helps")
+				assert.NotContains(t, text, "5ec7e7")
+				assert.NotContains(t, text, "hunter2")
+			}
+			assert.Contains(t, l.results(t), `"state":"`+tt.state+`"`)
+		})
+	}
+}

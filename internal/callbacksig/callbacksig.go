@@ -76,27 +76,69 @@ func Sign(r *http.Request, accessKey, secret string, date time.Time, nonce strin
 	r.Header.Set(signatureHeader, base64.StdEncoding.EncodeToString(sum))
 }
 
-// checkSignature computes the signature with every secret, and with both forms of the path where they differ: the
-// vendor's sample signs the decoded one. A match does not end the loop, so that its time does not depend on which
-// secret was used.
-func (m *mac) checkSignature(r *http.Request, public *url.URL) error {
-	u, query := r.URL, r.URL.RawQuery
-	if public != nil {
-		u, query = public, cmp.Or(public.RawQuery, query)
+// target is a path and a query that may have been signed.
+type target struct{ path, escaped, query string }
+
+func targetOf(u *url.URL) target {
+	return target{cmp.Or(u.Path, "/"), cmp.Or(u.EscapedPath(), "/"), u.RawQuery}
+}
+
+// firstTarget returns what the sender called: the public URL, or the request's.
+func firstTarget(r *http.Request, public *url.URL) target {
+	if public == nil {
+		return targetOf(r.URL)
 	}
-	path, escaped := cmp.Or(u.Path, "/"), cmp.Or(u.EscapedPath(), "/")
-	if hasControl(path) || hasControl(query) { // a line break would shift what the lines mean
+	t := targetOf(public)
+	t.query = cmp.Or(t.query, r.URL.RawQuery)
+	return t
+}
+
+// received returns what the request line has, if a router has changed the path since and no public URL says better.
+func received(r *http.Request, public *url.URL) (t target, differs bool) {
+	u, err := url.ParseRequestURI(r.RequestURI)
+	if public != nil || err != nil {
+		return target{}, false
+	}
+	t = targetOf(u)
+	return t, t.path != cmp.Or(r.URL.Path, "/")
+}
+
+// Paths returns the paths that Verify compares.
+func Paths(r *http.Request, public *url.URL) []string {
+	paths := []string{firstTarget(r, public).escaped}
+	if t, differs := received(r, public); differs {
+		paths = append(paths, t.escaped)
+	}
+	return paths
+}
+
+func (m *mac) checkSignature(r *http.Request, public *url.URL) error {
+	t := firstTarget(r, public)
+	if t.hasControl() {
 		return fmt.Errorf("%w: the path or query has control characters", ErrSignature)
 	}
+	if m.signs(r.Method, t) {
+		return nil
+	}
+	if t, differs := received(r, public); differs && !t.hasControl() && m.signs(r.Method, t) {
+		return nil
+	}
+	return fmt.Errorf("%w: another secret, path or query was signed", ErrSignature)
+}
+
+// hasControl looks for line breaks and the like, which would shift what the lines mean.
+func (t target) hasControl() bool { return hasControl(t.path) || hasControl(t.query) }
+
+// signs computes the signature with every secret, and with both forms of the path where they differ: the vendor's
+// sample signs the decoded one. A match does not end the loop, so that its time does not depend on which secret was
+// used.
+func (m *mac) signs(method string, t target) bool {
 	ok := false
 	for _, keyed := range m.keyed {
-		ok = hmac.Equal(m.sum(keyed, r.Method, path, query), m.signature[:]) || ok
-		if escaped != path {
-			ok = hmac.Equal(m.sum(keyed, r.Method, escaped, query), m.signature[:]) || ok
+		ok = hmac.Equal(m.sum(keyed, method, t.path, t.query), m.signature[:]) || ok
+		if t.escaped != t.path {
+			ok = hmac.Equal(m.sum(keyed, method, t.escaped, t.query), m.signature[:]) || ok
 		}
 	}
-	if !ok {
-		return fmt.Errorf("%w: another secret, path or query was signed", ErrSignature)
-	}
-	return nil
+	return ok
 }

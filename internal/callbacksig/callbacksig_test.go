@@ -286,6 +286,7 @@ func TestVerify_EveryByteCounts(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{target, "/a%2Fb"} {
 		r := signed(target)
+		r.RequestURI = "" // which would be as good as the path
 		parts := map[string]*string{"method": &r.Method, "path": &r.URL.Path, "query": &r.URL.RawQuery}
 		for name := range r.Header {
 			parts[name] = &r.Header[name][0]
@@ -320,4 +321,48 @@ func TestVerify_Allocations(t *testing.T) { //nolint:paralleltest // AllocsPerRu
 	ok := true
 	require.Zero(t, testing.AllocsPerRun(1000, func() { ok = callbacksig.Verify(r, p) == nil && ok }))
 	require.True(t, ok)
+}
+
+// Where a router has changed the path, what the server received counts, too.
+func TestVerify_RequestLine(t *testing.T) {
+	t.Parallel()
+	public, err := url.Parse("https://example.com/public")
+	require.NoError(t, err)
+	for name, tt := range map[string]struct {
+		signed, path, line string
+		public             *url.URL
+		ok                 bool
+		paths              []string
+	}{
+		"unchanged":                {"/a/b?c=d", "/a/b", "/a/b?c=d", nil, true, []string{"/a/b"}},
+		"changed":                  {"/a/b?c=d", "/b", "/a/b?c=d", nil, true, []string{"/b", "/a/b"}},
+		"to nothing":               {"/a?c=d", "", "/a?c=d", nil, true, []string{"/", "/a"}},
+		"from nothing":             {"http://h?c=d", "/x", "http://h?c=d", nil, true, []string{"/x", "/"}},
+		"absolute":                 {"/a/b?c=d", "/b", "http://h/a/b?c=d", nil, true, []string{"/b", "/a/b"}},
+		"escaped":                  {"/a%2Fb?c=d", "/b", "/a%2Fb?c=d", nil, true, []string{"/b", "/a%2Fb"}},
+		"the other path signed":    {"/b?c=d", "/b", "/a/b?c=d", nil, true, []string{"/b", "/a/b"}},
+		"another path signed":      {"/x?c=d", "/b", "/a/b?c=d", nil, false, []string{"/b", "/a/b"}},
+		"another query":            {"/a/b?c=d", "/b", "/a/b?c=e", nil, false, []string{"/b", "/a/b"}},
+		"only the query changed":   {"/a/b?c=d", "/a/b", "/a/b?c=e", nil, true, []string{"/a/b"}},
+		"none":                     {"/a/b?c=d", "/b", "", nil, false, []string{"/b"}},
+		"unreadable":               {"/a/b?c=d", "/b", "/a/b%zz?c=d", nil, false, []string{"/b"}},
+		"control characters on it": {"/a%0Ab?c=d", "/b", "/a%0Ab?c=d", nil, false, []string{"/b", "/a%0Ab"}},
+		"a public URL":             {"/a/b?c=d", "/b", "/a/b?c=d", public, false, []string{"/public"}},
+		"signed for a public URL":  {"/public?c=d", "/b", "/a/b?c=d", public, true, []string{"/public"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := signed(tt.signed)
+			r.URL.Path, r.URL.RawPath, r.RequestURI = tt.path, "", tt.line
+			p := params()
+			p.PublicURL = tt.public
+			err := callbacksig.Verify(r, p)
+			if tt.ok {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, callbacksig.ErrSignature)
+			}
+			assert.Equal(t, tt.paths, callbacksig.Paths(r, tt.public))
+		})
+	}
 }

@@ -1,22 +1,22 @@
 package fetch
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/vidu-go/vidu/internal/backoff"
-	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/wholefile"
 )
 
 // accept decides whether the body of resp continues what is written. It returns where the body ends in the file; -1 is
 // unknown.
-func (d *download) accept(resp *http.Response) (end int64, err error) {
-	resuming := d.written > 0
+func (d *download) accept(ctx context.Context, resp *http.Response) (end int64, err error) {
+	resuming := d.offset > 0
 	switch {
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && resuming:
 		return d.acceptEnd(resp)
@@ -24,38 +24,29 @@ func (d *download) accept(resp *http.Response) (end int64, err error) {
 	default:
 		return 0, d.refuse(resp)
 	}
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return 0, fmt.Errorf("the file is encoded as %s, which was not asked for", scrub.OneLine(encoding, 20))
-	}
 	if resp.StatusCode == http.StatusPartialContent {
 		return d.acceptRest(resp)
 	}
-	if contentType := mediaType(resp.Header); message.MatchString(contentType) {
-		return 0, fmt.Errorf("%s answered %s, not a file", d.policy.shown(resp.Request.URL), scrub.OneLine(contentType, 40))
+	if resuming {
+		if err := d.checkRestart(ctx, resp); err != nil {
+			return 0, err
+		}
 	}
 	return d.acceptWhole(resp)
 }
 
-// mediaType returns the Content-Type in lower case, without parameters.
-func mediaType(header http.Header) string {
-	text := strings.ToLower(header.Get("Content-Type"))
-	return strings.TrimSpace(text[:strings.IndexAny(text+";", ",;")]) // ",": a proxy joined two headers
-}
-
-// message matches the media types of answers to people and programs, such as a login page.
-var message = regexp.MustCompile(`^text/|[/+](json|xml)$`)
-
-// refuse makes the error of an answer that is not the file.
-func (d *download) refuse(resp *http.Response) error {
-	drain(resp)
-	refusal := &StatusError{Status: resp.StatusCode, URL: d.policy.shown(resp.Request.URL)}
-	switch code := resp.StatusCode; {
-	case code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests,
-		code >= 500 && code != http.StatusNotImplemented:
-		pause := backoff.RetryAfter(resp.Header.Get("Retry-After"), time.Now())
-		return &retryableError{err: refusal, pause: min(pause, backoff.MaxRetryAfter)}
+// checkRestart judges a 200 that came in place of the rest before anything starts over: a message is no other file.
+func (d *download) checkRestart(ctx context.Context, resp *http.Response) error {
+	body := bufio.NewReaderSize(resp.Body, wholefile.HeadSize)
+	head, err := body.Peek(wholefile.HeadSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return d.transportError(ctx, err)
 	}
-	return refusal
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
+	return d.judge(head, resp.Header, d.policy.Redact(resp.Request.URL.Host))
 }
 
 // acceptWhole takes a 200: the file from its beginning, whether that was asked for or not.
@@ -64,6 +55,7 @@ func (d *download) acceptWhole(resp *http.Response) (end int64, err error) {
 		return 0, err
 	}
 	d.total, d.checksum = resp.ContentLength, wholefile.Promised(resp.Header)
+	d.header, d.host = resp.Header, d.policy.Redact(resp.Request.URL.Host)
 	d.validator = resp.Header.Get("ETag")
 	d.anyETag = d.validator
 	switch {
@@ -77,18 +69,21 @@ func (d *download) acceptWhole(resp *http.Response) (end int64, err error) {
 	return d.total, d.checkLimit()
 }
 
-// noteETag notes a strong ETag. What was written of another object is no measure of progress for this one; but a server
-// whose ETags never repeat could start a download over for ever, so that holds for a few changes only.
+// noteETag notes a strong ETag. What was written of another object is no measure of progress for this one; but a
+// server whose ETags never repeat could start a download over for ever, so that holds for a few changes only.
 func (d *download) noteETag(etag string) {
 	if etag != d.etag && d.etagChanges < maxStalledTries {
-		d.etag, d.maxWritten, d.etagChanges = etag, 0, d.etagChanges+1
+		d.etag, d.best, d.etagChanges = etag, 0, d.etagChanges+1
 	}
 }
 
-// acceptRest takes a 206 if it continues the same file at the right place. Otherwise the download starts over.
+// acceptRest takes a 206 if it continues the same file at the right place: a strong ETag must be repeated. Otherwise
+// the download starts over.
 func (d *download) acceptRest(resp *http.Response) (end int64, err error) {
 	first, last, total := contentRange(resp.Header.Get("Content-Range"))
-	if first != d.written || last >= total || (d.total >= 0 && total != d.total) || !d.isSame(resp.Header) {
+	repeats := !strings.HasPrefix(d.validator, `"`) || resp.Header.Get("ETag") == d.validator
+	if first != d.offset || last >= total || (d.total >= 0 && total != d.total) || !repeats ||
+		!d.isSame(resp.Header) || codingOf(resp.Header) != codingOf(d.header) {
 		d.validator = ""
 		return 0, &retryableError{err: errOtherFile}
 	}
@@ -102,7 +97,7 @@ func (d *download) acceptEnd(resp *http.Response) (end int64, err error) {
 	drain(resp)
 	size, err := strconv.ParseInt(strings.TrimPrefix(resp.Header.Get("Content-Range"), "bytes */"), 10, 64)
 	switch {
-	case err == nil && size == d.written && d.total < 0: // with a known length that much would have been whole before
+	case err == nil && size == d.offset && d.total < 0 && d.isSame(resp.Header): // a known length would have been reached
 		d.total = size
 		return size, nil
 	case d.pastEnd:
@@ -120,14 +115,12 @@ func (d *download) checkLimit() error {
 	return nil
 }
 
-// isSame reports whether a 206 is of the same file: it must repeat a strong ETag, and has no other ETag or date than
-// the 200 had. It may leave out a weak ETag and a date.
+// isSame reports whether a 206 or a 416 may be of the same file: it has no other ETag than the 200 had, nor another
+// date where the ETag is weak. It may leave them out.
 func (d *download) isSame(header http.Header) bool {
 	etag, modified := header.Get("ETag"), header.Get("Last-Modified")
-	if strings.HasPrefix(d.validator, `"`) {
-		return etag == d.validator
-	}
-	return (etag == "" || etag == d.anyETag) && (modified == "" || modified == d.validator)
+	strong := strings.HasPrefix(d.validator, `"`)
+	return (etag == "" || etag == d.anyETag) && (modified == "" || strong || modified == d.validator)
 }
 
 // contentRange parses "bytes 5-9/10". For anything else, several ranges included, it returns -1.

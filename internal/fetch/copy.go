@@ -19,7 +19,7 @@ const (
 // buffers are large, for fewer system calls, and shared, so that a download costs no memory worth counting.
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// copy writes body until it ends or end is reached. It is not io.Copy, which would let os.File read by itself, in
+// copy takes body until it ends or end is reached. It is not io.Copy, which would let os.File read by itself, in
 // pieces of 32 KiB. Only the time spent reading counts as idle: a writer may take as long as it needs.
 func (d *download) copy(ctx context.Context, body io.Reader, end int64, idle *time.Timer) error {
 	buf, ok := buffers.Get().(*[bufferSize]byte)
@@ -27,22 +27,22 @@ func (d *download) copy(ctx context.Context, body io.Reader, end int64, idle *ti
 		buf = new([bufferSize]byte)
 	}
 	defer buffers.Put(buf)
-	for empty := 0; d.written != end; {
+	for empty := 0; d.offset != end; {
 		if err := ctx.Err(); err != nil { // not every body looks at it
 			return d.transportError(ctx, err)
 		}
 		piece := buf[:]
 		if end >= 0 {
-			piece = buf[:min(end-d.written, bufferSize)]
+			piece = buf[:min(end-d.offset, bufferSize)]
 		}
 		idle.Reset(idleTimeout)
 		n, err := body.Read(piece)
 		idle.Stop()
-		if err := d.write(piece[:n]); err != nil {
+		if err := d.take(piece[:n]); err != nil {
 			return err
 		}
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if empty++; n > 0 {
 			empty = 0
@@ -54,17 +54,67 @@ func (d *download) copy(ctx context.Context, body io.Reader, end int64, idle *ti
 			return d.transportError(ctx, err)
 		}
 	}
-	return nil
+	return d.takeAll()
 }
 
-// write writes one piece, and shows it to what checks the file.
-func (d *download) write(p []byte) error {
+// take takes one piece. The beginning of the file is held back until there is enough of it to judge the file by: what
+// is written is never part of a message.
+func (d *download) take(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if int64(len(p)) > d.job.MaxBytes-d.written {
+	if int64(len(p)) > d.job.MaxBytes-d.offset {
 		return fmt.Errorf("the file has more than %d bytes", d.job.MaxBytes)
 	}
+	d.offset += int64(len(p))
+	d.file.Feed(p)
+	d.checksum.Feed(p)
+	switch {
+	case d.judged:
+	case len(d.held)+len(p) < wholefile.HeadSize:
+		d.held = append(d.held, p...)
+		return nil
+	case len(d.held) > 0:
+		p = append(d.held, p...)
+		fallthrough
+	default:
+		if err := d.judgeFile(p[:wholefile.HeadSize]); err != nil {
+			return err
+		}
+	}
+	return d.write(p)
+}
+
+// judgeFile judges the file that came, and forgets a message.
+func (d *download) judgeFile(head []byte) error {
+	err := d.judge(head, d.header, d.host)
+	if err != nil {
+		d.forget()
+	}
+	return err
+}
+
+// takeAll is called where a body has ended as it should. A file that is shorter than what it is judged by is judged
+// then, if that is all of it: of a part, such as "RIFF", the bytes would mislead.
+func (d *download) takeAll() error {
+	switch {
+	case d.judged, d.offset < d.total, !d.isLengthSure() && 0 < d.offset && d.offset < wholefile.MinSize:
+		return nil
+	}
+	if err := d.judgeFile(d.held); err != nil || d.offset == 0 {
+		return err
+	}
+	return d.write(d.held)
+}
+
+// isLengthSure reports whether the file is as long as it should be, and not only as long as what came.
+func (d *download) isLengthSure() bool {
+	return d.total >= 0 || d.checksum.Name != "" && d.checksum.Match()
+}
+
+// write writes one piece.
+func (d *download) write(p []byte) error {
+	d.judged, d.held = true, nil
 	n, err := d.out.Write(p)
 	d.written += int64(n)
 	if err == nil && n != len(p) {
@@ -73,13 +123,6 @@ func (d *download) write(p []byte) error {
 	if err != nil {
 		return err
 	}
-	d.maxWritten = max(d.maxWritten, d.written)
-	if d.job.Video {
-		d.mp4.Feed(p)
-	} else {
-		d.still.Feed(p)
-	}
-	d.checksum.Feed(p)
 	if d.job.Progress != nil {
 		d.job.Progress(d.written, d.total)
 	}
@@ -89,13 +132,13 @@ func (d *download) write(p []byte) error {
 // checkWhole decides whether the file is whole, when a body has ended as it should.
 func (d *download) checkWhole() error {
 	switch {
-	case d.written == 0:
+	case d.offset == 0:
 		return &retryableError{err: fmt.Errorf("the file is empty: %w", io.ErrUnexpectedEOF)}
-	case d.written < d.total:
-		return &retryableError{err: fmt.Errorf("%d bytes are missing: %w", d.total-d.written, io.ErrUnexpectedEOF)}
-	case d.total < 0 && (d.written < wholefile.MinSize || !d.mp4.Whole() || !d.still.Whole()):
+	case d.offset < d.total:
+		return &retryableError{err: fmt.Errorf("%d bytes are missing: %w", d.total-d.offset, io.ErrUnexpectedEOF)}
+	case !d.isLengthSure() && (d.offset < wholefile.MinSize || !d.file.Whole()):
 		return &retryableError{err: fmt.Errorf("the %s is incomplete: %w", d.job.Name, io.ErrUnexpectedEOF)}
-	case !d.mp4.Whole(): // an image may have bytes behind its end mark, so if its length is stated that is enough
+	case d.file.Cut(): // an image may have bytes behind its end mark, so if its length is stated that is enough
 		return fmt.Errorf("the server's file is an incomplete MP4: %w", io.ErrUnexpectedEOF)
 	case !d.checksum.Match():
 		return fmt.Errorf("checksum mismatch: the file is not what the header %s promises", d.checksum.Name)
@@ -103,20 +146,24 @@ func (d *download) checkWhole() error {
 	return nil
 }
 
-// startOver discards what is written because of cause. Only a file can be truncated; what a writer has taken is gone.
+// startOver discards what came because of cause. Only a file can be truncated; what a writer has taken is gone.
 func (d *download) startOver(cause error) error {
-	if d.written == 0 {
-		return nil
+	if d.written > 0 {
+		if d.job.File == nil {
+			return fmt.Errorf("%w; it cannot be resumed, and a writer cannot be started over", cause)
+		}
+		if err := d.job.File.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := d.job.File.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
 	}
-	if d.job.File == nil {
-		return fmt.Errorf("%w; it cannot be resumed, and a writer cannot be started over", cause)
-	}
-	if err := d.job.File.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := d.job.File.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	d.written, d.mp4, d.still = 0, wholefile.MP4{}, wholefile.Still{} // acceptWhole sets the rest
+	d.forget()
 	return nil
+}
+
+// forget forgets what came, where nothing is written. acceptWhole sets the rest.
+func (d *download) forget() {
+	d.offset, d.written, d.judged, d.held, d.file = 0, 0, false, nil, wholefile.File{}
 }

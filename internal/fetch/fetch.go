@@ -1,7 +1,8 @@
 // Package fetch downloads one link that anybody may have made, from a server that may cut, stall, lie or redirect. A
-// broken transfer is resumed where it stopped if the file is provably still the same, and a link that has expired is
-// renewed once; a file that is not whole, not the one promised or too large is an error, and a [Target] appears whole
-// or not at all. No error and no log quotes the query of a link, and nothing but the Policy's header is sent.
+// broken transfer is resumed where it stopped if the file is provably still the same, and a link that is refused is
+// renewed and tried again; what is not a file but a message, not whole, not the one promised or too large is an error,
+// and a [Target] appears whole or not at all. No error and no log quotes the query of a link, and nothing but the
+// Policy's header is sent.
 package fetch
 
 import (
@@ -35,16 +36,18 @@ type Policy struct {
 	Redact    func(text string) string      // masks what no error and no log may quote, besides queries
 	Retryable func(error) bool              // reports whether another try may succeed after this error of Do or of a body
 	Backoff   func(retry int) time.Duration // the pause before a retry; the first is 1
-	Once      bool                          // no try after the first that failed
+	Once      bool                          // no try after the first that failed, but for one with a new link
 	Log       func(context.Context, Try)    // called after every try; nil: not at all
 }
 
 // Job is what to download.
 type Job struct {
-	Link  *url.URL                                // sent byte for byte as it is
-	Renew func(context.Context) (*url.URL, error) // a new link to the same file; called once at most
-	Name  string                                  // of the file in errors, such as "video"
-	Video bool                                    // check the file as an MP4; otherwise as a still image
+	Link *url.URL // sent byte for byte as it is
+	Name string   // of the file in errors, such as "video"
+
+	// Renew returns a new link to the same file, or the same link when there is no other. It is called whenever a link was
+	// refused. Its error ends the download, unless it was marked by [MayPass].
+	Renew func(context.Context) (*url.URL, error)
 
 	File     *os.File  // takes the bytes; truncated when the download has to start over
 	Writer   io.Writer // takes the bytes if File is nil; only ever appended to
@@ -58,25 +61,7 @@ type Try struct {
 	URL      string // of the link, without its query
 	Status   int    // 0: there was no answer
 	Duration time.Duration
-	From, To int64 // bytes written before and after it
-}
-
-// StatusError is an answer that is not the file.
-type StatusError struct {
-	Status int
-	URL    string // that answered, without its query
-}
-
-func (e *StatusError) Error() string { return fmt.Sprintf("%s answered HTTP %d", e.URL, e.Status) }
-
-// expired reports whether the status is one by which storage refuses a signature that is over, or a file that is gone.
-// 400 is what S3 answers when the session that signed has ended before the link.
-func (e *StatusError) expired() bool {
-	switch e.Status {
-	case http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusBadRequest:
-		return true
-	}
-	return false
+	From, To int64 // bytes that came before and after it
 }
 
 // retryableError is a failure after which another try may succeed.
@@ -87,6 +72,9 @@ type retryableError struct {
 
 func (e *retryableError) Error() string { return e.err.Error() }
 func (e *retryableError) Unwrap() error { return e.err }
+
+// MayPass marks an error of Renew after which the download goes on with the link that it has.
+func MayPass(err error) error { return &retryableError{err: err} }
 
 var (
 	errStalled   = fmt.Errorf("no data received for %v", idleTimeout)
@@ -110,96 +98,116 @@ type download struct {
 	out    io.Writer
 
 	link     *url.URL // the job's, or the new one
-	renewed  bool     // a new one was asked for
+	hop      *url.URL // where the last request went: link, or what it was redirected to
+	renewals int      // how often a new one was asked for
 	renewErr error    // why there is none
 
-	written     int64
-	maxWritten  int64  // the most that was ever written of this object
+	offset  int64  // where the next byte belongs
+	written int64  // of the bytes before it
+	held    []byte // the rest of them: too few to judge the file by
+	judged  bool
+
+	best        int64  // the highest offset of this object so far
 	etag        string // of this object, the last strong one that came
 	etagChanges int
 	pastEnd     bool // a 416 was answered by starting over
 
-	// Of the answer that the bytes written began with:
+	// Of the answer that the file began with:
+	header    http.Header
+	host      string
 	total     int64  // -1: unknown
 	validator string // a strong ETag or a Last-Modified; "": the file cannot be told from another one, so not resumed
 	anyETag   string // of the 200, weak or strong
 	checksum  wholefile.Checksum
-	mp4       wholefile.MP4   // of a video
-	still     wholefile.Still // of an image
+	file      wholefile.File
 }
 
-// run makes try after try, each from where the last one stopped, until the file is whole.
+// run makes try after try, each from where the last one stopped, until the file is whole or too many tries in a row
+// have brought nothing new. A link that was refused is renewed first.
 func (d *download) run(ctx context.Context) error {
 	if pastExpiry(d.link, time.Now()) {
-		d.renew(ctx) // if that fails the old link gets its try: it may be our clock that is wrong
+		d.renew(ctx, false) // if that fails the old link gets its try: it may be our clock that is wrong
 	}
-	stalledTries := 0
+	stalled := 0
 	for n := 1; ; n++ {
-		before := d.maxWritten
+		before := d.best
 		err := d.loggedTry(ctx, n)
-		if refusal, ok := errors.AsType[*StatusError](err); ok && refusal.expired() {
-			if err := d.replaceLink(ctx, refusal); err != nil {
+		if stalled++; d.best > before {
+			stalled = 0
+		}
+		last := stalled >= maxStalledTries || d.policy.Once
+		refusal, _ := errors.AsType[*AnswerError](err)
+		failure, _ := errors.AsType[*retryableError](err)
+		pause := time.Duration(0)
+		switch {
+		case failure != nil:
+			if err, pause = failure.err, failure.pause; last {
 				return err
 			}
-			continue
-		}
-		failure, ok := errors.AsType[*retryableError](err)
-		if !ok {
+			if d.validator == "" {
+				if err := d.startOver(err); err != nil {
+					return err
+				}
+			}
+		case refusal != nil && refusal.refused:
+			isNew, ok := d.renew(ctx, last)
+			if err, pause = d.explain(refusal), refusal.pause; !ok {
+				return err
+			}
+			if isNew && (stalled == 1 || last) {
+				continue
+			}
+		default:
 			return err // nil: the file is whole
 		}
-		if stalledTries++; d.maxWritten > before {
-			stalledTries = 0
-		}
-		if stalledTries == maxStalledTries || d.policy.Once {
-			return failure.err
-		}
-		if d.validator == "" {
-			if err := d.startOver(failure.err); err != nil {
-				return err
-			}
-		}
-		if !backoff.Sleep(ctx, max(d.policy.Backoff(max(stalledTries, 1)), failure.pause)) {
+		if !backoff.Sleep(ctx, max(d.policy.Backoff(max(stalled, 1)), pause)) {
 			if ended := ctx.Err(); ended != nil {
-				return fmt.Errorf("%w; %w while waiting to try again", failure.err, ended)
+				return fmt.Errorf("%w; %w while waiting to try again", err, ended)
 			}
-			return failure.err
+			return err
 		}
 	}
 }
 
-// renew asks for a new link.
-func (d *download) renew(ctx context.Context) {
-	d.renewed = true
-	link, err := d.job.Renew(ctx)
-	if err != nil {
-		d.renewErr = err
-		return
+// renew asks for a new link and reports whether there is one, and whether another try makes sense. The last try gets a
+// further one only with a new link, and only once.
+func (d *download) renew(ctx context.Context, last bool) (isNew, ok bool) {
+	_, mayPass := errors.AsType[*retryableError](d.renewErr)
+	if d.renewErr != nil && !mayPass || last && d.renewals > 0 {
+		return false, false
 	}
+	d.renewals++
+	link, err := d.job.Renew(ctx)
+	if d.renewErr = err; err != nil {
+		_, mayPass = errors.AsType[*retryableError](err)
+		return false, mayPass && !last
+	}
+	isNew = link.String() != d.link.String()
 	d.link = link
+	return isNew, isNew || !last
 }
 
-// replaceLink renews a link that was refused, unless that was done before.
-func (d *download) replaceLink(ctx context.Context, refusal *StatusError) error {
-	before := d.renewed
-	if !before {
-		d.renew(ctx)
+// explain adds to a refusal what became of the renewal.
+func (d *download) explain(refusal *AnswerError) error {
+	note := fmt.Errorf("new links asked for: %d", d.renewals)
+	if d.renewErr != nil {
+		note = fmt.Errorf("the link could not be renewed: %w", d.renewErr)
 	}
-	switch {
-	case d.renewErr != nil:
-		return fmt.Errorf("the link has expired (%w) and could not be renewed: %w", refusal, d.renewErr)
-	case before:
-		return fmt.Errorf("the link has expired and so has the new one: %w", refusal)
+	r := *refusal
+	if r.Err = note; refusal.Err != nil {
+		r.Err = fmt.Errorf("%w; %w", refusal.Err, note)
 	}
-	return nil
+	return &r
 }
 
 // loggedTry is one try, timed and logged.
 func (d *download) loggedTry(ctx context.Context, n int) error {
-	started, from := time.Now(), d.written
+	started, from := time.Now(), d.offset
 	status, err := d.try(ctx)
+	d.best = max(d.best, d.offset)
 	if d.policy.Log != nil {
 		d.policy.Log(ctx, Try{
-			Number: n, URL: d.policy.shown(d.link), Status: status, Duration: time.Since(started), From: from, To: d.written,
+			Number: n, URL: d.policy.shown(d.link), Status: status, Duration: time.Since(started), From: from, To: d.offset,
 		})
 	}
 	return err
@@ -216,7 +224,7 @@ func (d *download) try(ctx context.Context) (status int, err error) {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	end, err := d.accept(resp)
+	end, err := d.accept(ctx, resp)
 	if err != nil {
 		return resp.StatusCode, err
 	}

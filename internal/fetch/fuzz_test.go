@@ -82,9 +82,12 @@ func FuzzRunReplies(f *testing.F) {
 		if len(content) < 16 || len(content) > 4096 || len(script) > 200 {
 			t.Skip()
 		}
+		if content[0] != 0 { // text would be refused
+			content = "\x00" + content
+		}
 		other := []byte(content)
-		for i := range other {
-			other[i] ^= 0x20
+		for i := range other[1:] {
+			other[1+i] ^= 0x20
 		}
 		server := &scripted{versions: [2]string{content, string(other)}, script: script}
 		file, err := os.CreateTemp(t.TempDir(), "")

@@ -49,7 +49,7 @@ func policy(client *http.Client) *fetch.Policy {
 type change func(*fetch.Policy, *fetch.Job)
 
 // image downloads a still image.
-func image(_ *fetch.Policy, job *fetch.Job) { job.Name, job.Video = "cover", false }
+func image(_ *fetch.Policy, job *fetch.Job) { job.Name = "cover" }
 
 func maxBytes(n int64) change { return func(_ *fetch.Policy, job *fetch.Job) { job.MaxBytes = n } }
 
@@ -85,7 +85,7 @@ func download(ctx context.Context, t *testing.T, link string, w io.Writer, chang
 	p.Log = func(_ context.Context, try fetch.Try) { fmt.Fprintf(log, "%+v\n", try) }
 	u, err := url.Parse(link)
 	require.NoError(t, err)
-	job := &fetch.Job{Link: u, Name: "video", Video: true, Writer: w, MaxBytes: 2 << 30}
+	job := &fetch.Job{Link: u, Name: "video", Writer: w, MaxBytes: 2 << 30}
 	job.Renew = func(context.Context) (*url.URL, error) {
 		t.Error("nobody expects the link to be renewed")
 		return u, nil

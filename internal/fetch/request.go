@@ -1,13 +1,13 @@
 package fetch
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,15 +15,13 @@ import (
 	"github.com/vidu-go/vidu/internal/scrub"
 )
 
-const (
-	maxRedirects = 5
-	maxDrain     = 64 << 10 // bytes read of a body that is not the file, to keep its connection
-)
+const maxRedirects = 5
 
 // open sends the request and follows redirects itself: net/http would leak the signed query in the Referer header.
 func (d *download) open(ctx context.Context) (*http.Response, error) {
 	u := d.link
 	for hops := 0; ; hops++ {
+		d.hop = u
 		resp, err := d.send(ctx, u)
 		if err != nil {
 			return nil, d.transportError(ctx, err)
@@ -47,8 +45,8 @@ func (d *download) open(ctx context.Context) (*http.Response, error) {
 func (d *download) send(ctx context.Context, u *url.URL) (*http.Response, error) {
 	header := http.Header{}
 	maps.Copy(header, d.policy.Header)
-	if d.written > 0 {
-		header.Set("Range", "bytes="+strconv.FormatInt(d.written, 10)+"-")
+	if d.offset > 0 {
+		header.Set("Range", "bytes="+strconv.FormatInt(d.offset, 10)+"-")
 		header.Set("If-Range", d.validator)
 	}
 	req := (&http.Request{
@@ -62,22 +60,20 @@ func (d *download) send(ctx context.Context, u *url.URL) (*http.Response, error)
 	return resp, nil
 }
 
+// Repair makes of a link what its author meant: blanks at the ends are cut, and a space becomes "%20". Every other
+// byte stays as it is, since the query is signed.
+func Repair(link string) string { return strings.ReplaceAll(strings.TrimSpace(link), " ", "%20") }
+
 // follow returns the target of a redirect. A link that was https stays https.
 func (p *Policy) follow(from *url.URL, location string) (*url.URL, error) {
-	to, err := from.Parse(location)
-	if location == "" || err != nil || strings.Contains(location, " ") {
+	to, err := from.Parse(Repair(location))
+	if location == "" || err != nil {
 		return nil, fmt.Errorf("%s redirects without a valid Location", p.shown(from))
 	}
 	if from.Scheme == "https" && to.Scheme != "https" {
 		return nil, fmt.Errorf("%s redirects to %s, which is not an https link", p.shown(from), p.shown(to))
 	}
 	return to, p.CheckLink(to)
-}
-
-// drain reads a body that is not the file and closes it, so that its connection can be used again.
-func drain(resp *http.Response) {
-	bufio.NewReader(resp.Body).Discard(maxDrain) //nolint:errcheck // only for the connection; bufio gives up on empty reads
-	resp.Body.Close()
 }
 
 // transportError makes the error of a failure of the network: without queries and secrets, matching the end of the
@@ -89,10 +85,7 @@ func (d *download) transportError(ctx context.Context, err error) error {
 	if outer, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL
 		err = outer.Err
 	}
-	text := err.Error()
-	if masked := d.policy.Redact(scrub.Queries(text)); masked != text {
-		err = errors.New(masked)
-	}
+	err = scrub.Error(err, d.mask)
 	ended := ctx.Err()
 	if ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w: %w", ended, err)
@@ -103,22 +96,43 @@ func (d *download) transportError(ctx context.Context, err error) error {
 	return err
 }
 
+// mask masks what is secret in the words of a transport, which may quote a query, or a value of one, by itself.
+func (d *download) mask(text string) string {
+	for _, u := range []*url.URL{d.link, d.hop} {
+		text = scrub.QuerySecrets(u.RawQuery).Mask(text)
+	}
+	return d.policy.Redact(scrub.Queries(text))
+}
+
 // pastExpiry reports whether the link itself says that it has expired. The signatures of S3, OSS and their like hold
-// that in the query, as a time or as a date and a number of seconds.
+// that in the query, as a time (Expires) or as a date and a number of seconds (X-Amz-Date and X-Amz-Expires). Of
+// several statements one is enough.
 func pastExpiry(u *url.URL, now time.Time) bool {
-	var signed time.Time
-	var lasts int64
-	for name, values := range u.Query() {
-		name = strings.ToLower(name)
-		seconds, err := strconv.ParseInt(values[0], 10, 64)
-		switch {
-		case name == "expires" && err == nil:
-			return now.Unix() >= seconds
-		case strings.HasSuffix(name, "-expires") && err == nil:
-			lasts = seconds
-		case strings.HasSuffix(name, "-date"):
-			signed, _ = time.Parse("20060102T150405Z", values[0]) // zero when it is no date
+	query := u.Query()
+	signed := map[string]time.Time{} // the earliest, by what stands before "-date"
+	for name, values := range query {
+		if prefix, ok := strings.CutSuffix(strings.ToLower(name), "-date"); ok {
+			for _, value := range values {
+				date, err := time.Parse("20060102T150405Z", value)
+				if earliest, found := signed[prefix]; err == nil && (!found || date.Before(earliest)) {
+					signed[prefix] = date
+				}
+			}
 		}
 	}
-	return lasts > 0 && !signed.IsZero() && now.Unix()-signed.Unix() >= lasts
+	over := func(name, value string) bool {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds <= 0 {
+			return false
+		}
+		prefix, lasts := strings.CutSuffix(name, "-expires")
+		date, dated := signed[prefix]
+		return name == "expires" && now.Unix() >= seconds || lasts && dated && now.Unix()-date.Unix() >= seconds
+	}
+	for name, values := range query {
+		if slices.ContainsFunc(values, func(value string) bool { return over(strings.ToLower(name), value) }) {
+			return true
+		}
+	}
+	return false
 }

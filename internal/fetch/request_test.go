@@ -97,7 +97,7 @@ func TestRun_RedirectsThatAreNotFollowed(t *testing.T) {
 		"":                           "redirects without a valid Location",
 		"https://%zz/v?sig=secret":   "failed to parse Location",
 		"https://%zz/v?sig=a secret": "failed to parse Location",
-		"/v?sig=a secret":            "redirects without a valid Location",
+		"https://h h/v?sig=a secret": "failed to parse Location",
 	} {
 		store := newStorage(t, func(*http.Request) string { return testkit.RawHTTP("302 Found", "", "Location: "+location) })
 		_, err := store.fetch(t)

@@ -44,12 +44,21 @@ func (t *Target) check() error {
 		return nil
 	case err != nil:
 		return err
+	case info.IsDir() && !t.Overwrite:
+		return fmt.Errorf("%s is a directory, not a file: %w", t.Path, fs.ErrExist)
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a regular file", t.Path)
 	case !t.Overwrite:
-		return &fs.PathError{Op: "create", Path: t.Path, Err: fs.ErrExist}
+		return t.exists()
 	case !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0:
 		return fmt.Errorf("%s is not a regular file", t.Path)
 	}
 	return nil
+}
+
+// exists is the error of a file that is kept.
+func (t *Target) exists() error {
+	return fmt.Errorf("%w; WithOverwrite replaces it", &fs.PathError{Op: "create", Path: t.Path, Err: fs.ErrExist})
 }
 
 var tempName = regexp.MustCompile(`^\.vidu-\d+\.part$`)
@@ -106,10 +115,16 @@ func (t *Target) move(temp string) error {
 		return os.Rename(temp, t.Path)
 	}
 	err := link(temp, t.Path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		return err
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return t.exists()
 	}
 	place, err := os.OpenFile(t.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return t.exists()
+	}
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func TestRun_UnknownLength(t *testing.T) {
 		"MP4":                  testkit.MP4File,
 		"zeros behind the end": testkit.MP4File + strings.Repeat("\x00", 9),
 		"no MP4":               testkit.PlainFile,
-		"short, no MP4":        "twelve bytes",
+		"short, no MP4":        "\x00welve bytes",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -165,7 +165,7 @@ func TestRun_ImageThatIsWhole(t *testing.T) {
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		})
 	}
-	for _, still := range []string{"GIF89a, whatever follows", "RIFF\xff\xff\xff\xffAVI and so on"} {
+	for _, still := range []string{"GIF89a\x00, whatever follows", "RIFF\xff\xff\x00\xffAVI and so on"} {
 		got, err := newStorage(t, testkit.Always(testkit.RawChunks(still, true))).fetch(t, image)
 		require.NoError(t, err)
 		assert.Equal(t, still, got)
@@ -192,9 +192,20 @@ func TestRun_MP4CutInTheHeaderOfABox(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, long, got, "resumed")
 
-		_, err = newStorage(t, testkit.Always(testkit.RawFile(cut))).fetch(t)
-		require.ErrorContains(t, err, "incomplete MP4")
+		got, err = newStorage(t, testkit.Always(testkit.RawFile(cut))).fetch(t)
+		if n > 4 { // a part of the name is there
+			require.ErrorContains(t, err, "incomplete MP4")
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, cut, got)
 	}
+}
+
+// digestOf is the header line by which a server promises body.
+func digestOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return "Repr-Digest: sha-512=:AA==:, sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 
 func TestRun_Checksums(t *testing.T) {
@@ -202,15 +213,11 @@ func TestRun_Checksums(t *testing.T) {
 	crc := func(body string) string {
 		return fmt.Sprintf("x-oss-hash-crc64ecma: %d", crc64.Checksum([]byte(body), crc64.MakeTable(crc64.ECMA)))
 	}
-	digest := func(body string) string {
-		sum := sha256.Sum256([]byte(body))
-		return "Repr-Digest: sha-512=:AA==:, sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
-	}
 	for name, tt := range map[string]struct{ header, says string }{
 		"OSS":           {crc(testkit.PlainFile), ""},
 		"OSS, wrong":    {crc(otherFile), "x-oss-hash-crc64ecma"},
-		"digest":        {digest(testkit.PlainFile), ""},
-		"digest, wrong": {digest(otherFile), "Repr-Digest"},
+		"digest":        {digestOf(testkit.PlainFile), ""},
+		"digest, wrong": {digestOf(otherFile), "Repr-Digest"},
 		"OSS, nonsense": {"x-oss-hash-crc64ecma: ?", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -299,3 +299,23 @@ func TestValue_ReadTime(t *testing.T) {
 		assert.Equal(t, tt.want, got, "%s", value)
 	}
 }
+
+// encoding/json would replace what is no character, and say nothing.
+func TestCheckCharacters(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		``: "", `{}`: "", `"a"`: "", `"\ud83d\ude00"`: "", `"\uD83D\uDE00\ud83d\ude00"`: "", `"\\ud800"`: "", `"\\\\ud800"`: "", `"\ufffd"`: "",
+		"\"\ufffd\"": "", `"\u0041\n\"\ud7ff\ue000"`: "", `"\u12`: "", `"\`: "", `\u`: "", `"\uzzzz"`: "", `"ud800"`: "",
+		`"\ud800"`: "surrogate", `"\udfff"`: "surrogate", `"\uDBFF"`: "surrogate", `"\udc00\ud800"`: "surrogate", `"\ud83d\ud83d\ude00"`: "surrogate",
+		`"\ud83d\u0041"`: "surrogate", `"\ud83dx\ude00"`: "surrogate", `"\ud83d\\ude00"`: "surrogate", `"\\\ud800"`: "surrogate", `"\ud83d\ude00\ude00"`: "surrogate",
+		`"\ud83d`: "surrogate", `{"a":["\ud800"]}`: "surrogate", `{"\ud800":1}`: "surrogate", `"\n\ud800"`: "surrogate",
+		"\"caf\xe9\"": "UTF-8", "\xff": "UTF-8", "\"\xed\xa0\x80\"": "UTF-8", "\"\xf0\x9f\x98\"": "UTF-8",
+	} {
+		err := lenientjson.CheckCharacters([]byte(text))
+		if says == "" {
+			assert.NoError(t, err, text)
+		} else {
+			assert.ErrorContains(t, err, says, text)
+		}
+	}
+}

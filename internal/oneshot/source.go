@@ -123,7 +123,7 @@ func (r *sourceReader) encode(p []byte) (int, error) {
 
 // fill reads raw whole from the file.
 func (r *sourceReader) fill(raw []byte) error {
-	_, err := io.ReadFull(r.file, raw)
+	_, err := io.ReadFull((*fileReader)(r), raw)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = ErrChanged // shrunk
 	}
@@ -136,8 +136,11 @@ func (r *sourceReader) fill(raw []byte) error {
 
 // checkEnd returns io.EOF when the file ends where it should and is still the one that was checked.
 func (r *sourceReader) checkEnd() error {
-	if n, _ := r.file.Read(r.raw[:1]); n > 0 {
+	switch n, err := (*fileReader)(r).Read(r.raw[:1]); {
+	case n > 0:
 		return r.source.fail(ErrChanged) // grown
+	case errors.Is(err, io.ErrNoProgress):
+		return r.source.fail(err)
 	}
 	if file, ok := r.file.(fs.File); ok && r.source.Info != nil {
 		if info, err := file.Stat(); err != nil || !sameFile(r.source.Info, info) {
@@ -145,6 +148,31 @@ func (r *sourceReader) checkEnd() error {
 		}
 	}
 	return io.EOF
+}
+
+// fileReader reads the file of a source.
+type fileReader sourceReader
+
+func (r *fileReader) Read(p []byte) (int, error) { return readSome(r.file, p) }
+
+// LimitEmptyReads returns a reader that ends with [io.ErrNoProgress] where r gives nothing, and no error, again and
+// again. Implementations of fs.File are untrusted.
+func LimitEmptyReads(r io.Reader) io.Reader { return patientReader{r} }
+
+type patientReader struct{ io.Reader }
+
+func (r patientReader) Read(p []byte) (int, error) { return readSome(r.Reader, p) }
+
+const maxEmptyReads = 100 // as in bufio
+
+// readSome reads at least one byte if p has room for one.
+func readSome(r io.Reader, p []byte) (n int, err error) {
+	for range maxEmptyReads {
+		if n, err = r.Read(p); n > 0 || err != nil || len(p) == 0 {
+			return n, err
+		}
+	}
+	return 0, io.ErrNoProgress
 }
 
 func (r *sourceReader) Close() error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -341,4 +342,63 @@ func TestSource_CloseError(t *testing.T) {
 	_, err = body.Bytes()
 	require.ErrorIs(t, err, oneshot.ErrChanged)
 	require.ErrorIs(t, err, errBroken, "of the changed file")
+}
+
+// A file whose Read gives nothing, and no error, for ever is an error after some reads, wherever that begins.
+func TestSource_Stuck(t *testing.T) {
+	t.Parallel()
+	data := noise(50_000)
+	for name, tt := range map[string]struct {
+		good int // bytes before that
+		raw  bool
+		fine bool
+	}{
+		"at once":               {good: 0},
+		"within":                {good: 30_000},
+		"at its end":            {good: 50_000},
+		"at once, as it is":     {good: 0, raw: true},
+		"at its end, as it is":  {good: 50_000, raw: true},
+		"now and then, no harm": {good: 50_000, fine: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			odd := &oddFS{was: fstest.MapFile{Data: data}, is: fstest.MapFile{Data: data}}
+			left, empty := tt.good, 0
+			odd.read = func(_ int, file io.Reader, p []byte) (int, error) {
+				if tt.fine {
+					if empty++; empty%100 != 0 {
+						return 0, nil
+					}
+					return file.Read(p)
+				}
+				n, err := file.Read(p[:min(len(p), left)])
+				if left -= n; left == 0 && n == 0 {
+					return 0, nil
+				}
+				return n, err
+			}
+			s := fromFile(t, odd, "hero.png")
+			s.Raw = tt.raw
+			r := around(s).Open()
+			defer r.Close()
+			_, err := io.Copy(io.Discard, r)
+			if tt.fine {
+				require.NoError(t, err)
+				return
+			}
+			assertFailed(t, err, "hero.png")
+			require.ErrorIs(t, err, io.ErrNoProgress)
+			assert.True(t, r.Seal(), "the request never was whole")
+		})
+	}
+}
+
+func TestLimitEmptyReads(t *testing.T) {
+	t.Parallel()
+	_, err := io.ReadAll(oneshot.LimitEmptyReads(io.MultiReader(strings.NewReader("text"), testkit.StuckReader{})))
+	require.ErrorIs(t, err, io.ErrNoProgress)
+	require.NoError(t, iotest.TestReader(oneshot.LimitEmptyReads(strings.NewReader("some text")), []byte("some text")))
+	n, err := oneshot.LimitEmptyReads(testkit.StuckReader{}).Read(nil)
+	assert.Zero(t, n)
+	require.NoError(t, err, "nothing was asked for")
 }

@@ -132,8 +132,9 @@ func (p *Pacer) Endpoint(name string) uint8 {
 }
 
 // Remember records a task that this client has just created, whether a callback was requested for it, and the reply to
-// the create, which must not be changed any more. The newest 1,024 tasks are remembered.
-func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) {
+// the create, which must not be changed any more. The newest 1,024 tasks are remembered. It returns false if the
+// task was one of them already, which a second create cannot have made.
+func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) bool {
 	task := createdTask{class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {
 		task.reply = reply
@@ -142,7 +143,7 @@ func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) {
 	defer p.mu.Unlock()
 	if _, again := p.created[s.ID]; again {
 		p.created[s.ID] = task
-		return
+		return false
 	}
 	if len(p.createdOrder) < maxCreated {
 		p.createdOrder = append(p.createdOrder, s.ID)
@@ -152,6 +153,7 @@ func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) {
 		p.oldest = (p.oldest + 1) % maxCreated
 	}
 	p.created[s.ID] = task
+	return true
 }
 
 // Remembers reports whether the task is one of those that this client created last.

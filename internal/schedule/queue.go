@@ -1,7 +1,9 @@
 package schedule
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -213,6 +215,21 @@ func (q *Queue) Wake(i int, now time.Duration, genuine bool) bool {
 		q.pushWoken(i, now)
 	}
 	return genuine
+}
+
+// LookAgain makes every task due that rests and was not answered within the last second, those first that would be due
+// first. A server's Retry-After holds.
+func (q *Queue) LookAgain(now time.Duration) {
+	slices.SortFunc(q.due, func(a, b int32) int { return cmp.Compare(q.turns[a].due, q.turns[b].due) }) // a heap, too
+	due := slices.Clone(q.due)
+	q.due = q.due[:0]
+	for n, i := range due {
+		t := &q.turns[i]
+		if now-seconds(float64(t.answered)) >= minGap {
+			t.Wake(now+time.Duration(n), false) // in this order
+		}
+		q.push(int(i))
+	}
 }
 
 // pushWoken queues a task that was woken.

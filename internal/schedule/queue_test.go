@@ -579,3 +579,27 @@ func TestQueue_RandomEvents(t *testing.T) {
 		assert.Len(t, ended, n, "round %d", round)
 	}
 }
+
+// Before the end every task that rests is due once more, in the order in which they would be.
+func TestQueue_LookAgain(t *testing.T) {
+	t.Parallel()
+	q := startedQueue(7, unlimited, 0)
+	for i := range 7 {
+		require.Equal(t, []int{i}, nextTasks(t, q, 0))
+	}
+	for i, pause := range []time.Duration{40, 20, 30, 60} { // 4: in flight
+		restAll(q, 0, []int{i}, pause*time.Second)
+	}
+	failAll(q, 0, []int{5}, time.Minute, 12*time.Second)
+	restAll(q, 9500*ms, []int{6}, time.Minute) // just now
+	q.LookAgain(10 * time.Second)
+	for _, i := range []int{1, 2, 0, 3} {
+		assert.Equal(t, []int{i}, nextTasks(t, q, 10*time.Second+ms))
+		restAll(q, 10*time.Second+ms, []int{i}, time.Minute)
+	}
+	assertIdle(t, q, 11*time.Second, time.Second)
+	assert.Equal(t, []int{5}, nextTasks(t, q, 12*time.Second), "after its Retry-After")
+	restAll(q, 12*time.Second, []int{5}, time.Minute)
+	assertIdle(t, q, 13*time.Second, 56500*ms)
+	assert.Equal(t, []int{6}, nextTasks(t, q, 69500*ms))
+}

@@ -1,7 +1,6 @@
 package scrub_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -44,6 +43,10 @@ func TestOneLine(t *testing.T) {
 		"other tags":                    {"<b>no</b>", 20, "<b>no</b>"},
 		"a page's start broken by NUL":  {"a <ht\x00ml>", 20, "a <ht ml>"},
 		"only 4 times the limit counts": {strings.Repeat(" ", 39) + "ab", 10, "a"},
+		"links":                         {"see https://u:p@h/v?sig=x, why", 40, "see https://…@h/v?… why"},
+		"an escaped link":               {`see https:\/\/h\/v?sig=x why`, 40, `see https:\/\/h\/v?… why`},
+		"no link":                       {`"what?.png" a/b?c=d`, 40, `"what?.png" a/b?c=d`},
+		"a link cut in its port":        {"https://host:8080", 16, "https://host:…"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,6 +86,32 @@ func TestQueries(t *testing.T) {
 		`why? because`:                                        `why? because`,
 		`what?! a=b`:                                          `what?! a=b`,
 		`no query at all`:                                     `no query at all`,
+		`failed: https:\/\/h\/v.mp4?sig=x\u0026e=1`:           `failed: https:\/\/h\/v.mp4?…`,
+		`failed: https://h/v.mp4\u003fsig\u003dx`:             `failed: https://h/v.mp4?…`,
+		`failed: https://h/v.mp4&#63;sig=x`:                   `failed: https://h/v.mp4?…`,
+		`goto=https%3A%2F%2Fh%2Fv.mp4%3Fsig%3Dx next`:         `goto=https%3A%2F%2Fh%2Fv.mp4?… next`,
+		`goto=https%253a%252f%252fh%252fv%253fsig%253dx next`: `goto=https%253a%252f%252fh%252fv?… next`,
+		`https://h/50%3F and more`:                            `https://h/50%3F and more`,
+		`is 50%3F=a`:                                          `is 50%3F=a`,
+		`https://h/p#access_token=x next`:                     `https://h/p#… next`,
+		`https://h/docs#codes next=1`:                         `https://h/docs#codes next=1`,
+		`see #a=b`:                                            `see #a=b`,
+		`https://user:pass@h/v failed`:                        `https://…@h/v failed`,
+		`https://user@h`:                                      `https://…@h`,
+		`https://us@er:p@ss@h:80/a@b?sig=x`:                   `https://…@h:80/a@b?…`,
+		`HTTPS://user:pass@h?sig=x`:                           `HTTPS://…@h?…`,
+		`https://user:pa/ss@h/v`:                              `https://…/ss@h/v`,
+		`https:\/\/user:pass@h\/v`:                            `https:\/\/…@h\/v`,
+		`https%3A%2F%2Fuser%3Apass%40h%2Fv`:                   `https%3A%2F%2F…@h%2Fv`,
+		`"https://user:pass@h/v" failed`:                      `"https://…@h/v" failed`,
+		`connect to http://h:8080, http://[::1]:80: refused`:  `connect to http://h:8080, http://[::1]:80: refused`,
+		`mail user@example.com: no`:                           `mail user@example.com: no`,
+		`a ://user@h b`:                                       `a ://…@h b`,
+		`say \"https://h/v?a= sig=x\": no`:                    `say \"https://h/v?…": no`,
+		`say &quot;https://h/v?sig=x&quot; no`:                `say &quot;https://h/v?… no`,
+		`https://h/a\ b?c`:                                    `https://h/a\ b?c`,
+		`a:b//user@h a:/b/user@h`:                             `a:b//user@h a:/b/user@h`,
+		`a b=c&d=e`:                                           `a b=c&d=e`,
 		``:                                                    ``,
 	} {
 		got := scrub.Queries(text)
@@ -114,69 +143,15 @@ func TestURL(t *testing.T) {
 	}
 }
 
-func TestKey(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct{ key, text, want string }{
-		"plain":                  {"vda_12345678", "bad key vda_12345678", "bad key [redacted]"},
-		"alone":                  {"vda_12345678", "vda_12345678", "[redacted]"},
-		"everywhere":             {"vda_12345678", "vda_12345678vda_12345678, Token vda_12345678", "[redacted][redacted], Token [redacted]"},
-		"in a word":              {"vda_12345678", "xvda_12345678x", "x[redacted]x"},
-		"a part of it":           {"vda_12345678", "vda_1234567", "vda_1234567"},
-		"nothing to mask":        {"vda_12345678", "no", "no"},
-		"8 bytes":                {"12345678", "a 12345678 b", "a [redacted] b"},
-		"7 bytes":                {"1234567", "a 1234567 b", "a 1234567 b"},
-		"no key":                 {"", "a b", "a b"},
-		"slash, plain":           {"abc/def/ghi", "abc/def/ghi", "[redacted]"},
-		"slash, PHP":             {"abc/def/ghi", `abc\/def\/ghi`, "[redacted]"},
-		"quote and backslash":    {`abc"def\ghi`, `abc\"def\\ghi`, "[redacted]"},
-		"quote and slash, PHP":   {`abc"def/ghi`, `abc\"def\/ghi`, "[redacted]"},
-		"brackets and &, Go":     {"abc<def>&ghi", `abc\u003cdef\u003e\u0026ghi`, "[redacted]"},
-		"brackets and &, .NET":   {"abc<def>&+ghi", `abc\u003Cdef\u003E\u0026\u002Bghi`, "[redacted]"},
-		"plus, small":            {"abc+def+ghi", `abc\u002bdef\u002bghi`, "[redacted]"},
-		"plus, capital":          {"abc+def+ghi", `abc\u002Bdef\u002Bghi`, "[redacted]"},
-		"all spellings together": {"abc/d+ef", `abc/d+ef abc\/d+ef abc/d\u002bef abc/d\u002Bef`, "[redacted] [redacted] [redacted] [redacted]"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			assert.Equal(t, tt.want, scrub.Key(tt.key)(tt.text))
-		})
-	}
-}
-
-// spellings are those that Key masks besides the key itself.
-func spellings(tb testing.TB, key string) []string {
-	tb.Helper()
-	var plain strings.Builder
-	encoder := json.NewEncoder(&plain)
-	encoder.SetEscapeHTML(false)
-	require.NoError(tb, encoder.Encode(key))
-	quoted := strings.Trim(plain.String(), "\n")
-	quoted = quoted[1 : len(quoted)-1]
-	return []string{
-		quoted,
-		strings.ReplaceAll(quoted, "/", `\/`),
-		strings.NewReplacer("+", `\u002b`, "<", `\u003c`, ">", `\u003e`, "&", `\u0026`).Replace(quoted),
-		strings.NewReplacer("+", `\u002B`, "<", `\u003C`, ">", `\u003E`, "&", `\u0026`).Replace(quoted),
-	}
-}
-
-// isKey reports whether FuzzScrub checks that key is masked: printable ASCII of at least 8 bytes that does not overlap
-// with the mask, of which it would otherwise be put together again.
-func isKey(key string) bool {
-	return len(key) >= 8 && key != "redacted" && !strings.ContainsFunc(key, func(r rune) bool {
-		return r <= ' ' || r > '~' || r == '[' || r == ']'
-	})
-}
-
 func FuzzScrub(f *testing.F) {
 	for _, text := range []string{
 		"", "bad key", "a\r\nb\x00\x1b[31m", "\xff\xfe", "<!DOCTYPE html><html>", "世世世世", `Get "https://a/b?sig=x y": refused`,
 		`GET /v?sig=x and https://c/d?e=f failed`, "https://user:pass@h/%3F?sig=x#y", "http://[fe80::1%25%3F]/", "\u2028\u200b<HTML",
 	} {
-		f.Add(text, 10, `abc"d/e+f\<g>&h`, uint8(len(text)/2))
-		f.Add(text, 0, "vda_12345678", uint8(0))
+		f.Add(text, 10)
+		f.Add(text, 0)
 	}
-	f.Fuzz(func(t *testing.T, text string, limit int, key string, at uint8) {
+	f.Fuzz(func(t *testing.T, text string, limit int) {
 		if limit < 0 || limit > 10000 {
 			return
 		}
@@ -193,21 +168,9 @@ func FuzzScrub(f *testing.F) {
 		require.NotContains(t, link, "#")
 
 		masked := scrub.Queries(text)
-		require.NotRegexp(t, `\?[^\s"=]+=`, masked)
+		require.NotRegexp(t, `\?[^…\s"=][^\s"=]*=`, masked)
+		require.NotRegexp(t, `://[^…/?#\s"\\%&]+@`, masked)
 		require.Equal(t, masked, scrub.Queries(masked))
-
-		if !isKey(key) {
-			return
-		}
-		cut := min(int(at), len(text))
-		mask := scrub.Key(key)
-		for _, spelling := range append(spellings(t, key), key) {
-			got := mask(text[:cut] + spelling + text[cut:])
-			require.Contains(t, got, "[redacted]")
-			for _, left := range append(spellings(t, key), key) {
-				require.NotContains(t, got, left)
-			}
-		}
 	})
 }
 

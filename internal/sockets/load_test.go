@@ -180,7 +180,11 @@ func TestLoad_TenThousandPollsKeepNoMemory(t *testing.T) { //nolint:paralleltest
 
 func TestLoad_OneClientInManyGoroutines(t *testing.T) {
 	t.Parallel()
-	w := testkit.ServeReply(t, 200, `{"task_id":"1","state":"created"}`)
+	w := testkit.Serve(t, nil, func(w *testkit.Server, conn net.Conn) {
+		for w.ReadRequest(conn) {
+			testkit.WriteReply(conn, "200 OK", fmt.Sprintf(`{"task_id":"%d","state":"created"}`, w.Complete.Load()))
+		}
+	})
 	client := newClient(t, w.URL)
 	req := smallRequest()
 	var running sync.WaitGroup
@@ -188,7 +192,7 @@ func TestLoad_OneClientInManyGoroutines(t *testing.T) {
 		running.Go(func() {
 			_, err := client.Reference2Video(t.Context(), req)
 			assert.NoError(t, err) //nolint:testifylint // require must not be called outside the test's goroutine
-			_, err = client.GetTask(t.Context(), "1")
+			_, err = client.GetTask(t.Context(), "another")
 			assert.NoError(t, err)
 		})
 	}

@@ -119,8 +119,8 @@ func BigPNG(tb testing.TB, size int) []byte {
 
 // Files to download.
 var (
-	// PlainFile is not an MP4.
-	PlainFile = strings.Repeat("0123456789abcdef", 1<<10)
+	// PlainFile is of no known format, and no text.
+	PlainFile = "\x00" + strings.Repeat("0123456789abcdef", 1<<10)[1:]
 	// MP4File is one: ftyp, moov, free, mdat.
 	MP4File = MP4Box("ftyp", "isom0000") + MP4Box("moov", strings.Repeat("m", 500)) + MP4Box("free", "") + MP4Box("mdat", PlainFile)
 )

@@ -41,3 +41,9 @@ type FailingReader struct{ Err error }
 
 // Read implements [io.Reader].
 func (f FailingReader) Read([]byte) (int, error) { return 0, f.Err }
+
+// StuckReader gives nothing and does not end.
+type StuckReader struct{}
+
+// Read implements [io.Reader].
+func (StuckReader) Read([]byte) (int, error) { return 0, nil }

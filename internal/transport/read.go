@@ -2,39 +2,181 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
+	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
+	"math"
+	"net/http"
+	"strings"
 )
 
-// ErrTooBig means that there was more to read than the limit.
-var ErrTooBig = errors.New("it is too large")
+var (
+	// ErrTooBig means that there was more to read than the limit.
+	ErrTooBig = errors.New("it is too large")
+	// ErrGzip means that all was read, and that it is no whole gzip.
+	ErrGzip = errors.New("its gzip is broken")
+)
 
 const (
-	maxTrusted = 64 << 10 // of what a header promises, allocated in advance
-	maxDrain   = 64 << 10
+	maxTrusted    = 64 << 10 // of what a header promises, allocated in advance
+	maxDrain      = 64 << 10
+	maxEmptyReads = 100 // in a row, as in bufio
+	maxPackings   = 2   // a cache may pack what the server has packed
 )
 
+var gzipMagic = []byte{0x1f, 0x8b}
+
 // ReadBounded reads r to its end or to limit, and then returns [ErrTooBig]; what was read until then comes back with
-// every error. hint is the length that the header promised, -1 for none.
+// every error. hint is the length that the header promised, -1 for none. What begins like gzip is expanded, also what
+// was packed twice, whatever the header says: no text begins like that. Limit holds for both sizes.
 func ReadBounded(r io.Reader, hint, limit int64) ([]byte, error) {
+	buf, err := readPacked(r, hint, limit, maxPackings)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return buf, err
+}
+
+// readPacked is ReadBounded for what was packed at most so many times, with io.EOF at the end.
+func readPacked(r io.Reader, hint, limit int64, packings int) ([]byte, error) {
 	if hint < 0 {
 		hint = 512
 	}
 	buf := make([]byte, 0, min(hint, maxTrusted)+1) // one more, to see the end without growing
-	for {
+	buf, err := readTo(buf, r, limit, len(gzipMagic))
+	if packings == 0 || !bytes.HasPrefix(buf, gzipMagic) {
+		if err == nil {
+			buf, err = readTo(buf, r, limit, math.MaxInt)
+		}
+		return buf, err
+	}
+	packed := &packedReader{head: buf, err: err, rest: r, left: limit}
+	plain := &plainReader{packed: packed, buffer: bufio.NewReader(packed)}
+	if err := plain.open(); err != nil {
+		return nil, err
+	}
+	return readPacked(plain, -1, limit, packings-1)
+}
+
+// readTo appends what r has to buf until that has enough bytes, or more than limit, which is [ErrTooBig].
+func readTo(buf []byte, r io.Reader, limit int64, enough int) ([]byte, error) {
+	for empty := 0; len(buf) < enough; {
+		if len(buf) == cap(buf) { // doubled, because append would allocate five times the limit on the way there
+			buf = append(make([]byte, 0, min(2*int64(cap(buf)), limit+512)), buf...)
+		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		if empty++; n > 0 {
+			empty = 0
+		}
 		switch {
 		case int64(len(buf)) > limit:
 			return buf[:limit], ErrTooBig
-		case errors.Is(err, io.EOF):
-			return buf, nil
 		case err != nil:
 			return buf, err
-		case len(buf) == cap(buf): // doubled, because append would allocate five times the limit on the way there
-			buf = append(make([]byte, 0, min(2*int64(cap(buf)), limit+512)), buf...)
+		case empty >= maxEmptyReads:
+			return buf, io.ErrNoProgress
 		}
 	}
+	return buf, nil
+}
+
+// packedReader reads head, whose reading ended with err, and then rest. What is behind the limit is [ErrTooBig]: gzip
+// can be long and yield nothing.
+type packedReader struct {
+	head  []byte
+	err   error
+	rest  io.Reader
+	left  int64
+	empty int
+}
+
+func (p *packedReader) Read(b []byte) (n int, err error) {
+	switch {
+	case p.left < 0:
+		p.head, p.err = nil, ErrTooBig
+	case len(p.head) > 0:
+		n = copy(b, p.head)
+		p.head = p.head[n:]
+	case p.err == nil:
+		n, p.err = p.rest.Read(b)
+		if p.empty++; n > 0 {
+			p.empty = 0
+		}
+		if p.err == nil && p.empty >= maxEmptyReads {
+			p.err = io.ErrNoProgress
+		}
+	}
+	p.left -= int64(n)
+	if len(p.head) > 0 {
+		return n, nil
+	}
+	return n, p.err
+}
+
+// explain returns the error of what is unpacked, unless it comes from what was packed.
+func (p *packedReader) explain(err error) error {
+	if p.err == nil || errors.Is(p.err, io.EOF) {
+		return fmt.Errorf("%w: %v", ErrGzip, err) //nolint:errorlint // an end of the text is none of the connection
+	}
+	return p.err
+}
+
+// plainReader reads what was packed: gzip may consist of several. It ends where they end, whatever follows.
+type plainReader struct {
+	packed *packedReader
+	buffer *bufio.Reader
+	gzip.Reader
+}
+
+func (p *plainReader) open() error {
+	if err := p.Reset(p.buffer); err != nil {
+		return p.packed.explain(err)
+	}
+	p.Multistream(false)
+	return nil
+}
+
+func (p *plainReader) Read(b []byte) (int, error) {
+	for {
+		n, err := p.Reader.Read(b)
+		switch {
+		case n > 0 || err == nil:
+			return n, nil // an error comes again
+		case err != io.EOF: //nolint:errorlint // gzip's own
+			return 0, p.packed.explain(err)
+		}
+		if next, err := p.buffer.Peek(len(gzipMagic)); !bytes.Equal(next, gzipMagic) {
+			return 0, cmp.Or(err, io.EOF)
+		}
+		if err := p.open(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// plainEncodings are the words that servers and storages put into Content-Encoding for bytes that are not encoded. gzip
+// is one of them: what is compressed is told by its first bytes.
+var plainEncodings = map[string]bool{
+	"": true, "identity": true, "none": true, "null": true, "plain": true, "text": true, "binary": true, "7bit": true, "8bit": true,
+	"utf-8": true, "utf8": true, "utf-16": true, "ascii": true, "us-ascii": true, "iso-8859-1": true, "gbk": true, "gb2312": true,
+	"aws-chunked": true, "chunked": true, "gzip": true, "x-gzip": true,
+}
+
+// Encoding returns the first word of Content-Encoding after which what [ReadBounded] returned may still be encoded, ""
+// for none.
+func Encoding(header http.Header) string {
+	for _, line := range header["Content-Encoding"] {
+		for word := range strings.SplitSeq(line, ",") {
+			if word = strings.TrimSpace(word); !plainEncodings[strings.ToLower(word)] {
+				return word
+			}
+		}
+	}
+	return ""
 }
 
 // Drain reads what is left of the body of an answer, up to a limit: a connection whose answer was read to its end can

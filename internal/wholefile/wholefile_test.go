@@ -31,28 +31,24 @@ func feed(to func([]byte), text string, size int) {
 // pieceSizes are ways to cut a file into pieces.
 var pieceSizes = []int{1, 2, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 1000, math.MaxInt}
 
-func isWholeMP4(t *testing.T, text string) bool {
+// verdicts returns what File says of text, in pieces of any size.
+func verdicts(t *testing.T, text string) (whole, cut bool) {
 	t.Helper()
-	var whole wholefile.MP4
-	whole.Feed([]byte(text))
+	var all wholefile.File
+	all.Feed([]byte(text))
 	for _, size := range pieceSizes {
-		var m wholefile.MP4
-		feed(m.Feed, text, size)
-		require.Equal(t, whole.Whole(), m.Whole(), "in pieces of %d bytes", size)
+		var f wholefile.File
+		feed(f.Feed, text, size)
+		require.Equal(t, all.Whole(), f.Whole(), "in pieces of %d bytes", size)
+		require.Equal(t, all.Cut(), f.Cut(), "in pieces of %d bytes", size)
 	}
-	return whole.Whole()
+	return all.Whole(), all.Cut()
 }
 
-func isWholeStill(t *testing.T, text string) bool {
+func isWhole(t *testing.T, text string) bool {
 	t.Helper()
-	var whole wholefile.Still
-	whole.Feed([]byte(text))
-	for _, size := range pieceSizes {
-		var s wholefile.Still
-		feed(s.Feed, text, size)
-		require.Equal(t, whole.Whole(), s.Whole(), "in pieces of %d bytes", size)
-	}
-	return whole.Whole()
+	whole, _ := verdicts(t, text)
+	return whole
 }
 
 func TestMP4_Whole(t *testing.T) {
@@ -71,6 +67,13 @@ func TestMP4_Whole(t *testing.T) {
 		"an impossible box there": {testkit.MP4File + "\x00\x00\x00\x07junkjunk", true},
 		"empty boxes":             {box("ftyp", "") + box("moov", "") + box("mdat", ""), true},
 
+		"a movie before ftyp existed":    {box("wide", "") + box("mdat", "media") + box("moov", "m"), true},
+		"a movie that begins with media": {"\x7f\x00\x00\x00mdat", false},
+		"a movie without its index":      {box("free", "") + box("mdat", "media"), false},
+		"boxes of another format":        {box("jP  ", "\r\n\x87\n") + box("ftyp", "jp2 "), true},
+		"a fragment without its media":   {testkit.MP4File + box("moof", "x"), false},
+		"a fragment and an index":        {testkit.MP4File + box("moof", "x") + box("free", ""), false},
+
 		"without media":              {box("ftyp", "") + box("moov", "m"), false},
 		"without an index":           {box("ftyp", "") + box("mdat", "media"), false},
 		"index to the end, no media": {box("ftyp", "") + "\x00\x00\x00\x00moovm", false},
@@ -81,29 +84,33 @@ func TestMP4_Whole(t *testing.T) {
 		"empty":                   {"", true},
 		"plain text":              {testkit.PlainFile, true},
 		"short":                   {"ftyp", true},
-		"boxes, not of an MP4":    {box("free", "") + box("ftyp", "") + box("moov", "m"), true},
 		"boxes of an MP4 in text": {"12345678" + testkit.MP4File[:600], true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.whole, isWholeMP4(t, tt.content))
+			whole, cut := verdicts(t, tt.content)
+			assert.Equal(t, tt.whole, whole)
+			assert.False(t, whole && cut)
 		})
 	}
 }
 
-// TestMP4_EveryCutIsNoticed: also one between two boxes, or in the header of one, but for the first header, by which an
-// MP4 is recognized.
+// TestMP4_EveryCutIsNoticed: also one between two boxes, or in the header of one, but for the first header, by which
+// an MP4 is recognized.
 func TestMP4_EveryCutIsNoticed(t *testing.T) {
 	t.Parallel()
 	box, large := testkit.MP4Box, testkit.MP4LargeBox
-	for content, header := range map[string]int{
-		box("ftyp", "isom0000") + box("moov", "mm") + box("free", "") + large("mdat", "media"): 8,
-		large("ftyp", "isom") + large("mdat", "media") + box("moov", "mm"):                     16,
+	for _, content := range []string{
+		box("ftyp", "isom0000") + box("moov", "mm") + box("free", "") + large("mdat", "media"),
+		large("ftyp", "isom") + large("mdat", "media") + box("moov", "mm"),
+		large("mdat", "media") + box("moov", "mm"),
 	} {
 		for n := range content {
-			assert.Equal(t, n < header, isWholeMP4(t, content[:n]), "%d bytes", n)
+			whole, cut := verdicts(t, content[:n])
+			assert.Equal(t, n < 8, whole, "%d bytes", n)
+			assert.NotEqual(t, whole, cut, "%d bytes", n)
 		}
-		assert.True(t, isWholeMP4(t, content))
+		assert.True(t, isWhole(t, content))
 	}
 }
 
@@ -115,10 +122,128 @@ func TestMP4_ImpossibleSize(t *testing.T) {
 			"\x00\x00\x00\x01mdat" + string(binary.BigEndian.AppendUint64(nil, size)) + testkit.PlainFile
 	}
 	for _, size := range []uint64{math.MaxUint64, math.MaxInt64 + 1, math.MaxInt64, math.MaxInt64 + 17, 1 << 32} {
-		assert.False(t, isWholeMP4(t, file(size)), "%x", size)
+		assert.False(t, isWhole(t, file(size)), "%x", size)
 	}
-	assert.True(t, isWholeMP4(t, file(15)), "a box that reads as the last one")
-	assert.True(t, isWholeMP4(t, testkit.MP4Box("ftyp", "")+testkit.MP4Box("moov", "m")+"\x00\x00\x00\x01mdat"+string(binary.BigEndian.AppendUint64(nil, 16))))
+	assert.True(t, isWhole(t, file(15)), "a box that reads as the last one")
+	assert.True(t, isWhole(t, testkit.MP4Box("ftyp", "")+testkit.MP4Box("moov", "m")+"\x00\x00\x00\x01mdat"+string(binary.BigEndian.AppendUint64(nil, 16))))
+}
+
+// TestMP4_BytesBehindTheLastBox: somebody who states the length, or a checksum, says that they belong there, unless
+// they are a box that was cut.
+func TestMP4_BytesBehindTheLastBox(t *testing.T) {
+	t.Parallel()
+	moof, jpeg := testkit.MP4LargeBox("moof", "fragment"), string(testkit.JPEG(t, 64, 64))
+	for name, tt := range map[string]struct {
+		behind string
+		cut    bool
+	}{
+		"nothing":               {"", false},
+		"a line end":            {"\r\n", false},
+		"a byte":                {"\n", false},
+		"zeros":                 {strings.Repeat("\x00", 100), false},
+		"few zeros":             {"\x00\x00\x00", false},
+		"a size":                {"\x00\x00\x00\x10", false},
+		"a JPEG":                {jpeg, false},
+		"a PNG":                 {string(testkit.PNG(t, 64, 64)), false},
+		"JSON":                  {`{"message":"ok"}`, false},
+		"words":                 {"the end of it", false},
+		"an unknown box, cut":   {"\x00\x00\x10\x00junkjunk", false},
+		"a box":                 {testkit.MP4Box("free", "xx"), false},
+		"a box and a JPEG":      {testkit.MP4Box("free", "xx") + jpeg, false},
+		"an unknown box, whole": {testkit.MP4Box("junk", "xx") + "\r\n", false},
+
+		"a name that begins": {moof[:5], true},
+		"half a name":        {moof[:6], true},
+		"a name":             {moof[:8], true},
+		"half a large size":  {moof[:12], true},
+		"a large header":     {moof[:16], true},
+		"half a box":         {moof[:20], true},
+		"a small header":     {"\x00\x00\x00\x09free", true},
+		"half media":         {testkit.MP4Box("mdat", "media")[:10], true},
+		"behind another box": {testkit.MP4Box("junk", "xx") + moof[:9], true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, cut := verdicts(t, testkit.MP4File+tt.behind)
+			assert.Equal(t, tt.cut, cut)
+			for _, part := range []string{testkit.MP4Box("ftyp", "isom"), testkit.MP4Box("ftyp", "isom") + testkit.MP4Box("moov", "m")} {
+				_, cut = verdicts(t, part+tt.behind)
+				assert.True(t, cut, "no index or no media")
+			}
+		})
+	}
+}
+
+// webmOf is a WebM whose segment states its length in size bytes; of 0 bytes, it does not state it.
+func webmOf(size int, content string) string {
+	stated := "\x01\xff\xff\xff\xff\xff\xff\xff"
+	if size > 0 {
+		stated = string(binary.BigEndian.AppendUint64(nil, uint64(len(content))|1<<(7*size))[8-size:])
+	}
+	return "\x1a\x45\xdf\xa3\x84\x42\x82\x81w\x18\x53\x80\x67" + stated + content
+}
+
+func TestWebM_EveryCutIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{2, 4, 8} {
+		whole := webmOf(size, strings.Repeat("cluster!", 50))
+		for n := 4; n < len(whole); n++ {
+			assert.False(t, isWhole(t, whole[:n]), "%d bytes", n)
+		}
+		assert.True(t, isWhole(t, whole))
+		assert.True(t, isWhole(t, whole+"\x00"))
+	}
+}
+
+func TestWebM_LengthIsNotStated(t *testing.T) {
+	t.Parallel()
+	header := "\x1a\x45\xdf\xa3"
+	for name, tt := range map[string]struct {
+		content string
+		whole   bool
+	}{
+		"a live stream":               {webmOf(0, "some clusters"), true},
+		"a size of one byte":          {header + "\x80\x18\x53\x80\x67\x82xx", true},
+		"a size of one byte, cut":     {header + "\x80\x18\x53\x80\x67\x82x", false},
+		"unknown in one byte":         {header + "\x80\x18\x53\x80\x67\xff", true},
+		"no such size":                {header + "\x00" + strings.Repeat("x", 200), true},
+		"something between":           {header + "\x80\xec\x81x\x18\x53\x80\x67\x8ax", true},
+		"a header of a gigabyte":      {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 200), true},
+		"a long header":               {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 128-9), true},
+		"a long header, cut":          {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 127-9), false},
+		"an empty segment":            {header + "\x80\x18\x53\x80\x67\x80", false},
+		"a header as long as is kept": {header + "\xf7" + strings.Repeat("x", 119) + "\x18\x53\x80\x67\x81x", true},
+		"a size behind what is kept":  {header + "\xf3" + strings.Repeat("x", 115) + "\x18\x53\x80\x67\x10\x00\x00\x00\xff", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole, cut := verdicts(t, tt.content)
+			assert.Equal(t, tt.whole, whole)
+			assert.False(t, cut, "only an MP4 is")
+		})
+	}
+}
+
+// TestStill_InAnMP4sContainer: such an image has no moov, and is taken as it comes.
+func TestStill_InAnMP4sContainer(t *testing.T) {
+	t.Parallel()
+	box := testkit.MP4Box
+	for _, brands := range []string{"avif\x00\x00\x00\x00", "heic", "mif1", "MA1B\x00\x00\x00\x00mif1miaf"} {
+		still := box("ftyp", brands) + box("meta", "m") + box("mdat", testkit.PlainFile)
+		for n := 12 + len(brands) - 4; n < len(still); n += 100 {
+			whole, cut := verdicts(t, still[:n])
+			assert.True(t, whole, "%q, %d bytes", brands, n)
+			assert.False(t, cut)
+		}
+	}
+	for _, film := range []string{
+		box("ftyp", "isom\x00\x00\x00\x00") + box("avif", "avif"), box("ftyp", "isomxmif1"), box("ftyp", "isom") + "avif", "\x00\x00\x00\x08ftypisommif1",
+		box("free", "avif"),
+	} {
+		whole, cut := verdicts(t, film+box("mdat", "avif"))
+		assert.False(t, whole, "%q", film)
+		assert.True(t, cut)
+	}
 }
 
 // webp is an image that states its own length.
@@ -139,11 +264,11 @@ func TestStill_EveryCutIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for n := range still {
-				assert.Equal(t, n < map[string]int{"jpeg": 3, "png": 8, "webp": 12}[name], isWholeStill(t, still[:n]), "%d bytes", n)
+				assert.Equal(t, n < map[string]int{"jpeg": 3, "png": 8, "webp": 12}[name], isWhole(t, still[:n]), "%d bytes", n)
 			}
-			assert.True(t, isWholeStill(t, still))
-			assert.Equal(t, name == "webp", isWholeStill(t, still+"\x00"), "only a WebP states its length")
-			assert.Equal(t, name == "webp", isWholeStill(t, still+strings.Repeat("\x00", 12)))
+			assert.True(t, isWhole(t, still))
+			assert.Equal(t, name == "webp", isWhole(t, still+"\x00"), "only a WebP states its length")
+			assert.Equal(t, name == "webp", isWhole(t, still+strings.Repeat("\x00", 12)))
 		})
 	}
 }
@@ -154,17 +279,17 @@ func TestStill_OtherFormatsAreTakenAsTheyAre(t *testing.T) {
 		"", "GIF89a, whatever follows", "RIFF\xff\xff\xff\xffAVI and so on", "\xff\xd8 and no marker", "\x89PNG\r\n\x1a and no more",
 		testkit.MP4Box("ftyp", "avif") + testkit.MP4Box("meta", "m"),
 	} {
-		assert.True(t, isWholeStill(t, still), "%q", still)
+		assert.True(t, isWhole(t, still), "%q", still)
 	}
 }
 
 func TestStill_TrailersOfOthersDoNotCount(t *testing.T) {
 	t.Parallel()
 	jpegEnd, pngEnd := "\xff\xd9", "IEND\xaeB`\x82"
-	assert.False(t, isWholeStill(t, "\xff\xd8\xff, and then"+pngEnd))
-	assert.False(t, isWholeStill(t, "\x89PNG\r\n\x1a\n, and then"+jpegEnd))
-	assert.True(t, isWholeStill(t, "\xff\xd8\xff, and then"+jpegEnd))
-	assert.True(t, isWholeStill(t, "\x89PNG\r\n\x1a\n, and then"+pngEnd))
+	assert.False(t, isWhole(t, "\xff\xd8\xff, and then"+pngEnd))
+	assert.False(t, isWhole(t, "\x89PNG\r\n\x1a\n, and then"+jpegEnd))
+	assert.True(t, isWhole(t, "\xff\xd8\xff, and then"+jpegEnd))
+	assert.True(t, isWhole(t, "\x89PNG\r\n\x1a\n, and then"+pngEnd))
 }
 
 // promised returns the checksum that headers promise, fed with text.
