@@ -852,8 +852,10 @@ func TestReply_HostileQueries(t *testing.T) { //nolint:paralleltest // it measur
 	if testkit.UnderRace() {
 		size, limit = size/16, limit/16
 	}
-	for name, body := range repeatingReplies(size) {
+	const quick = 500 * time.Millisecond
+	ask := func(name, body string) (took time.Duration) {
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		ended := time.Now()
 		allocated := testkit.Allocations(func() {
 			withBody := vidu.WithHTTPClient(&http.Client{Transport: testkit.RoundTrip(func(r *http.Request) (*http.Response, error) {
@@ -864,9 +866,16 @@ func TestReply_HostileQueries(t *testing.T) { //nolint:paralleltest // it measur
 			_, err := newClient(t, someHost, withBody).GetTask(ctx, "1")
 			assert.ErrorIs(t, err, context.Canceled, name)
 		})
-		assert.Less(t, time.Since(ended), 500*time.Millisecond, name)
+		took = time.Since(ended)
 		assert.LessOrEqual(t, allocated, int64(3*limit), name)
-		cancel()
+		return took
+	}
+	for name, body := range repeatingReplies(size) {
+		took := ask(name, body)
+		for tries := 1; took >= quick && tries < 4; tries++ { // the machine may be busy
+			took = ask(name, body)
+		}
+		assert.Less(t, took, quick, name)
 	}
 }
 
