@@ -67,8 +67,8 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
-		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil {
-			c.remember(found, cr)
+		// Two creates with one payload may find the same task: it is of one of them.
+		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil && c.remember(found, cr) {
 			task, err = found, nil
 		}
 	}
@@ -113,14 +113,16 @@ func idOf(task *Task, err error) string {
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
 func decodeCreated(reply []byte) (*Task, error) {
-	task, err := decodeTask(reply)
+	d := readTask(reply)
+	task, err := d.finish()
 	switch {
 	case task != nil && task.ID != "" && err != nil:
 		task.Warnings = append(task.Warnings, err.Error())
 		return task, nil
 	case err == nil && task.ID == "":
-		d := readTask(reply)
 		return nil, d.lacksID()
+	case err == nil && !d.isTaskID:
+		task.warnOfOther(namedTasks(reply, ""))
 	}
 	return task, err
 }
