@@ -109,7 +109,8 @@ func (c *Client) send(ctx context.Context, rq *request, expect bool) *attempt {
 	a := &attempt{}
 	var sent *oneshot.Reader
 	if rq.body != nil {
-		sent = rq.body.Open()
+		sent = &a.reqBody
+		rq.body.OpenIn(sent)
 		defer sent.Close() //nolint:errcheck // its failures show in Read
 	}
 	route := c.routeFor(rq)

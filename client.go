@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"runtime"
@@ -27,25 +29,23 @@ const version = "0.1.0"
 // Client calls the API. Make one with [NewClient] and use it for everything, from any number of goroutines: it is
 // immutable. The API key is never printed by any fmt verb.
 type Client struct {
-	root          url.URL         // base URL
-	base          url.URL         // base URL and API path
-	authorization func() []string // in a closure, because struct fields leak through %+v
-	redact        func(string) string
-	redactBody    func(body []byte, cut bool) []byte
-	contentType   []string
-	encoding      []string
-	userAgent     []string
-	routes        transport.Routes
-	insecureHTTP  bool
-	maxAttempts   int
-	backoff       func(retry int) time.Duration
-	logger        *slog.Logger
-	tracer        Tracer
-	budget        *backoff.Budget
-	pacer         *schedule.Pacer
-	waiters       *waiters
-	official      bool
-	recovery      time.Duration // how long to look for a task whose create has an unknown outcome; 0: not at all
+	root         url.URL            // base URL
+	base         url.URL            // base URL and API path
+	header       func() http.Header // a new one for a request to the API; in a closure, because struct fields leak through %+v
+	otherHeader  func() http.Header // the same for another host, without the key
+	redact       func(string) string
+	redactBody   func(body []byte, cut bool) []byte
+	routes       transport.Routes
+	insecureHTTP bool
+	maxAttempts  int
+	backoff      func(retry int) time.Duration
+	logger       *slog.Logger
+	tracer       Tracer
+	budget       *backoff.Budget
+	pacer        *schedule.Pacer
+	waiters      *waiters
+	official     bool
+	recovery     time.Duration // how long to look for a task whose create has an unknown outcome; 0: not at all
 }
 
 // NewClient returns a client for the API at baseURL, an absolute https URL that may have a path but no query, fragment
@@ -76,28 +76,33 @@ func NewClient(baseURL, apiKey string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
-	authorization := []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
+	userAgent := strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)
+	otherHeader := http.Header{
+		"Accept-Encoding": {"identity"}, // otherwise net/http asks for gzip and expands the response
+		"User-Agent":      {userAgent},
+	}
+	header := maps.Clone(otherHeader)
+	header["Authorization"] = []string{strings.TrimPrefix(cfg.authScheme+" "+apiKey, " ")}
+	header["Content-Type"] = []string{"application/json"} // one gateway requires it on GET as well
 	secrets := scrub.NewSecrets(apiKey)
 	c := &Client{
-		root:          joinBase(base, ""),
-		base:          joinBase(base, cfg.apiPath),
-		authorization: func() []string { return authorization },
-		redact:        secrets.Mask,
-		redactBody:    secrets.MaskBody,
-		contentType:   []string{"application/json"},
-		encoding:      []string{"identity"},
-		userAgent:     []string{strings.TrimSpace("vidu-go/" + version + " go/" + strings.TrimPrefix(runtime.Version(), "go") + " " + cfg.userAgent)},
-		insecureHTTP:  cfg.insecureHTTP,
-		maxAttempts:   cfg.maxAttempts,
-		backoff:       cfg.backoff,
-		logger:        cfg.logger,
-		tracer:        cfg.tracer,
-		budget:        new(backoff.Budget),
-		pacer:         schedule.NewPacer(rand.Float64),
-		waiters:       newWaiters(),
-		routes:        routes,
-		official:      cfg.official,
-		recovery:      cfg.recovery,
+		root:         joinBase(base, ""),
+		base:         joinBase(base, cfg.apiPath),
+		header:       func() http.Header { return maps.Clone(header) },
+		otherHeader:  func() http.Header { return maps.Clone(otherHeader) },
+		redact:       secrets.Mask,
+		redactBody:   secrets.MaskBody,
+		insecureHTTP: cfg.insecureHTTP,
+		maxAttempts:  cfg.maxAttempts,
+		backoff:      cfg.backoff,
+		logger:       cfg.logger,
+		tracer:       cfg.tracer,
+		budget:       new(backoff.Budget),
+		pacer:        schedule.NewPacer(rand.Float64),
+		waiters:      newWaiters(),
+		routes:       routes,
+		official:     cfg.official,
+		recovery:     cfg.recovery,
 	}
 	if replaced := routes.Replaced; replaced != nil {
 		c.warn("vidu: http.DefaultTransport was replaced; everything is sent through it, and "+
@@ -206,7 +211,7 @@ func checkKey(key string) error {
 
 // ready reports a nil context or an uninitialized Client.
 func (c *Client) ready(ctx context.Context) error {
-	if c == nil || c.authorization == nil {
+	if c == nil || c.header == nil {
 		return errors.New("vidu: the client was not made by NewClient")
 	}
 	if ctx == nil {

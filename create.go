@@ -246,22 +246,22 @@ func (e *encoder) refs(field string, list []Media, kind *mediaKind) []string {
 	}
 	refs := make([]string, len(list))
 	for i, m := range list {
-		refs[i] = e.ref(itemField(field, i), m, kind)
+		refs[i] = e.ref(m, kind, func() string { return itemField(field, i) })
 	}
 	return refs
 }
 
-// ref returns one medium as it goes on the wire, the mark where it is inline.
-func (e *encoder) ref(field string, m Media, kind *mediaKind) string {
+// ref returns one medium as it goes on the wire, the mark where it is inline. field names it, which links do not need.
+func (e *encoder) ref(m Media, kind *mediaKind, field func() string) string {
 	ref, in, err := m.check(kind)
 	if err != nil {
-		e.add(field, "%v", err)
+		e.add(field(), "%v", err)
 		return ""
 	}
 	if in == nil {
 		return ref
 	}
-	in.Name = field
+	in.Name = field()
 	return e.addMedium(&in.Source)
 }
 

@@ -83,7 +83,7 @@ func (e *encoder) wireForm(field string, v reflect.Value, depth int) any {
 		return nil
 	}
 	if m, ok := reflect.TypeAssert[Media](v); ok {
-		return e.ref(field, m, &anyKind)
+		return e.ref(m, &anyKind, func() string { return field })
 	}
 	switch kind := v.Kind(); {
 	case kind == reflect.Interface:

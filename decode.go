@@ -184,13 +184,14 @@ func (d *taskDecoder) read(object lenientjson.Value) bool {
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
 func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
-	if i, ok := fieldIndex[string(name)]; ok {
+	i, ok := memberIndex[string(name)]
+	if ok && i < len(taskFields) {
 		if !d.inside || !v.IsEmpty() {
 			d.fields[i] = v
 		}
 		return
 	}
-	i, ok := placeIndex[string(name)]
+	i -= len(taskFields)
 	switch {
 	case !ok:
 	case places[i].use&isText != 0 && !v.IsString() && !v.IsNumber() && !v.IsNull():

@@ -605,7 +605,7 @@ var hostileReplies = []string{
 	`{"a":[[],{}],"b":"\\","task_id":"7"} x`, `{,"task_id":"7"}`, `{"task_id" "7"}`, `{"task_id":"7\`, `[{"task_id":"7"}]`,
 }
 
-var taskID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+var taskID = regexp.MustCompile(`^[A-Za-z0-9_=.:~+@-]{1,256}$`)
 
 // assertTask checks what holds for every task, whatever it was read from.
 func assertTask(t *testing.T, task *vidu.Task) {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -409,4 +410,81 @@ func fragmentsOf(page string) []string {
 		fragments = append(fragments, strings.ReplaceAll(plain, " ", "-"))
 	}
 	return fragments
+}
+
+// errorTexts returns the texts of the errors in the sources of some folders, with "…" for what is filled in. Those that
+// only add to another error are left out.
+func errorTexts(t *testing.T, folders ...string) map[string]bool {
+	t.Helper()
+	verb := regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z]`)
+	texts := map[string]bool{}
+	for _, folder := range folders {
+		names, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		require.NoError(t, err)
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			require.NoError(t, err)
+			ast.Inspect(file, func(node ast.Node) bool {
+				call, ok := node.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				called, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || !slices.Contains([]string{"New", "Errorf", "add"}, called.Sel.Name) {
+					return true
+				}
+				first := 0
+				if called.Sel.Name == "add" { // of a field
+					first = 1
+				}
+				if len(call.Args) <= first {
+					return true
+				}
+				if literal, ok := call.Args[first].(*ast.BasicLit); ok && literal.Kind == token.STRING {
+					text, err := strconv.Unquote(literal.Value)
+					require.NoError(t, err)
+					text = strings.TrimPrefix(verb.ReplaceAllString(text, "…"), "vidu: ")
+					if strings.Trim(text, "…:; ") != "" {
+						texts[text] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	return texts
+}
+
+// errorFolders have the errors that users meet.
+var errorFolders = []string{
+	".", "internal/callbacksig", "internal/fetch", "internal/lenientjson", "internal/mediatype", "internal/oneshot", "internal/transport", "internal/wholefile",
+}
+
+// TestDocs_EveryErrorSaysWhatToDo: docs/errors.md has a row for each error of the sources, and no other, and each row
+// says what to do.
+func TestDocs_EveryErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/errors.md")
+	require.NoError(t, err)
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(.+?)` \\| (.*) \\|$").FindAllStringSubmatch(string(page), -1) {
+		text := strings.ReplaceAll(row[1], "\\|", "|")
+		assert.False(t, listed[text], "twice: %s", text)
+		assert.Greater(t, len(strings.TrimSpace(row[2])), 3, "%s: what to do?", text)
+		listed[text] = true
+	}
+	codes := vidu.CodeRows()
+	texts := errorTexts(t, errorFolders...)
+	for _, code := range codes {
+		texts[string(code)] = true
+	}
+	for text := range texts {
+		assert.True(t, listed[text], "docs/errors.md has no row for %q", text)
+	}
+	for text := range listed {
+		assert.True(t, texts[text], "docs/errors.md has a row for %q, which is no error any more", text)
+	}
 }

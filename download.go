@@ -208,7 +208,7 @@ func (c *Client) renewLink(ctx context.Context, id string, kind downloadKind) (*
 func (c *Client) downloadPolicy() *fetch.Policy {
 	p := &fetch.Policy{
 		Do:        c.sendDownload,
-		Header:    http.Header{"Accept-Encoding": c.encoding, "User-Agent": c.userAgent},
+		Header:    c.otherHeader(),
 		CheckLink: c.checkResultLink,
 		Redact:    c.redact,
 		Retryable: func(err error) bool { return classifyRead(&attempt{err: err}) == retry },

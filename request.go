@@ -44,9 +44,10 @@ type presignedLink struct {
 
 // attempt is one sending of a request, and what came of it.
 type attempt struct {
-	req   http.Request
-	url   url.URL
-	guard transport.Guard
+	req     http.Request
+	url     url.URL
+	reqBody oneshot.Reader
+	guard   transport.Guard
 
 	status     int // 0: no response
 	header     http.Header
@@ -118,17 +119,16 @@ func (c *Client) routeFor(rq *request) *transport.Route {
 // newRequest builds the request of an attempt by hand: everything in it was checked before, and the header's values are
 // shared.
 func (c *Client) newRequest(ctx context.Context, rq *request, a *attempt) *http.Request {
-	header := http.Header{
-		"Authorization":   c.authorization(),
-		"Content-Type":    c.contentType, // one gateway requires it on GET as well
-		"Accept-Encoding": c.encoding,    // otherwise net/http asks for gzip and expands the response
-		"User-Agent":      c.userAgent,
-	}
+	var header http.Header
 	switch {
 	case rq.presigned != nil:
-		header = http.Header{"Content-Type": {rq.presigned.contentType}, "Accept-Encoding": c.encoding, "User-Agent": c.userAgent}
+		header = c.otherHeader()
+		header["Content-Type"] = []string{rq.presigned.contentType}
 	case rq.method == http.MethodGet: // a cache would keep a task from ending
+		header = c.header()
 		header["Cache-Control"] = noCache
+	default:
+		header = c.header()
 	}
 	a.url = c.target(rq)
 	req := http.Request{

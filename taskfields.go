@@ -96,16 +96,17 @@ const (
 	isText                            // anything else is worth a warning
 )
 
-// fieldIndex and placeIndex find a member by its name.
-var fieldIndex, placeIndex = func() (fields, others map[string]int) {
-	fields, others = make(map[string]int, len(taskFields)), make(map[string]int, len(places))
-	for i := range taskFields {
-		fields[taskFields[i].name] = i
-	}
+// fieldIndex and placeIndex find a member by its name, and memberIndex in both: the places are behind the fields, and
+// what is both is a field.
+var fieldIndex, placeIndex, memberIndex = func() (fields, others, members map[string]int) {
+	fields, others, members = map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range places {
-		others[places[i].name] = i
+		others[places[i].name], members[places[i].name] = i, len(taskFields)+i
 	}
-	return fields, others
+	for i := range taskFields {
+		fields[taskFields[i].name], members[taskFields[i].name] = i, i
+	}
+	return fields, others, members
 }()
 
 // placeValues are the values of places, nil for those that are absent or empty.

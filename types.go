@@ -347,5 +347,22 @@ func isMangled(text string) bool {
 // validID reports whether id can be a task's. It is asked before one goes into a path, where "." and ".." lead
 // elsewhere.
 func validID(id string) bool {
-	return 0 < len(id) && len(id) <= maxID && strings.Trim(id, idCharacters) == "" && id != "." && id != ".." && !isMangled(id)
+	return 0 < len(id) && len(id) <= maxID && hasOnlyIDBytes(id) && id != "." && id != ".." && !isMangled(id)
 }
+
+func hasOnlyIDBytes(id string) bool {
+	for i := range len(id) {
+		if !idBytes[id[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// idBytes are idCharacters as a set.
+var idBytes = func() (set [256]bool) {
+	for i := range len(idCharacters) {
+		set[idCharacters[i]] = true
+	}
+	return set
+}()

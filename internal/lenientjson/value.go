@@ -136,6 +136,9 @@ func (v Value) ReadBool(to *bool) bool {
 	return false
 }
 
+// The years 1 to 9999 are what encoding/json can marshal.
+const firstTime, lastTime = -62_135_596_800, 253_402_300_799
+
 // ReadTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings, into UTC. 0 sets nothing.
 func (v Value) ReadTime(to *time.Time) bool {
 	if v.IsEmpty() || string(bytes.Trim(v, `"`)) == "0" {
@@ -153,7 +156,7 @@ func (v Value) ReadTime(to *time.Time) bool {
 		}
 	}
 	t = t.UTC()
-	if t.Year() < 1 || t.Year() > 9999 { // encoding/json could not marshal it
+	if t.Unix() < firstTime || t.Unix() > lastTime {
 		return false
 	}
 	*to = t

@@ -59,8 +59,13 @@ func (b *Body) Size() int64 { return b.size }
 
 // Open starts one sending of the body.
 func (b *Body) Open() *Reader {
-	return &Reader{parts: b.parts, size: b.size, left: b.size}
+	r := new(Reader)
+	b.OpenIn(r)
+	return r
 }
+
+// OpenIn is Open with a zero Reader that is a part of something else.
+func (b *Body) OpenIn(r *Reader) { r.parts, r.size, r.left = b.parts, b.size, b.size }
 
 // Bytes renders the whole body in memory, sources included.
 func (b *Body) Bytes() ([]byte, error) {

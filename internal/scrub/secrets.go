@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type Secrets struct{ secrets []secret }
 
 type secret struct {
 	text   string
+	bytes  []byte    // the same
 	begins [256]bool // which bytes a spelling of it can begin with
 }
 
@@ -30,7 +32,7 @@ func NewSecrets(texts ...string) Secrets {
 		if len(text) < minSecret {
 			continue
 		}
-		one := secret{text: text}
+		one := secret{text: text, bytes: []byte(text)}
 		for _, c := range []byte{text[0], '\\', '%', '&'} {
 			one.begins[c] = true
 		}
@@ -58,7 +60,11 @@ func QuerySecrets(query string) Secrets {
 
 // Mask returns text with "[redacted]" in place of every secret.
 func (s Secrets) Mask(text string) string {
+	escapes := strings.IndexByte(text, '\\') >= 0 || strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '&') >= 0
 	for i := range s.secrets {
+		if !escapes && !strings.Contains(text, s.secrets[i].text) { // as in most texts
+			continue
+		}
 		if masked := maskOne(&s.secrets[i], text, false, nil); masked != nil {
 			text = string(masked)
 		}
@@ -69,7 +75,11 @@ func (s Secrets) Mask(text string) string {
 // MaskBody is Mask for the body of a reply, which it may change in place. cut means that the end of the body is
 // missing: a secret that begins there is masked, too.
 func (s Secrets) MaskBody(body []byte, cut bool) []byte {
+	escapes := cut || bytes.IndexByte(body, '\\') >= 0 || bytes.IndexByte(body, '%') >= 0 || bytes.IndexByte(body, '&') >= 0
 	for i := range s.secrets {
+		if !escapes && !bytes.Contains(body, s.secrets[i].bytes) { // as in most bodies
+			continue
+		}
 		into := body[:0]
 		if len(s.secrets[i].text) < len(mask) { // what is written would overtake what is read
 			into = nil

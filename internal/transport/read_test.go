@@ -201,7 +201,7 @@ func TestEncoding(t *testing.T) {
 		assert.Equal(t, want, transport.Encoding(http.Header{"Content-Encoding": lines[:]}), lines)
 	}
 	assert.Empty(t, transport.Encoding(nil))
-	for _, word := range strings.Fields("identity none null plain text binary 7bit 8bit utf-8 utf8 utf-16 ascii us-ascii iso-8859-1 gbk gb2312 aws-chunked chunked gzip x-gzip") {
+	for word := range strings.FieldsSeq("identity none null plain text binary 7bit 8bit utf-8 utf8 utf-16 ascii us-ascii iso-8859-1 gbk gb2312 aws-chunked chunked gzip x-gzip") {
 		for _, spelling := range []string{word, strings.ToUpper(word), "identity," + word + " "} {
 			assert.Empty(t, transport.Encoding(http.Header{"Content-Encoding": {spelling}}), spelling)
 		}
