@@ -127,6 +127,17 @@ func decodeCreated(reply []byte) (*Task, error) {
 	return task, err
 }
 
+// warnOfOther warns of a task that the reply to a create names besides the "id" that was taken for it, which may be the
+// request's.
+func (t *Task) warnOfOther(n *naming) {
+	for _, id := range slices.Concat(n.ids, n.begun) {
+		if id != t.ID && !slices.ContainsFunc(t.Warnings, func(known string) bool { return strings.Contains(known, " "+id+", too") }) {
+			t.warn("the reply has the id " + scrub.OneLine(id, 100) + ", too")
+			return
+		}
+	}
+}
+
 // encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:
 // an interface would move the callers' requests to the heap.
 type encoder struct {

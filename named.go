@@ -62,17 +62,6 @@ func (n *naming) only() string {
 	return ids[0]
 }
 
-// warnOfOther warns of a task that the reply to a create names besides the "id" that was taken for it, which may be the
-// request's.
-func (t *Task) warnOfOther(n *naming) {
-	for _, id := range slices.Concat(n.ids, n.begun) {
-		if id != t.ID && !slices.ContainsFunc(t.Warnings, func(known string) bool { return strings.Contains(known, " "+id+", too") }) {
-			t.warn("the reply has the id " + scrub.OneLine(id, 100) + ", too")
-			return
-		}
-	}
-}
-
 // namedTasks searches the body of a response, and its Location.
 func namedTasks(body []byte, location string) *naming {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))

@@ -309,10 +309,10 @@ type answered struct {
 }
 
 // createWith sends a create that is answered so, and counts the POSTs.
-func createWith(t *testing.T, a answered, opts ...vidu.Option) (*vidu.Task, error) {
+func createWith(t *testing.T, a answered) (*vidu.Task, error) {
 	t.Helper()
 	posts := 0
-	opts = append(opts, withTransport(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 		posts++
 		resp, err := testkit.Reply(r, a.status, a.body)
 		if a.location != "" {
@@ -320,7 +320,7 @@ func createWith(t *testing.T, a answered, opts ...vidu.Option) (*vidu.Task, erro
 		}
 		return resp, err
 	}))
-	task, err := newClient(t, someHost, opts...).Reference2Video(t.Context(), smallRequest())
+	task, err := client.Reference2Video(t.Context(), smallRequest())
 	if errors.Is(err, vidu.ErrMaybeCreated) {
 		assert.Equal(t, 1, posts)
 	}
