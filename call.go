@@ -180,7 +180,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 			transport.Drain(resp.Body) // a web page read to its end leaves the connection usable
 		}
 	case encoded:
-		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(encoding, 20)))
+		a.err = c.operation(rq).wrap(fmt.Errorf("%w: it is encoded as %s, which was not asked for", errBadReply, scrub.OneLine(c.redact(encoding), 20)))
 	case tooBig:
 		a.err = c.operation(rq).wrap(fmt.Errorf("HTTP %d: %w of %d bytes", a.status, errReplyTooBig, limit))
 	case errors.Is(err, transport.ErrGzip):

@@ -67,8 +67,8 @@ func (c *Client) create(ctx context.Context, cr createCall) (task *Task, err err
 		return err
 	})
 	if maybe, ok := errors.AsType[*MaybeCreatedError](err); ok {
-		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil {
-			c.remember(found, cr)
+		// Two creates with one payload may find the same task: it is of one of them.
+		if found := c.lookUp(ctx, maybe, cr.prompt); found != nil && c.remember(found, cr) {
 			task, err = found, nil
 		}
 	}
@@ -113,16 +113,29 @@ func idOf(task *Task, err error) string {
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
 func decodeCreated(reply []byte) (*Task, error) {
-	task, err := decodeTask(reply)
+	d := readTask(reply)
+	task, err := d.finish()
 	switch {
 	case task != nil && task.ID != "" && err != nil:
 		task.Warnings = append(task.Warnings, err.Error())
 		return task, nil
 	case err == nil && task.ID == "":
-		d := readTask(reply)
 		return nil, d.lacksID()
+	case err == nil && !d.isTaskID:
+		task.warnOfOther(namedTasks(reply, ""))
 	}
 	return task, err
+}
+
+// warnOfOther warns of a task that the reply to a create names besides the "id" that was taken for it, which may be the
+// request's.
+func (t *Task) warnOfOther(n *naming) {
+	for _, id := range slices.Concat(n.ids, n.begun) {
+		if id != t.ID && !slices.ContainsFunc(t.Warnings, func(known string) bool { return strings.Contains(known, " "+id+", too") }) {
+			t.warn("the reply has the id " + scrub.OneLine(id, 100) + ", too")
+			return
+		}
+	}
 }
 
 // encoder turns one request into its wire form and collects what is wrong with it. Requests call its methods directly:

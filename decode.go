@@ -210,6 +210,7 @@ func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
 		if valid && id != d.id && d.otherID == "" {
 			d.otherID = id
 		}
+	case valid && isTaskID && isNoID(id):
 	case !valid:
 		d.keepBadID(v, isTaskID)
 	case d.id == "", isTaskID && !d.isTaskID:

@@ -113,6 +113,8 @@ func TestCreateReply_ID(t *testing.T) {
 		"empty task_id beside id":             {`{"task_id":"","id":"7"}`, "7"},
 		"null task_id beside id":              {`{"task_id":null,"id":"7"}`, "7"},
 		"false task_id beside id":             {`{"task_id":false,"id":"7"}`, "7"},
+		"zero task_id beside id":              {`{"id":"7","task_id":0}`, "7"},
+		"task_id null in words, beside id":    {`{"task_id":"null","id":"7"}`, "7"},
 		"wrapped, beside the wrapper's id":    {`{"id":"req-77","code":0,"data":{"task_id":"7"}}`, "7"},
 		"wrapped, beside the wrapper's state": {`{"state":"success","data":{"task_id":"7","state":"created"}}`, "7"},
 		"exact case wins":                     {`{"TASK_ID":"9","task_id":"7","Task_Id":"8"}`, "7"},
@@ -160,6 +162,33 @@ func TestCreateReply_ID(t *testing.T) {
 	}
 }
 
+// What is called "id" may be the request's. Of a task that the reply names elsewhere there is a warning, so that it is
+// not lost.
+func TestCreateReply_AnotherTaskBesideTheID(t *testing.T) {
+	t.Parallel()
+	for body, other := range map[string]string{
+		`{"id":"7","taskId":"9","state":"created"}`:                                "9",
+		`{"id":"7","status":"success","result":{"task_id":"9"}}`:                   "9",
+		`{"id":"7","created":1,"task":{"id":"9","state":"created"}}`:               "9",
+		`{"id":"7","state":"created","data":{"taskId":9}}`:                         "9",
+		`{"id":"7","state":"created","upstream_task_id":"9"}`:                      "9",
+		`{"id":"7","state":"created","data":{"id":"9","state":"created"}}`:         "9",
+		`{"id":"7","state":"created","taskId":"7","prompt":"{\"task_id\":\"9\"}"}`: "",
+		`{"id":"7","state":"created","creations":[{"id":"9"}]}`:                    "",
+	} {
+		task, err := createFrom(t, body)
+		require.NoError(t, err)
+		want := []string{"the reply has the id " + other + ", too"}
+		switch {
+		case task.ID == "9":
+			want = []string{"the reply has the id 7, too"}
+		case other == "":
+			want = nil
+		}
+		assert.Equal(t, want, task.Warnings, body)
+	}
+}
+
 func TestCreateReply_WithoutUsableID(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
@@ -183,6 +212,8 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 		"two ids, wrapped":          `{"data":{"id":"7","id":"8"}}`,
 		"path":                      `{"task_id":"../x"}`,
 		"empty string":              `{"task_id":""}`,
+		"zero":                      `{"task_id":0,"state":"created"}`,
+		"undefined in words":        `{"task_id":"undefined","state":"created"}`,
 		"invalid UTF-8":             "{\"task_id\":\"7\xff\"}",
 		"too long":                  `{"task_id":"` + strings.Repeat("7", 257) + `"}`,
 		"fraction":                  `{"task_id":7.5}`,

@@ -790,6 +790,32 @@ func TestErrors_UnparsableLocation(t *testing.T) {
 }
 
 // A server may return the Authorization header as its request id.
+// A word of a header is short in errors: a key that is cut cannot be masked any more.
+func TestErrors_KeyInAnEncodingIsMasked(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
+		resp, err := testkit.Reply(r, http.StatusOK, "x")
+		resp.Header.Set("Content-Encoding", testkit.Key)
+		return resp, err
+	}))
+	_, err := client.GetTask(t.Context(), "1")
+	require.ErrorContains(t, err, "is encoded as [redacted]")
+	require.NotContains(t, err.Error(), testkit.Key[:8])
+}
+
+// In a reply of megabytes not every spelling is looked for, but in what the error keeps of it.
+func TestErrors_KeyInALongReplyIsMasked(t *testing.T) {
+	t.Parallel()
+	var spelled strings.Builder
+	for _, c := range testkit.Key {
+		fmt.Fprintf(&spelled, `\\u%04x`, c)
+	}
+	_, err := createWith(t, answered{200, `{"message":"` + spelled.String() + `","x":"` + strings.Repeat("y", 2<<20) + `"}`, ""})
+	body := string(unknownOutcome(t, err).Body)
+	require.Contains(t, body, `{"message":"[redacted]"`)
+	require.NotContains(t, body, `\\u0073`)
+}
+
 func TestErrors_KeyInTheTraceIDIsMasked(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, "https://gateway.example.com", withTransport(func(r *http.Request) (*http.Response, error) {

@@ -81,12 +81,17 @@ func (op operation) maybeCreated(a *attempt, payload string, from time.Time) *Ma
 	return e
 }
 
-// excerpt returns what errors keep of a response; nil when there was none.
+// excerpt returns what errors keep of a response; nil when there was none. In a long one some spellings of the key were
+// not looked for.
 func (op operation) excerpt(a *attempt) []byte {
 	if len(a.body) == 0 {
 		return nil
 	}
-	return keep(a.body)
+	kept := keep(a.body)
+	if len(kept) < len(a.body) {
+		kept = []byte(op.mask(string(kept)))
+	}
+	return kept
 }
 
 // keptOfTexts are how many bytes are kept of each text in a long response: as many as fit. Ids are short.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
+	"github.com/vidu-go/vidu/internal/scrub"
 )
 
 // A response to a create that is no usable reply may still name a task, anywhere in it. Then a task exists, whatever
@@ -16,7 +18,8 @@ import (
 // naming is what a response says of tasks.
 type naming struct {
 	ids    []string // values of "task_id" and the like, each once, at most two
-	begun  []string // likewise, of an "id" beside the state of a task
+	begun  []string // likewise, of an "id" beside the state of a task, and of names such as "upstream_task_id"
+	words  []string // likewise, in what is no JSON
 	unread bool     // a task is named, but its id is no text that an id can be
 	hidden bool     // not all of the response was searched
 	whole  bool     // the response is whole JSON
@@ -41,14 +44,17 @@ var taskPlaces = []string{"data", "task", "tasks", "result", "results", "output"
 var callersTexts = []string{"payload", "prompt", "metadata"}
 
 // named reports whether the response names a task.
-func (n *naming) named() bool { return n.unread || len(n.ids)+len(n.begun) > 0 }
+func (n *naming) named() bool { return n.unread || len(n.ids)+len(n.begun)+len(n.words) > 0 }
 
 // only returns the id of the task if exactly one is named, else "". A "task_id" outdoes an "id", which may be that of
-// the request; one that may stand in a lost part makes the "id" worthless.
+// the request; one that may stand in a lost part makes the "id" worthless. Words count where there is nothing else.
 func (n *naming) only() string {
 	ids := n.ids
 	if len(ids) == 0 && n.whole {
 		ids = n.begun
+	}
+	if len(n.ids)+len(n.begun) == 0 {
+		ids = n.words
 	}
 	if len(ids) != 1 {
 		return ""
@@ -61,6 +67,9 @@ func namedTasks(body []byte, location string) *naming {
 	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
 	s := namingSearch{naming: naming{whole: json.Valid(body)}, left: maxNamingItems}
 	s.look(jsonIn(body), "", true, maxNamingDepth)
+	if !s.whole && !scrub.IsMarkup(body) {
+		s.lookInWords(body)
+	}
 	s.lookInLink(location)
 	return &s.naming
 }
@@ -89,6 +98,8 @@ func (s *namingSearch) look(v lenientjson.Value, member string, place bool, dept
 	switch {
 	case (v.IsString() || v.IsNumber()) && slices.Contains(taskIDNames, member):
 		s.add(&s.ids, v)
+	case (v.IsString() || v.IsNumber()) && strings.Contains(member, taskIDNames[0]):
+		s.add(&s.begun, v)
 	case v.IsString() && !slices.Contains(callersTexts, member):
 		s.lookInText(v, depth)
 	case !v.IsObject() && !v.IsArray(), v.IsEmpty():
@@ -103,16 +114,54 @@ func (s *namingSearch) look(v lenientjson.Value, member string, place bool, dept
 	}
 }
 
-// lookInText searches the JSON that a gateway quotes in a string of its own.
+// lookInText searches what a gateway quotes in a string of its own: JSON, or something like it.
 func (s *namingSearch) lookInText(v lenientjson.Value, depth int) {
 	if bytes.IndexByte(v, '{') < 0 || bytes.IndexByte(v, '\\') < 0 {
+		s.lookInWords(v)
 		return
 	}
 	if depth == 0 || len(v) > maxQuoted {
 		s.hidden = true
 		return
 	}
-	s.look(jsonIn([]byte(v.Str())), "", true, depth-1)
+	text := []byte(v.Str())
+	s.look(jsonIn(text), "", true, depth-1)
+	if !json.Valid(text) {
+		s.lookInWords(v)
+	}
+}
+
+// inWords matches what stands behind the "t" of a task's id and its name in a text that is no JSON: in a map as Python
+// or Go prints it, in JSON with a NaN or behind other JSON, in a query. The last part is what ends the id.
+var inWords = regexp.MustCompile(`^(?i:ask[ _-]?ids?)[\\"']*\s*[:=]\s*[\[\\"']*([A-Za-z0-9_.:~+@-]+)([^A-Za-z0-9_.:~+@-]?)`)
+
+// lookInWords searches a text that is no JSON. Only what has a digit is taken for an id, for words may follow, too.
+func (s *namingSearch) lookInWords(text []byte) {
+	for _, part := range []string{"ask", "ASK"} {
+		for rest := text; s.left > 0; s.left-- {
+			i := bytes.Index(rest, []byte(part))
+			if i < 0 {
+				break
+			}
+			rest = rest[i:]
+			if found := inWords.FindSubmatch(rest[:min(len(rest), maxNamedID)]); found != nil && bytes.ContainsAny(found[1], digits) {
+				s.addWord(strings.TrimRight(string(found[1]), ".:"), len(found[2]) > 0)
+			}
+			rest = rest[len(part):]
+		}
+	}
+	s.hidden = s.hidden || s.left == 0
+}
+
+// addWord adds an id that a text names. whole: the text goes on behind it.
+func (s *namingSearch) addWord(id string, whole bool) {
+	switch {
+	case isNoID(id):
+	case !whole || !validID(id):
+		s.unread = true
+	default:
+		addOnce(&s.words, id)
+	}
 }
 
 func (s *namingSearch) lookInObject(v lenientjson.Value, member string, place bool, depth int) {
@@ -147,17 +196,25 @@ func (s *namingSearch) next(it *lenientjson.Items) bool {
 	return it.Next()
 }
 
-// add adds an id to a list. That a task has the id "" or 0 means that there is none.
+// add adds an id to a list.
 func (s *namingSearch) add(ids *[]string, v lenientjson.Value) {
 	id := v.Text()
 	switch {
-	case strings.TrimSpace(id) == "", id == "0", strings.EqualFold(id, "null"):
+	case isNoID(id):
 	case v.IsNumber() && !isDigits(id), isMangled(id), len(id) > maxNamedID:
 		s.unread = true
 	default:
 		addOnce(ids, id)
 	}
 }
+
+// isNoID reports whether an id says that there is none.
+func isNoID(id string) bool {
+	return strings.TrimSpace(id) == "" || slices.Contains(noIDs, strings.ToLower(id))
+}
+
+// noIDs are what languages make of an id that is absent.
+var noIDs = []string{"0", "null", "nil", "none", "undefined"}
 
 func addOnce(ids *[]string, id string) {
 	if len(*ids) < 2 && !slices.Contains(*ids, id) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -592,4 +594,35 @@ func TestWithRecovery_EarlierTaskOfThisClient(t *testing.T) {
 		_, err = r.create(t)
 		assertUnknownOutcome(t, err)
 	})
+}
+
+// Two creates with one payload whose outcome is unknown look at the same time and see the same task. Only one has it.
+func TestWithRecovery_OneTaskForTwoCreates(t *testing.T) {
+	t.Parallel()
+	var looking sync.WaitGroup
+	looking.Add(2)
+	var looks atomic.Int64
+	client := newClient(t, someHost, vidu.WithOfficialAPI(), vidu.WithRecovery(100*time.Millisecond), withTransport(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			return testkit.Reply(r, http.StatusInternalServerError, "")
+		}
+		if looks.Add(1) <= 2 {
+			looking.Done()
+			looking.Wait()
+		}
+		return testkit.Reply(r, http.StatusOK, `{"tasks":[{"id":"7","state":"created","payload":"job-42"}]}`)
+	}))
+	outcomes := make(chan error, 2)
+	for range 2 {
+		go func() {
+			_, err := client.Reference2Video(t.Context(), smallRequest())
+			outcomes <- err
+		}()
+	}
+	first, second := <-outcomes, <-outcomes
+	if first == nil {
+		first, second = second, first
+	}
+	require.NoError(t, second)
+	assert.Equal(t, "job-42", unknownOutcome(t, first).Payload)
 }

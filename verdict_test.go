@@ -309,10 +309,10 @@ type answered struct {
 }
 
 // createWith sends a create that is answered so, and counts the POSTs.
-func createWith(t *testing.T, a answered, opts ...vidu.Option) (*vidu.Task, error) {
+func createWith(t *testing.T, a answered) (*vidu.Task, error) {
 	t.Helper()
 	posts := 0
-	opts = append(opts, withTransport(func(r *http.Request) (*http.Response, error) {
+	client := newClient(t, someHost, withTransport(func(r *http.Request) (*http.Response, error) {
 		posts++
 		resp, err := testkit.Reply(r, a.status, a.body)
 		if a.location != "" {
@@ -320,7 +320,7 @@ func createWith(t *testing.T, a answered, opts ...vidu.Option) (*vidu.Task, erro
 		}
 		return resp, err
 	}))
-	task, err := newClient(t, someHost, opts...).Reference2Video(t.Context(), smallRequest())
+	task, err := client.Reference2Video(t.Context(), smallRequest())
 	if errors.Is(err, vidu.ErrMaybeCreated) {
 		assert.Equal(t, 1, posts)
 	}
@@ -394,6 +394,20 @@ func TestCreate_AnswerNamesATask(t *testing.T) {
 		"303 to a task, relative":         {answered{303, "", "Tasks/" + t9}, t9},
 		"303 to a task, escaped":          {answered{303, "", "/tasks/cgt%3A7"}, "cgt:7"},
 		"303 with the task in the query":  {answered{303, "", "/result?taskId=" + t9}, t9},
+		"as Python prints it":             {answered{400, `{"detail":"upstream: {'code': 400, 'task_id': '` + t9 + `'}"}`, ""}, t9},
+		"as Python prints it, bare":       {answered{400, `{'task_id': '` + t9 + `', 'x': None}`, ""}, t9},
+		"as Go prints it":                 {answered{429, `{"message":"map[state:created task_id:` + t9 + `]"}`, ""}, t9},
+		"in words":                        {answered{400, `{"message":"conflict with TASK_ID=` + t9 + `."}`, ""}, t9},
+		"in words, at the end":            {answered{400, `conflict with task id: ` + t9, ""}, ""},
+		"in JSON behind other JSON":       {answered{400, `{"message":"x"}` + "\n" + `{"task_id":"` + t9 + `"}`, ""}, t9},
+		"in JSON behind other, quoted":    {answered{400, `{"message":"{\"x\":1} {\"task_id\":\"` + t9 + `\"}"}`, ""}, t9},
+		"in JSON with a NaN":              {answered{400, `{"x":NaN,"task_id":"` + t9 + `"}`, ""}, t9},
+		"in JSON with a NaN, quoted":      {answered{400, `{"message":"{\"x\":NaN,\"task_id\":\"` + t9 + `\"}"}`, ""}, t9},
+		"in JSON with a comment":          {answered{400, `{"x":1 /* y */,"task_id":` + t9 + `}`, ""}, t9},
+		"of the upstream":                 {answered{400, `{"reason":"FieldInvalid","upstream_task_id":"` + t9 + `"}`, ""}, t9},
+		"of the upstream, in a list":      {answered{400, `{"vidu_task_id_list":[` + t9 + `]}`, ""}, t9},
+		"of the upstream and of another":  {answered{400, `{"vidu_task_id":"7","task_id":"` + t9 + `"}`, ""}, t9},
+		"200, with a NaN":                 {answered{200, `{"x":NaN,"task_id":"` + t9 + `","state":"created"}`, ""}, t9},
 		"503, in metadata":                {answered{503, `{"metadata":{"task_id":"` + t9 + `"}}`, ""}, t9},
 		"too many items to look at all":   {answered{200, `{"reason":"FieldInvalid","x":[` + strings.Repeat("1,", 200_000) + `1]}`, ""}, ""},
 		"too long a quotation":            {answered{200, `{"reason":"FieldInvalid","x":"{\"` + strings.Repeat("x", 2<<20) + `"}`, ""}, ""},
@@ -436,6 +450,11 @@ func TestCreate_RefusalNamesNoTask(t *testing.T) {
 		"a null task_id":                   {400, `{"code":"FieldInvalid","data":{"task_id":null}}`, ""},
 		"null in words":                    {400, `{"code":"FieldInvalid","data":{"task_id":"null"}}`, ""},
 		"a zero task_id":                   {400, `{"code":"FieldInvalid","data":{"task_id":0}}`, ""},
+		"words about a task_id":            {400, `{"message":"task_id: must not be given"}`, ""},
+		"Python's None":                    {400, `{"detail":"{'task_id': None, 'code': 400}"}`, ""},
+		"undefined in words":               {400, `{"code":"FieldInvalid","data":{"task_id":"undefined"}}`, ""},
+		"the caller's own JSON, quoted":    {400, `{"message":"{\"payload\":\"{\\\"task_id\\\":\\\"1\\\"}\"}"}`, ""},
+		"the caller's own words":           {400, `{"code":"FieldInvalid","payload":"task_id=1 ","prompt":"task_id=1 ","metadata":"task_id=1 "}`, ""},
 		"no task_ids":                      {400, `{"code":"FieldInvalid","task_ids":[]}`, ""},
 		"the caller's own JSON":            {400, `{"code":"FieldInvalid","payload":"{\"task_id\":\"mine\"}","prompt":"{\"task_id\":\"mine\"}","meta_data":"{\"task_id\":\"mine\"}"}`, ""},
 		"empty containers, deep":           {400, `{"x":[[[[[[[{}]]]]]]]}`, ""},

@@ -77,12 +77,13 @@ func (d *download) noteETag(etag string) {
 	}
 }
 
-// acceptRest takes a 206 if it continues the same file at the right place: a strong ETag must be repeated. Otherwise
-// the download starts over.
+// acceptRest takes a 206 if it continues the same file at the right place: a strong ETag must be repeated, and the body
+// must have the length of the range, where it is stated. Otherwise the download starts over.
 func (d *download) acceptRest(resp *http.Response) (end int64, err error) {
 	first, last, total := contentRange(resp.Header.Get("Content-Range"))
 	repeats := !strings.HasPrefix(d.validator, `"`) || resp.Header.Get("ETag") == d.validator
-	if first != d.offset || last >= total || (d.total >= 0 && total != d.total) || !repeats ||
+	isLength := resp.ContentLength < 0 || resp.ContentLength == last-first+1
+	if first != d.offset || last >= total || (d.total >= 0 && total != d.total) || !isLength || !repeats ||
 		!d.isSame(resp.Header) || codingOf(resp.Header) != codingOf(d.header) {
 		d.validator = ""
 		return 0, &retryableError{err: errOtherFile}

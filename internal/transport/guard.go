@@ -125,13 +125,13 @@ func (g *Guard) Release() {
 }
 
 // Retried reports whether the attempt was ended because the transport retried.
-func (g *Guard) Retried() bool { return errors.Is(context.Cause(g.Context), ErrRetried) }
+func (g *Guard) Retried() bool { return context.Cause(g.Context) == ErrRetried } //nolint:errorlint // the caller's cause may wrap another attempt's
 
 // Cause returns why the guard has ended the attempt, where it has, and err where it has not: transports report a mere
 // [context.Canceled].
 func (g *Guard) Cause(err error) error {
 	cause := context.Cause(g.Context)
-	if _, late := errors.AsType[*TimeoutError](cause); late || errors.Is(cause, ErrRetried) {
+	if _, late := cause.(*TimeoutError); late || cause == ErrRetried { //nolint:errorlint // as in Retried
 		return cause
 	}
 	return err

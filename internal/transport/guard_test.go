@@ -332,3 +332,18 @@ func TestCheck_PlainHTTPOverTLS(t *testing.T) {
 		}
 	}
 }
+
+// The caller's context may have ended because of another attempt, as that of an errgroup does: its cause is not this
+// attempt's.
+func TestGuard_CauseOfAnotherAttempt(t *testing.T) {
+	t.Parallel()
+	for _, other := range []error{transport.ErrRetried, &transport.TimeoutError{Limit: time.Second}} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var guard transport.Guard
+		guard.GuardCreate(ctx, time.Minute, nil)
+		cancel(fmt.Errorf("vidu: another call: %w", other))
+		assert.False(t, guard.Retried())
+		assert.Equal(t, context.Canceled, guard.Cause(context.Canceled))
+		guard.Release()
+	}
+}
