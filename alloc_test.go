@@ -831,7 +831,7 @@ func repeatingReplies(size int) map[string]string {
 func TestReply_HostileCreates(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
 	size, limit := 31<<20, createLimit
 	if testkit.UnderRace() {
-		size, limit = size/16, limit/16
+		size, limit = size/8, limit/8
 	}
 	for name, body := range repeatingReplies(size) {
 		client := clientWithReply(t, http.StatusOK, body)
@@ -842,7 +842,8 @@ func TestReply_HostileCreates(t *testing.T) { //nolint:paralleltest // it measur
 		if assert.NotNil(t, task, name) {
 			assert.Equal(t, "1", task.ID, name)
 		}
-		assert.LessOrEqual(t, allocated, int64(3*limit), name)
+		const search = 4 << 20 // for ids, which is bounded by itself
+		assert.LessOrEqual(t, allocated, int64(3*limit+search), name)
 	}
 }
 
@@ -850,7 +851,7 @@ func TestReply_HostileCreates(t *testing.T) { //nolint:paralleltest // it measur
 func TestReply_HostileQueries(t *testing.T) { //nolint:paralleltest // it measures time
 	size, limit := 15<<20, queryLimit
 	if testkit.UnderRace() {
-		size, limit = size/16, limit/16
+		size, limit = size/8, limit/8
 	}
 	const quick = 500 * time.Millisecond
 	ask := func(name, body string) (took time.Duration) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,11 +32,13 @@ func refuseHTTP2(t *http.Transport) {
 	}
 }
 
-// http1Conn is a connection to a server that has not agreed to HTTP/1.1. Its Read is called by one goroutine.
+// http1Conn is a connection to a server that has not agreed to HTTP/1.1. Its Read is called by one goroutine, and its
+// Write by another.
 type http1Conn struct {
 	net.Conn
 
 	begun bool
+	http2 atomic.Bool
 }
 
 // Read looks at what comes first. HTTP/2 begins with a SETTINGS frame for stream 0; HTTP/1.1 does not begin with a
@@ -44,9 +47,19 @@ func (c *http1Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	const header = 9
 	if !c.begun && n >= header && p[0] == 0 && [6]byte(p[3:header]) == [6]byte{4} {
+		c.http2.Store(true)
 		return 0, ErrHTTP2Only
 	}
 	c.begun = c.begun || n > 0
+	return n, err
+}
+
+// Write may fail because net/http has closed the connection after that Read, and its error may be the one that counts.
+func (c *http1Conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil && c.http2.Load() {
+		err = ErrHTTP2Only
+	}
 	return n, err
 }
 
