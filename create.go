@@ -209,12 +209,12 @@ func (e *encoder) encode(wire any, extra map[string]any, request reflect.Type) (
 	return oneshot.New(text, []byte(e.mark), e.media), nil
 }
 
-// repaired is what encoding/json writes for bytes that are not UTF-8; the character itself it writes as it is.
-const repaired = `\ufffd`
+// repaired is what encoding/json writes for bytes that are not UTF-8: Go 1.26 escapes it, Go 1.27 need not.
+var repaired = [][]byte{[]byte(`\ufffd`), []byte("\uFFFD")}
 
 // checkRepaired notes a text in a value, or in its extra fields, that encoding/json has changed.
 func (e *encoder) checkRepaired(text []byte, field string, value any, extra map[string]any) {
-	if bytes.Contains(text, []byte(repaired)) {
+	if bytes.Contains(text, repaired[0]) || bytes.Contains(text, repaired[1]) {
 		e.addRepaired(field, reflect.ValueOf(value))
 		e.addRepaired(field+".extra", reflect.ValueOf(extra))
 	}

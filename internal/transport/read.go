@@ -96,8 +96,6 @@ type packedReader struct {
 
 func (p *packedReader) Read(b []byte) (n int, err error) {
 	switch {
-	case p.left < 0:
-		p.head, p.err = nil, ErrTooBig
 	case len(p.head) > 0:
 		n = copy(b, p.head)
 		p.head = p.head[n:]
@@ -110,7 +108,9 @@ func (p *packedReader) Read(b []byte) (n int, err error) {
 			p.err = io.ErrNoProgress
 		}
 	}
-	p.left -= int64(n)
+	if p.left -= int64(n); p.left < 0 {
+		p.head, p.err = nil, ErrTooBig
+	}
 	if len(p.head) > 0 {
 		return n, nil
 	}
