@@ -57,9 +57,9 @@ func measureConnections(ctx context.Context, b *bench) error {
 func (b *bench) countConnections(ctx context.Context, t *table, name string, http2 bool) error {
 	var connections, requests atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
+		number := requests.Add(1)
 		w.Header().Set("Content-Type", "application/json")
-		w.Write(answer(r)) //nolint:errcheck // the client reports it
+		w.Write(answer(r, number)) //nolint:errcheck // the client reports it
 	}))
 	server.EnableHTTP2 = http2
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients abort handshakes that they no longer need

@@ -84,9 +84,9 @@ func (b *backend) create(w http.ResponseWriter, r *http.Request, body io.Reader)
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	b.creates.Add(1)
+	number := b.creates.Add(1)
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(answer(r)) //nolint:errcheck // the client reports it
+	w.Write(answer(r, number)) //nolint:errcheck // the client reports it
 }
 
 func (b *backend) check(text string, body io.Reader) error {

@@ -58,7 +58,7 @@ func (c *processing) RoundTrip(r *http.Request) (*http.Response, error) {
 	case query.Has("id"):
 		return reply(r, listOf("actions", list, `{"id":%,"status":"running","progress":0}`)), nil
 	}
-	return reply(r, answer(r)), nil
+	return reply(r, answer(r, 0)), nil // a poll
 }
 
 func listOf(name string, ids []string, form string) []byte {

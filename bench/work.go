@@ -140,10 +140,8 @@ var creates = func() [][]byte {
 	return replies
 }()
 
-var created atomic.Int64
-
-// answer returns the reply to a request.
-func answer(r *http.Request) []byte {
+// answer returns the reply to a request, which is the nth one of its client.
+func answer(r *http.Request, n int64) []byte {
 	switch path := r.URL.Path; {
 	case strings.HasSuffix(path, "/completions"):
 		return answers["POST completions"]
@@ -152,7 +150,7 @@ func answer(r *http.Request) []byte {
 	case strings.Contains(path, "/predictions"):
 		return answers[r.Method+" predictions"]
 	case r.Method == http.MethodPost:
-		return creates[created.Add(1)%int64(len(creates))]
+		return creates[n%int64(len(creates))]
 	}
 	return answers[r.Method]
 }
@@ -175,7 +173,7 @@ type memory struct {
 }
 
 func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
-	m.requests.Add(1)
+	number := m.requests.Add(1)
 	if r.Body != nil && r.Body != http.NoBody {
 		n, err := m.drain(r)
 		if err != nil {
@@ -185,7 +183,7 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("a create of %d bytes is incomplete", n)
 		}
 	}
-	return reply(r, answer(r)), nil
+	return reply(r, answer(r, number)), nil
 }
 
 func (m *memory) drain(r *http.Request) (n int64, err error) {
