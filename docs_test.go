@@ -412,6 +412,22 @@ func fragmentsOf(page string) []string {
 	return fragments
 }
 
+// TestReadme_TwoCommands: what a stranger runs first is the main job and every test, which is what CI runs, too.
+func TestReadme_TwoCommands(t *testing.T) {
+	t.Parallel()
+	for name, wanted := range map[string][]string{
+		"README.md":       {"\ngo run ./examples/reference2video ", "\ngo test ./... ", "`POST /vidu/v2/reference2video`"},
+		"README.zh-CN.md": {"\ngo run ./examples/reference2video ", "\ngo test ./... ", "`POST /vidu/v2/reference2video`"},
+		".ci/run":         {"\nstep test go test ./...\n", "go run ./examples/reference2video "},
+	} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, command := range wanted {
+			assert.Contains(t, string(text), command, name)
+		}
+	}
+}
+
 // errorTexts returns the texts of the errors in the sources of some folders, with "…" for what is filled in. Those that
 // only add to another error are left out.
 func errorTexts(t *testing.T, folders ...string) map[string]bool {

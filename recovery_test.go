@@ -460,7 +460,7 @@ func TestWithRecovery_StaysUnknown(t *testing.T) {
 		"another prompt":       {30 * time.Second, archive(listed{"1", "job-42", "another", 0}), 30 * time.Second, ""},
 		"no list":              {time.Hour, testkit.AlwaysStatus(404, "<html>404</html>"), 0, ""},
 		"method not allowed":   {time.Hour, testkit.AlwaysStatus(405, ""), 0, ""},
-		"not implemented":      {time.Hour, testkit.AlwaysStatus(501, ""), 0, ""},
+		"501":                  {time.Hour, testkit.AlwaysStatus(501, ""), 0, ""},
 		"list forbidden":       {10 * time.Second, testkit.AlwaysStatus(403, ""), 10 * time.Second, ""},
 		"list broken":          {10 * time.Second, testkit.AlwaysStatus(500, ""), 10 * time.Second, ""},
 		"list is a page":       {10 * time.Second, testkit.AlwaysStatus(200, "<html>Sign in</html>"), 10 * time.Second, ""},

@@ -401,7 +401,7 @@ func TestRun_WhatTheStoreSays(t *testing.T) {
 		"a key for a code":      {status: 403, body: xml(testkit.Key, ""), code: "[redacted]", says: "does not accept the link"},
 		"behind a lot":          {status: 403, body: strings.Repeat(" ", 5000) + xml("NoSuchKey", ""), says: "does not accept the link"},
 		"busy":                  {status: 503, body: xml("SlowDown", "has expired"), code: "SlowDown", says: "the store is busy or has a fault; try again later"},
-		"not implemented":       {status: 501, body: xml("NotImplemented", "x"), code: "NotImplemented"},
+		"501":                   {status: 501, body: xml("NotImplemented", "x"), code: "NotImplemented"},
 		"method":                {status: 405},
 	} {
 		t.Run(name, func(t *testing.T) {

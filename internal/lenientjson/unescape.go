@@ -81,7 +81,7 @@ func escaped(text []byte) (r rune, n int) {
 	return utf8.RuneError, 6
 }
 
-// unicodeEscape decodes the \uXXXX that text begins with; 0 and false if there is none.
+// unicodeEscape decodes the \u and four digits that text begins with; 0 and false if there is none.
 func unicodeEscape(text []byte) (rune, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false

@@ -213,7 +213,7 @@ func canceledPosts(t *testing.T, posts int) (incomplete map[int]bool, arrived *s
 		if n, _ := io.Copy(io.Discard, r.Body); n == r.ContentLength {
 			arrived.Store(r.Header.Get("Number"), true)
 		}
-		time.Sleep(time.Millisecond) //nolint:forbidigo // works
+		testkit.Linger(r.Context(), time.Millisecond) // works
 	}))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for n := range posts {

@@ -77,7 +77,7 @@ func ledger(t *testing.T) (*httptest.Server, *sync.Map) {
 		if _, twice := seen.Swap(create.Payload, true); twice || err != nil {
 			t.Errorf("%s arrived again: %v", create.Payload, err)
 		}
-		time.Sleep(rand.N(2 * time.Millisecond)) //nolint:forbidigo // works
+		testkit.Linger(r.Context(), rand.N(2*time.Millisecond)) // works
 		io.WriteString(w, createdReply)
 	}))
 	t.Cleanup(server.Close)
@@ -143,7 +143,7 @@ func TestLoad_ManyWaitsCanceledAtOnce(t *testing.T) { //nolint:paralleltest // i
 			})
 		}
 		started.Wait()
-		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // some ask, some pause, some queue for a connection
+		testkit.Linger(ctx, 100*time.Millisecond) // some ask, some pause, some queue for a connection
 		cancelled := time.Now()
 		cancel()
 		waits.Wait()

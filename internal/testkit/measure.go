@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -9,6 +10,16 @@ import (
 
 // Pass sleeps in the virtual time of a synctest bubble.
 func Pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // in virtual time
+
+// Linger waits for d of real time, where real sockets need it, or until ctx ends.
+func Linger(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
 
 // Settle sleeps for an hour of virtual time, so that timeouts still pending expire inside the bubble.
 func Settle() { time.Sleep(time.Hour) } //nolint:forbidigo // in virtual time
