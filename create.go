@@ -374,7 +374,7 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
-		name := string(it.Key)
+		name := string(it.Key())
 		known := names.fold(name)
 		switch {
 		case known != "" && known != name:
@@ -389,7 +389,7 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 		if extra == nil {
 			extra = map[string]any{}
 		}
-		if extra[name], err = decodeAny(it.Value); err != nil {
+		if extra[name], err = decodeAny(it.Value()); err != nil {
 			return nil, err
 		}
 	}

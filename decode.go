@@ -161,7 +161,7 @@ func (d *taskDecoder) unwrap() {
 func (d *taskDecoder) read(object lenientjson.Value) bool {
 	it := object.Items()
 	for it.Next() {
-		switch v := it.Value; string(it.Key) {
+		switch v := it.Value(); string(it.Key()) {
 		case "task_id":
 			d.readID(v, true)
 		case "id":
@@ -176,7 +176,7 @@ func (d *taskDecoder) read(object lenientjson.Value) bool {
 			d.twoIDs = d.twoIDs || (!d.inside && d.data != nil && string(d.data) != string(v))
 			d.data = v
 		default:
-			d.keep(it.Key, v)
+			d.keep(it.Key(), v)
 		}
 	}
 	return it.Valid()

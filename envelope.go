@@ -62,8 +62,8 @@ func (e *envelope) readProblem() {
 
 func (e *envelope) read(object lenientjson.Value) {
 	for it := object.Items(); it.Next(); {
-		v := it.Value
-		switch string(it.Key) {
+		v := it.Value()
+		switch string(it.Key()) {
 		case "reason":
 			e.reason = cmp.Or(v.Str(), e.reason)
 		case "code":

@@ -113,13 +113,13 @@ func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
 		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		d := readTask(it.Value)
+		d := readTask(it.Value())
 		if d.id == "" || d.oddID || d.twoIDs { // one bad task must not hide the others
 			continue
 		}
 		task := d.task()
-		if task.raw = nil; len(it.Value) <= maxListRaw {
-			task.raw = bytes.Clone(it.Value) // a part of the page would keep the whole page alive
+		if task.raw = nil; len(it.Value()) <= maxListRaw {
+			task.raw = bytes.Clone(it.Value()) // a part of the page would keep the whole page alive
 		}
 		page.Tasks = append(page.Tasks, task)
 	}
@@ -129,7 +129,7 @@ func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
 // isEmptyPage reports whether an object without "tasks" is an empty list, as some servers write it.
 func isEmptyPage(list lenientjson.Value) bool {
 	for it := list.Items(); it.Next(); {
-		switch string(it.Key) {
+		switch string(it.Key()) {
 		case "next_page_token", "total":
 		default:
 			return false

@@ -107,7 +107,7 @@ func (s *namingSearch) look(v lenientjson.Value, member string, place bool, dept
 		s.hidden = true
 	case v.IsArray():
 		for it := v.Items(); s.next(&it); {
-			s.look(it.Value, member, place, depth-1)
+			s.look(it.Value(), member, place, depth-1)
 		}
 	default:
 		s.lookInObject(v, member, place, depth)
@@ -168,16 +168,17 @@ func (s *namingSearch) lookInObject(v lenientjson.Value, member string, place bo
 	var ids []lenientjson.Value
 	begun := slices.Contains(taskIDNames, member) // {"task_id":{"id":"9"}}
 	for it := v.Items(); s.next(&it); {
-		name := foldWords(string(it.Key[:min(len(it.Key), maxCode)]))
+		key := it.Key()
+		name := foldWords(string(key[:min(len(key), maxCode)]))
 		switch {
 		case name == "id" && len(ids) < 3:
-			ids = append(ids, it.Value)
+			ids = append(ids, it.Value())
 		case name == "state":
-			begun = begun || (place && isBegun(it.Value))
+			begun = begun || (place && isBegun(it.Value()))
 		case name == "status":
-			begun = begun || (place && isRunning(it.Value))
+			begun = begun || (place && isRunning(it.Value()))
 		}
-		s.look(it.Value, name, place && slices.Contains(taskPlaces, name), depth-1)
+		s.look(it.Value(), name, place && slices.Contains(taskPlaces, name), depth-1)
 	}
 	for _, id := range ids {
 		if begun {

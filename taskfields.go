@@ -168,8 +168,8 @@ func reasonIn(v lenientjson.Value, use placeUse) (code ErrorCode, message string
 	if v.IsObject() {
 		var inner placeValues
 		for it := v.Items(); it.Next(); {
-			if i, ok := placeIndex[string(it.Key)]; ok && !it.Value.IsObject() && !it.Value.IsEmpty() {
-				inner[i] = it.Value
+			if i, ok := placeIndex[string(it.Key())]; ok && !it.Value().IsObject() && !it.Value().IsEmpty() {
+				inner[i] = it.Value()
 			}
 		}
 		return inner.reason(holdsCode | holdsMessage)
@@ -215,7 +215,7 @@ func meansError(v lenientjson.Value) bool {
 	}
 	hasPlace := false // for a reason, which is empty
 	for it := v.Items(); it.Next() && !hasPlace; {
-		_, hasPlace = placeIndex[string(it.Key)]
+		_, hasPlace = placeIndex[string(it.Key())]
 	}
 	return !hasPlace
 }
@@ -284,7 +284,7 @@ func readCreations(v lenientjson.Value, to *[]Creation) bool {
 	}
 	it := v.Items()
 	for len(*to) < maxCreations && it.Next() {
-		*to = append(*to, readCreation(it.Value))
+		*to = append(*to, readCreation(it.Value()))
 	}
 	return v.IsEmpty() || (v.IsArray() && !it.Next())
 }
@@ -293,19 +293,19 @@ func readCreations(v lenientjson.Value, to *[]Creation) bool {
 func readCreation(v lenientjson.Value) Creation {
 	var id, link, cover, watermarked, moderation, video lenientjson.Value
 	for it := v.Items(); it.Next(); {
-		switch string(it.Key) {
+		switch string(it.Key()) {
 		case "id":
-			id = it.Value
+			id = it.Value()
 		case "url":
-			link = it.Value
+			link = it.Value()
 		case "cover_url":
-			cover = it.Value
+			cover = it.Value()
 		case "watermarked_url":
-			watermarked = it.Value
+			watermarked = it.Value()
 		case "moderation_url":
-			moderation = it.Value
+			moderation = it.Value()
 		case "video":
-			video = it.Value
+			video = it.Value()
 		}
 	}
 	c := Creation{ID: id.Text(), URL: link.Str(), CoverURL: cover.Str(), WatermarkedURL: watermarked.Str(), Video: readVideo(video)}

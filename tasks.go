@@ -135,7 +135,7 @@ func decodeCredits(reply []byte) (*Credits, error) {
 	}
 	credits := &Credits{Packages: json.RawMessage(packages)}
 	for it := list.Items(); it.Next() && len(credits.Remains) < maxRemains; {
-		remain, ok := readCreditRemain(it.Value)
+		remain, ok := readCreditRemain(it.Value())
 		if !ok {
 			return nil, fmt.Errorf("%w: a balance in it cannot be read", errBadReply)
 		}

@@ -35,8 +35,8 @@ func (v Value) IsEmpty() bool {
 // Member returns the first member of an object with exactly this name, nil where there is none.
 func (v Value) Member(name string) Value {
 	for it := v.Items(); it.Next(); {
-		if string(it.Key) == name {
-			return it.Value
+		if string(it.Key()) == name {
+			return it.Value()
 		}
 	}
 	return nil
@@ -74,7 +74,7 @@ func (v Value) Text() string {
 func (v Value) ReadTexts(to *[]string) bool {
 	*to = nil
 	for it := v.Items(); it.Next(); {
-		*to = append(*to, it.Value.Text())
+		*to = append(*to, it.Value().Text())
 	}
 	return v.IsArray() || v.IsEmpty()
 }

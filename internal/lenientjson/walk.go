@@ -18,19 +18,22 @@ type Value []byte
 // Items walks the members of an object or the elements of an array, which [Value.Items] begins:
 //
 //	for it := v.Items(); it.Next(); {
-//		use(it.Key, it.Value)
+//		use(it.Key(), it.Value())
 //	}
 type Items struct {
-	Key   []byte // of an object's member, unescaped; valid until the next call of Next
-	Value Value
-
-	rest   []byte
+	text   []byte // what is walked, from its first item on
+	at     int    // where it goes on in text
+	key    span
+	value  span
 	object bool
 	begun  bool          // there was an item
-	comma  bool          // one stands before rest
+	comma  bool          // one stands before at
 	odd    bool          // something was stepped over that is not valid
 	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
 }
+
+// span is a part of a text. Other than a slice it costs no write barrier to be kept, of which a walk has many.
+type span struct{ from, to int }
 
 // Items begins a walk. It has no items where v is neither an object nor an array.
 func (v Value) Items() Items {
@@ -38,22 +41,36 @@ func (v Value) Items() Items {
 	if len(text) == 0 || (text[0] != '{' && text[0] != '[') {
 		return Items{}
 	}
-	return Items{rest: text[1:], object: text[0] == '{'}
+	return Items{text: text[1:], object: text[0] == '{'}
 }
+
+// Key returns the name of an object's member, unescaped; valid until the next call of Next.
+func (it *Items) Key() []byte {
+	key := it.text[it.key.from:it.key.to]
+	if bytes.IndexByte(key, '\\') >= 0 {
+		return it.unescaped(key)
+	}
+	return key
+}
+
+// Value returns the value of the member or element.
+func (it *Items) Value() Value { return Value(it.text[it.value.from:it.value.to]) }
 
 // Next moves to the next item and reports whether there is one. It ends at the first thing that is not JSON. An object
 // or array that is cut off is still an item; a string, number or word that is cut off never is.
 func (it *Items) Next() bool {
-	it.rest = TrimLeft(it.rest)
-	if it.comma = len(it.rest) > 0 && it.rest[0] == ','; it.comma {
-		it.rest = TrimLeft(it.rest[1:])
+	it.skipSpace()
+	if it.comma = it.at < len(it.text) && it.text[it.at] == ','; it.comma {
+		it.at++
+		it.skipSpace()
 	}
 	if it.object && !it.nextKey() {
 		return false
 	}
-	n := validLen(it.rest, 1)
+	rest := it.text[it.at:]
+	n := validLen(rest, 1)
 	if n == 0 {
-		n = valueLen(it.rest)
+		n = valueLen(rest)
 		it.odd = it.odd || n > 0 || it.object
 	}
 	if n == 0 {
@@ -61,7 +78,8 @@ func (it *Items) Next() bool {
 	}
 	it.odd = it.odd || it.comma != it.begun
 	it.begun = true
-	it.Value, it.rest = Value(it.rest[:n]), it.rest[n:]
+	it.value = span{it.at, it.at + n}
+	it.at += n
 	return true
 }
 
@@ -71,29 +89,32 @@ func (it *Items) Valid() bool {
 	if it.object {
 		end = '}'
 	}
-	return !it.odd && !it.comma && len(it.rest) > 0 && it.rest[0] == end && len(TrimLeft(it.rest[1:])) == 0
+	rest := it.text[it.at:]
+	return !it.odd && !it.comma && len(rest) > 0 && rest[0] == end && len(TrimLeft(rest[1:])) == 0
 }
 
 func (it *Items) nextKey() bool {
-	n := validStringLen(it.rest)
+	rest := it.text[it.at:]
+	n := validStringLen(rest)
 	if n == 0 {
-		if n = stringLen(it.rest); n == 0 {
+		if n = stringLen(rest); n == 0 {
 			return false
 		}
 		it.odd = true
 	}
-	it.Key = it.rest[1 : n-1]
-	if bytes.IndexByte(it.Key, '\\') >= 0 {
-		it.Key = it.unescaped(it.Key)
-	}
-	it.rest = TrimLeft(it.rest[n:])
-	if len(it.rest) == 0 || it.rest[0] != ':' {
+	it.key = span{it.at + 1, it.at + n - 1}
+	it.at += n
+	it.skipSpace()
+	if it.at == len(it.text) || it.text[it.at] != ':' {
 		it.odd = true
 		return false
 	}
-	it.rest = TrimLeft(it.rest[1:])
+	it.at++
+	it.skipSpace()
 	return true
 }
+
+func (it *Items) skipSpace() { it.at = len(it.text) - len(TrimLeft(it.text[it.at:])) }
 
 // unescaped returns a key whose escapes are decoded, "" where one is none. A hostile reply has millions of them.
 func (it *Items) unescaped(key []byte) []byte {

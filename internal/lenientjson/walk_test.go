@@ -24,8 +24,8 @@ type item struct {
 func walk(text []byte) []item {
 	var items []item
 	for it := lenientjson.Value(text).Items(); it.Next(); {
-		end := cap(text) - cap(it.Value) + len(it.Value) // values are slices of text
-		items = append(items, item{string(it.Key), it.Value, end})
+		end := cap(text) - cap(it.Value()) + len(it.Value()) // values are slices of text
+		items = append(items, item{string(it.Key()), it.Value(), end})
 	}
 	return items
 }
@@ -219,7 +219,7 @@ func TestItems_EndsForGood(t *testing.T) {
 	} {
 		it := lenientjson.Value(text).Items()
 		for it.Next() {
-			require.NotEmpty(t, it.Value, name)
+			require.NotEmpty(t, it.Value(), name)
 		}
 		assert.False(t, it.Next(), name)
 		assert.False(t, it.Next(), name)
@@ -285,10 +285,10 @@ func TestItems_CopiesNothing(t *testing.T) { //nolint:paralleltest // measures w
 	members := 0
 	allocated := testkit.Allocations(func() {
 		for it := text.Member("a").Items(); it.Next(); {
-			for inner := it.Value.Items(); inner.Next(); {
+			for inner := it.Value().Items(); inner.Next(); {
 				members++
 			}
-			require.Nil(t, it.Value.Member("none"))
+			require.Nil(t, it.Value().Member("none"))
 		}
 	})
 	require.Equal(t, 200, members)
