@@ -91,6 +91,7 @@ type taskDecoder struct {
 	data   lenientjson.Value // not read yet
 	fields [len(taskFields)]lenientjson.Value
 	places placeValues
+	next   int // the field that comes next in the API's replies
 
 	cut      bool // the reply is not whole
 	refused  bool // "success" is false
@@ -184,7 +185,7 @@ func (d *taskDecoder) read(object lenientjson.Value) bool {
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
 func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
-	i, ok := memberIndex[string(name)]
+	i, ok := d.memberIndex(name)
 	if ok && i < len(taskFields) {
 		if !d.inside || !v.IsEmpty() {
 			d.fields[i] = v
@@ -199,6 +200,17 @@ func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
 	case !v.IsEmpty() && (!d.inside || d.places[i] == nil):
 		d.places[i] = v
 	}
+}
+
+// memberIndex looks a member up in memberIndex. Most come in the order of taskFields, and need no search.
+func (d *taskDecoder) memberIndex(name []byte) (i int, ok bool) {
+	if d.next < len(taskFields) && string(name) == taskFields[d.next].name {
+		i, ok = d.next, true
+	} else {
+		i, ok = memberIndex[string(name)]
+	}
+	d.next = i + 1
+	return i, ok
 }
 
 // readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.

@@ -20,8 +20,8 @@ const (
 	maxWarnings   = 20
 )
 
-// taskFields are the members that are fields of a Task, but for the id and the state. read reports whether the field
-// can have the value.
+// taskFields are the members that are fields of a Task, but for the id and the state, in the order of the API's reply to
+// a create. read reports whether the field can have the value.
 var taskFields = [...]struct {
 	name string
 	read func(t *Task, v lenientjson.Value) bool
@@ -31,27 +31,27 @@ var taskFields = [...]struct {
 	{"style", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.Style) }},
 	{"prompt", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.Prompt) }},
 	{"images", func(t *Task, v lenientjson.Value) bool { return readEcho(v, &t.Images, maxEcho) }},
-	{"videos", func(t *Task, v lenientjson.Value) bool { return readEcho(v, &t.Videos, maxEcho) }},
 	{"duration", func(t *Task, v lenientjson.Value) bool { return v.ReadInt(&t.Duration) }},
 	{"seed", func(t *Task, v lenientjson.Value) bool { return v.ReadInt(&t.Seed) }},
 	{"aspect_ratio", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.AspectRatio) }},
 	{"resolution", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.Resolution) }},
 	{"movement_amplitude", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.MovementAmplitude) }},
+	{"created_at", func(t *Task, v lenientjson.Value) bool { return v.ReadTime(&t.CreatedAt) }},
 	{"credits", func(t *Task, v lenientjson.Value) bool { return readCredits(v, t) }},
 	{"payload", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.Payload) }},
 	{"cus_priority", func(t *Task, v lenientjson.Value) bool { return v.ReadInt(&t.Priority) }},
 	{"off_peak", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.OffPeak) }},
-	{"audio", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.Audio) }},
-	{"audio_type", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.AudioType) }},
-	{"bgm", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.BGM) }},
-	{"is_rec", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.IsRec) }},
 	{"watermark", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.Watermark) }},
+	{"is_rec", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.IsRec) }},
 	{"wm_position", func(t *Task, v lenientjson.Value) bool { return readWatermarkPosition(v, &t.WatermarkPosition) }},
 	{"wm_url", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.WatermarkURL) }},
 	{"meta_data", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.MetaData) }},
+	{"videos", func(t *Task, v lenientjson.Value) bool { return readEcho(v, &t.Videos, maxEcho) }},
+	{"audio", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.Audio) }},
+	{"audio_type", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.AudioType) }},
+	{"bgm", func(t *Task, v lenientjson.Value) bool { return v.ReadBool(&t.BGM) }},
 	{"trace_id", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.TraceID) }},
 	{"client_request_id", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.ClientRequestID) }},
-	{"created_at", func(t *Task, v lenientjson.Value) bool { return v.ReadTime(&t.CreatedAt) }},
 	{"err_code", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.ErrCode) }},
 	{"err_msg", func(t *Task, v lenientjson.Value) bool { return readText(v, &t.ErrMessage) }},
 	{"progress", func(t *Task, v lenientjson.Value) bool { return v.ReadNumber(&t.Progress) }},
