@@ -2,7 +2,6 @@ package vidu
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vidu-go/vidu/internal/backoff"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
 	"github.com/vidu-go/vidu/internal/scrub"
 	"github.com/vidu-go/vidu/internal/transport"
@@ -170,7 +170,7 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 	switch {
 	case a.status > 299:
 		if rq.presigned != nil { // the storage's words may quote the presigned link, in any spelling
-			a.body = nil
+			a.body = ""
 		}
 		torn := isTornJSON(a.body)
 		a.truncated = encoded || torn || (err != nil && !tooBig) // web pages may be too big
@@ -193,9 +193,9 @@ func (c *Client) readResponse(ctx context.Context, rq *request, resp *http.Respo
 // readBody reads the body of resp, which may be packed, and masks the key in it. It returns in which encoding the body
 // still is, "" for none: whatever the header says, JSON is JSON.
 func (c *Client) readBody(resp *http.Response, a *attempt, limit int64) (encoding string, err error) {
-	a.body, err = transport.ReadBounded(resp.Body, resp.ContentLength, limit)
+	a.body, err = transport.ReadBounded(resp.Body, limit)
 	a.body = c.redactBody(a.body, err != nil)
-	if encoding = transport.Encoding(resp.Header); encoding != "" && json.Valid(a.reply()) {
+	if encoding = transport.Encoding(resp.Header); encoding != "" && lenientjson.Value(a.reply()).Valid() {
 		encoding = ""
 	}
 	return encoding, err

@@ -341,7 +341,7 @@ func readCallback(w http.ResponseWriter, r *http.Request) (string, error) {
 		}
 		return "", &callbackError{status, fmt.Errorf("reading the body: %w", err)}
 	}
-	task, err := decodeTask(body)
+	task, err := decodeTask(string(body))
 	if err == nil && task.ID == "" {
 		err = errNoTask
 	}

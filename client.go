@@ -34,7 +34,7 @@ type Client struct {
 	header       func() http.Header // a new one for a request to the API; in a closure, because struct fields leak through %+v
 	otherHeader  func() http.Header // the same for another host, without the key
 	redact       func(string) string
-	redactBody   func(body []byte, cut bool) []byte
+	redactBody   func(body string, cut bool) string
 	routes       transport.Routes
 	insecureHTTP bool
 	maxAttempts  int

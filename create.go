@@ -112,7 +112,7 @@ func idOf(task *Task, err error) string {
 }
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
-func decodeCreated(reply []byte) (*Task, error) {
+func decodeCreated(reply string) (*Task, error) {
 	d := readTask(reply)
 	task, err := d.finish()
 	switch {
@@ -365,7 +365,7 @@ func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any)
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
 // [json.Number]. Names that another reader could take for the same field are an error.
 func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
-	if err := lenientjson.CheckCharacters(data); err != nil {
+	if err := lenientjson.CheckCharacters(string(data)); err != nil {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	if err := json.Unmarshal(data, plain); err != nil {
@@ -374,7 +374,7 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
 	for it := lenientjson.Value(data).Items(); it.Next(); {
-		name := string(it.Key())
+		name := it.Key()
 		known := names.fold(name)
 		switch {
 		case known != "" && known != name:
@@ -396,8 +396,8 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 	return extra, nil
 }
 
-func decodeAny(text []byte) (v any, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
+func decodeAny(text lenientjson.Value) (v any, err error) {
+	d := json.NewDecoder(strings.NewReader(string(text)))
 	d.UseNumber()
 	err = d.Decode(&v)
 	return v, err

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/scrub"
@@ -17,8 +17,7 @@ import (
 
 // The API and the gateways before it disagree on the shape of a reply: numbers come as strings, ids as numbers, times
 // in three forms, whole replies wrapped in "data". encoding/json would give up at the first such field, merge keys
-// that differ only in case, and let the last of two ids win. So a reply is walked member by member, and
-// checked by json.Valid.
+// that differ only in case, and let the last of two ids win. So a reply is walked member by member.
 
 var (
 	errBadReply    = errors.New("the reply cannot be used")
@@ -33,13 +32,13 @@ const maxNested = 3
 
 // decodeTask reads a task from the reply to a create, or from a callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
-func decodeTask(body []byte) (*Task, error) {
+func decodeTask(body string) (*Task, error) {
 	d := readTask(body)
 	return d.finish()
 }
 
 // decodeQuery reads the reply to the query for the task with this id.
-func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
+func decodeQuery(ctx context.Context, body, id string) (*Task, error) {
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
@@ -52,7 +51,7 @@ func decodeQuery(ctx context.Context, body []byte, id string) (*Task, error) {
 
 // stillWanted returns the error of a context that has ended between the steps of reading a large reply. A small one is
 // read to its end all the same, and so is the reply to a create, which was paid for.
-func stillWanted(ctx context.Context, body []byte) error {
+func stillWanted(ctx context.Context, body string) error {
 	if len(body) < largeReply {
 		return nil
 	}
@@ -61,13 +60,13 @@ func stillWanted(ctx context.Context, body []byte) error {
 
 const largeReply = 1 << 20
 
-// syntaxError says what is wrong with text that json.Valid refused.
-func syntaxError(body []byte) error {
+// syntaxError says what is wrong with text that is not valid JSON.
+func syntaxError(body string) error {
 	if scrub.IsMarkup(body) {
 		return fmt.Errorf("%w: it is a web page", errBadReply)
 	}
 	var discard struct{}
-	return fmt.Errorf("%w: %w", errBadReply, json.Unmarshal(body, &discard))
+	return fmt.Errorf("%w: %w", errBadReply, json.Unmarshal([]byte(body), &discard))
 }
 
 // taskDecoder collects the members of a reply, the last of each, and makes a Task of them at the end: a hostile reply
@@ -76,12 +75,12 @@ func syntaxError(body []byte) error {
 // A reply is the record of a task, or wraps one in "data". What has the id of the task and a state is its record; the
 // "data" of a record adds to it, for that is the upstream's whole reply.
 type taskDecoder struct {
-	body  []byte
+	body  string
 	asked string // id that the reply should be about; "": not known
 
 	id       string
 	isTaskID bool              // the id came from "task_id", which wins over "id"
-	badID    lenientjson.Value // an id that no task can have; nil: none
+	badID    lenientjson.Value // an id that no task can have; "": none
 	oddID    bool              // badID is a "task_id", so an "id" is something else
 	twoIDs   bool
 	otherID  string // of what is around the record or inside it
@@ -100,24 +99,24 @@ type taskDecoder struct {
 }
 
 // readTask reads what it can of any text.
-func readTask(body []byte) taskDecoder { return readQueryReply(body, "") }
+func readTask(body string) taskDecoder { return readQueryReply(body, "") }
 
 // readQueryReply reads what it can of a reply to the question for the task with this id.
-func readQueryReply(body []byte, asked string) taskDecoder {
-	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
+func readQueryReply(body, asked string) taskDecoder {
+	body = strings.TrimPrefix(body, lenientjson.ByteOrderMark)
 	d := taskDecoder{body: body, asked: asked}
-	d.cut = !d.read(lenientjson.Value(body)) && !json.Valid(body) // which decides where there is no object to walk
+	d.cut = !d.read(lenientjson.Value(body)) && !lenientjson.Value(body).Valid() // which decides where there is no object to walk
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
-	if d.data != nil && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
+	if d.data != "" && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
 		d.warn("the id " + d.id + " may be that of the request")
 	}
 	d.inside = true
 	for n := 0; n < maxNested && d.data.IsObject(); n++ {
 		d.places.dropNoReasons()
 		object := d.data
-		d.data = nil
+		d.data = ""
 		d.read(object)
 	}
 	return d
@@ -136,7 +135,7 @@ func (d *taskDecoder) unwrap() {
 	inner := taskDecoder{
 		body: d.body, cut: d.cut, asked: d.asked, places: d.places, refused: d.refused, twoIDs: d.twoIDs, warnings: d.warnings,
 	}
-	if code := d.places.value("code"); code != nil && isNoReason(code.Text()) {
+	if code := d.places.value("code"); code != "" && isNoReason(code.Text()) {
 		inner.places.drop("message", "msg")
 	}
 	inner.read(d.data)
@@ -162,7 +161,7 @@ func (d *taskDecoder) unwrap() {
 func (d *taskDecoder) read(object lenientjson.Value) bool {
 	it := object.Items()
 	for it.Next() {
-		switch v := it.Value(); string(it.Key()) {
+		switch key, v := it.Key(), it.Value(); key {
 		case "task_id":
 			d.readID(v, true)
 		case "id":
@@ -172,19 +171,19 @@ func (d *taskDecoder) read(object lenientjson.Value) bool {
 		case "status":
 			d.readState(&d.status, v)
 		case "success":
-			d.refused = d.refused || (!d.inside && string(v) == "false")
+			d.refused = d.refused || (!d.inside && v == "false")
 		case "data":
-			d.twoIDs = d.twoIDs || (!d.inside && d.data != nil && string(d.data) != string(v))
+			d.twoIDs = d.twoIDs || (!d.inside && d.data != "" && d.data != v)
 			d.data = v
 		default:
-			d.keep(it.Key(), v)
+			d.keep(key, v)
 		}
 	}
 	return it.Valid()
 }
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
-func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
+func (d *taskDecoder) keep(name string, v lenientjson.Value) {
 	i, ok := d.memberIndex(name)
 	if ok && i < len(taskFields) {
 		if !d.inside || !v.IsEmpty() {
@@ -197,17 +196,17 @@ func (d *taskDecoder) keep(name []byte, v lenientjson.Value) {
 	case !ok:
 	case places[i].use&isText != 0 && !v.IsString() && !v.IsNumber() && !v.IsNull():
 		d.warn(places[i].name + " cannot be read")
-	case !v.IsEmpty() && (!d.inside || d.places[i] == nil):
+	case !v.IsEmpty() && (!d.inside || d.places[i] == ""):
 		d.places[i] = v
 	}
 }
 
 // memberIndex looks a member up in memberIndex. Most come in the order of taskFields, and need no search.
-func (d *taskDecoder) memberIndex(name []byte) (i int, ok bool) {
-	if d.next < len(taskFields) && string(name) == taskFields[d.next].name {
+func (d *taskDecoder) memberIndex(name string) (i int, ok bool) {
+	if d.next < len(taskFields) && name == taskFields[d.next].name {
 		i, ok = d.next, true
 	} else {
-		i, ok = memberIndex[string(name)]
+		i, ok = memberIndex[name]
 	}
 	d.next = i + 1
 	return i, ok
@@ -278,7 +277,7 @@ func (d *taskDecoder) finish() (*Task, error) {
 
 // task makes a Task of what was read.
 func (d *taskDecoder) task() *Task {
-	t := &Task{ID: d.id, Warnings: d.warnings, raw: d.body}
+	t := &Task{ID: strings.Clone(d.id), Warnings: d.warnings, raw: d.body} // an id is often kept for long, and alone
 	if d.oddID {
 		t.ID = ""
 	}
@@ -286,7 +285,7 @@ func (d *taskDecoder) task() *Task {
 		t.warn("the reply has the id " + d.otherID + ", too")
 	}
 	for i := range taskFields {
-		if v := d.fields[i]; v != nil && !taskFields[i].read(t, v) {
+		if v := d.fields[i]; v != "" && !taskFields[i].read(t, v) {
 			t.warn(taskFields[i].name + " cannot be read")
 		}
 	}
@@ -399,7 +398,7 @@ func (d *taskDecoder) whyNoTask() error {
 
 // lacksID says why a reply has no id.
 func (d *taskDecoder) lacksID() error {
-	if d.badID != nil {
+	if d.badID != "" {
 		return fmt.Errorf("%w: no task can have its id %s", errBadReply, scrub.OneLine(string(d.badID[:min(len(d.badID), 200)]), 80))
 	}
 	return errNoTask
@@ -411,8 +410,8 @@ func quoted(v lenientjson.Value) string {
 }
 
 // checkReply refuses what is not a JSON object, or is one that says it is an error.
-func checkReply(reply []byte) error {
-	if !json.Valid(reply) {
+func checkReply(reply string) error {
+	if !lenientjson.Value(reply).Valid() {
 		return syntaxError(reply)
 	}
 	if e := parseEnvelope(reply); e.saysError() {
@@ -430,10 +429,11 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		return nil
 	}
-	if !json.Valid(data) || !lenientjson.Value(lenientjson.TrimLeft(data)).IsObject() {
+	text := string(data)
+	if v := lenientjson.Value(lenientjson.TrimLeft(text)); !v.IsObject() || !v.Valid() {
 		return errors.New("vidu: a task must be a JSON object")
 	}
-	d := readTask(bytes.Clone(data))
+	d := readTask(text)
 	if d.twoIDs {
 		return fmt.Errorf("vidu: %w", errTwoIDs)
 	}

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -29,11 +28,11 @@ type envelope struct {
 }
 
 // parseEnvelope reads the beginning of an error body of any shape; what is not a JSON object gives the zero envelope.
-func parseEnvelope(body []byte) envelope {
+func parseEnvelope(body string) envelope {
 	var e envelope
-	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
+	body = strings.TrimPrefix(body, lenientjson.ByteOrderMark)
 	e.read(lenientjson.Value(body[:min(len(body), maxErrorReply)]))
-	if nested := e.nested; nested != nil { // only one deep: every level is read once more
+	if nested := e.nested; nested != "" { // only one deep: every level is read once more
 		uri := e.problem
 		e.problem = ""
 		e.read(nested)
@@ -63,7 +62,7 @@ func (e *envelope) readProblem() {
 func (e *envelope) read(object lenientjson.Value) {
 	for it := object.Items(); it.Next(); {
 		v := it.Value()
-		switch string(it.Key()) {
+		switch it.Key() {
 		case "reason":
 			e.reason = cmp.Or(v.Str(), e.reason)
 		case "code":
@@ -79,7 +78,7 @@ func (e *envelope) read(object lenientjson.Value) {
 		case "type":
 			e.problem = cmp.Or(v.Str(), e.problem)
 		case "success":
-			e.failed = e.failed || string(v) == "false"
+			e.failed = e.failed || v == "false"
 		case "error":
 			e.failed = e.failed || !v.IsEmpty()
 			e.message = cmp.Or(e.message, v.Str())
@@ -87,7 +86,7 @@ func (e *envelope) read(object lenientjson.Value) {
 				e.nested = v
 			}
 		case "metadata":
-			if v.IsObject() && json.Valid(v) {
+			if v.IsObject() && v.Valid() {
 				e.metadata = json.RawMessage(v)
 				e.traceID = v.Member("trace_id").Text()
 			}
@@ -146,8 +145,8 @@ func traceIDIn(message string) string {
 
 // isTornJSON reports whether the end of a JSON body is missing: its length was not announced, or is more than what is
 // read.
-func isTornJSON(body []byte) bool {
+func isTornJSON(body string) bool {
 	var whole json.RawMessage
-	err := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark)))).Decode(&whole)
+	err := json.NewDecoder(strings.NewReader(strings.TrimPrefix(body, lenientjson.ByteOrderMark))).Decode(&whole)
 	return errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -64,7 +64,7 @@ func (e *APIError) headline() string {
 
 // said returns the message or, where the envelope is unknown, the beginning of the body.
 func (e *APIError) said() string {
-	if scrub.IsMarkup([]byte(e.Message)) || (e.Message == "" && scrub.IsMarkup(e.Body)) {
+	if scrub.IsMarkup(e.Message) || (e.Message == "" && scrub.IsMarkup(string(e.Body))) {
 		return "a web page instead of an API response"
 	}
 	if e.Message != "" {

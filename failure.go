@@ -1,14 +1,12 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -99,9 +97,9 @@ var keptOfTexts = []int{8 << 10, 1 << 10, 64}
 
 // keep returns what is worth keeping of text in maxErrorReply bytes: all of it, or all but the ends of long strings, or
 // its beginning and its end.
-func keep(text []byte) []byte {
+func keep(text string) []byte {
 	if len(text) <= maxErrorReply {
-		return bytes.Clone(text)
+		return []byte(text)
 	}
 	for _, n := range keptOfTexts {
 		if short, ok := shortenStrings(text, n); ok {
@@ -109,13 +107,13 @@ func keep(text []byte) []byte {
 		}
 	}
 	const half = maxErrorReply/2 - len("…")
-	return slices.Concat(text[:half], []byte("…"), text[len(text)-half:])
+	return []byte(text[:half] + "…" + text[len(text)-half:])
 }
 
 // shortenStrings cuts each string of a JSON text to about n bytes. ok: the result is no longer than maxErrorReply.
-func shortenStrings(text []byte, n int) (short []byte, ok bool) {
+func shortenStrings(text string, n int) (short []byte, ok bool) {
 	for len(text) > 0 && len(short) <= maxErrorReply {
-		start := bytes.IndexByte(text, '"')
+		start := strings.IndexByte(text, '"')
 		if start < 0 {
 			start = len(text)
 		}
@@ -134,7 +132,7 @@ func shortenStrings(text []byte, n int) (short []byte, ok bool) {
 
 // endOfString returns where the string at the start of text ends, but no more than about n bytes on: it cuts no
 // character and no escape.
-func endOfString(text []byte, n int) int {
+func endOfString(text string, n int) int {
 	i := min(1, len(text))
 	for i < min(n, len(text)) {
 		switch {
@@ -145,7 +143,7 @@ func endOfString(text []byte, n int) int {
 		case text[i] == '\\':
 			i += 2
 		default:
-			_, size := utf8.DecodeRune(text[i:])
+			_, size := utf8.DecodeRuneInString(text[i:])
 			i += size
 		}
 	}

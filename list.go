@@ -1,14 +1,15 @@
 package vidu
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
@@ -95,16 +96,16 @@ func addAll[S ~string](q url.Values, name string, values []S) {
 }
 
 // decodePage reads a list, which may be long, for a caller who is still there.
-func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
+func decodePage(ctx context.Context, reply string) (*TaskPage, error) {
 	if err := cmp.Or(stillWanted(ctx, reply), checkReply(reply), stillWanted(ctx, reply)); err != nil {
 		return nil, err
 	}
 	list := lenientjson.Value(reply)
-	if inner := list.Member("data"); inner.IsObject() && list.Member("tasks") == nil {
+	if inner := list.Member("data"); inner.IsObject() && list.Member("tasks") == "" {
 		list = inner
 	}
 	tasks := list.Member("tasks")
-	if !tasks.IsArray() && !tasks.IsNull() || tasks == nil && !isEmptyPage(list) {
+	if !tasks.IsArray() && !tasks.IsNull() || tasks == "" && !isEmptyPage(list) {
 		return nil, fmt.Errorf("%w: it is not a task list", errBadReply)
 	}
 	page := &TaskPage{NextPageToken: list.Member("next_page_token").Str()}
@@ -113,23 +114,42 @@ func decodePage(ctx context.Context, reply []byte) (*TaskPage, error) {
 		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		d := readTask(it.Value())
-		if d.id == "" || d.oddID || d.twoIDs { // one bad task must not hide the others
+		d := readTask(strings.Clone(string(it.Value()))) // a part of the page would keep the whole page alive
+		if d.id == "" || d.oddID || d.twoIDs {           // one bad task must not hide the others
 			continue
 		}
 		task := d.task()
-		if task.raw = nil; len(it.Value()) <= maxListRaw {
-			task.raw = bytes.Clone(it.Value()) // a part of the page would keep the whole page alive
+		if len(task.raw) > maxListRaw {
+			task.raw = ""
+			detach(reflect.ValueOf(task).Elem())
 		}
 		page.Tasks = append(page.Tasks, task)
 	}
 	return page, nil
 }
 
+// detach gives the texts in a value memory of their own, so that they do not keep alive what they were read from.
+func detach(v reflect.Value) {
+	switch v.Kind() { //nolint:exhaustive // others hold no text
+	case reflect.String:
+		v.SetString(strings.Clone(v.String()))
+	case reflect.Slice:
+		for i := range v.Len() {
+			detach(v.Index(i))
+		}
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			if field.IsExported() {
+				detach(value)
+			}
+		}
+	}
+}
+
 // isEmptyPage reports whether an object without "tasks" is an empty list, as some servers write it.
 func isEmptyPage(list lenientjson.Value) bool {
 	for it := list.Items(); it.Next(); {
-		switch string(it.Key()) {
+		switch it.Key() {
 		case "next_page_token", "total":
 		default:
 			return false

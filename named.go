@@ -1,8 +1,6 @@
 package vidu
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -63,9 +61,9 @@ func (n *naming) only() string {
 }
 
 // namedTasks searches the body of a response, and its Location.
-func namedTasks(body []byte, location string) *naming {
-	body = bytes.TrimPrefix(body, []byte(lenientjson.ByteOrderMark))
-	s := namingSearch{naming: naming{whole: json.Valid(body)}, left: maxNamingItems}
+func namedTasks(body, location string) *naming {
+	body = strings.TrimPrefix(body, lenientjson.ByteOrderMark)
+	s := namingSearch{naming: naming{whole: lenientjson.Value(body).Valid()}, left: maxNamingItems}
 	s.look(jsonIn(body), "", true, maxNamingDepth)
 	if !s.whole && !scrub.IsMarkup(body) {
 		s.lookInWords(body)
@@ -74,13 +72,13 @@ func namedTasks(body []byte, location string) *naming {
 	return &s.naming
 }
 
-// jsonIn returns what of a text may be JSON: all of it, or what stands behind an introduction; nil in a web page.
-func jsonIn(text []byte) lenientjson.Value {
+// jsonIn returns what of a text may be JSON: all of it, or what stands behind an introduction; "" in a web page.
+func jsonIn(text string) lenientjson.Value {
 	text = lenientjson.TrimLeft(text)
 	if len(text) == 0 || text[0] == '<' {
-		return nil
+		return ""
 	}
-	if i := bytes.IndexByte(text, '{'); i > 0 && text[0] != '[' && text[0] != '"' {
+	if i := strings.IndexByte(text, '{'); i > 0 && text[0] != '[' && text[0] != '"' {
 		return lenientjson.Value(text[i:])
 	}
 	return lenientjson.Value(text)
@@ -94,7 +92,7 @@ type namingSearch struct {
 
 // look searches the value of a member. place: an "id" in it may be a task's.
 func (s *namingSearch) look(v lenientjson.Value, member string, place bool, depth int) {
-	v = lenientjson.TrimLeft(v)
+	v = lenientjson.Value(lenientjson.TrimLeft(string(v)))
 	switch {
 	case (v.IsString() || v.IsNumber()) && slices.Contains(taskIDNames, member):
 		s.add(&s.ids, v)
@@ -116,18 +114,18 @@ func (s *namingSearch) look(v lenientjson.Value, member string, place bool, dept
 
 // lookInText searches what a gateway quotes in a string of its own: JSON, or something like it.
 func (s *namingSearch) lookInText(v lenientjson.Value, depth int) {
-	if bytes.IndexByte(v, '{') < 0 || bytes.IndexByte(v, '\\') < 0 {
-		s.lookInWords(v)
+	if strings.IndexByte(string(v), '{') < 0 || strings.IndexByte(string(v), '\\') < 0 {
+		s.lookInWords(string(v))
 		return
 	}
 	if depth == 0 || len(v) > maxQuoted {
 		s.hidden = true
 		return
 	}
-	text := []byte(v.Str())
+	text := v.Str()
 	s.look(jsonIn(text), "", true, depth-1)
-	if !json.Valid(text) {
-		s.lookInWords(v)
+	if !lenientjson.Value(text).Valid() {
+		s.lookInWords(string(v))
 	}
 }
 
@@ -136,16 +134,16 @@ func (s *namingSearch) lookInText(v lenientjson.Value, depth int) {
 var inWords = regexp.MustCompile(`^(?i:ask[ _-]?ids?)[\\"']*\s*[:=]\s*[\[\\"']*([A-Za-z0-9_.:~+@-]+)([^A-Za-z0-9_.:~+@-]?)`)
 
 // lookInWords searches a text that is no JSON. Only what has a digit is taken for an id, for words may follow, too.
-func (s *namingSearch) lookInWords(text []byte) {
+func (s *namingSearch) lookInWords(text string) {
 	for _, part := range []string{"ask", "ASK"} {
 		for rest := text; s.left > 0; s.left-- {
-			i := bytes.Index(rest, []byte(part))
+			i := strings.Index(rest, part)
 			if i < 0 {
 				break
 			}
 			rest = rest[i:]
-			if found := inWords.FindSubmatch(rest[:min(len(rest), maxNamedID)]); found != nil && bytes.ContainsAny(found[1], digits) {
-				s.addWord(strings.TrimRight(string(found[1]), ".:"), len(found[2]) > 0)
+			if found := inWords.FindStringSubmatch(rest[:min(len(rest), maxNamedID)]); found != nil && strings.ContainsAny(found[1], digits) {
+				s.addWord(strings.TrimRight(found[1], ".:"), len(found[2]) > 0)
 			}
 			rest = rest[len(part):]
 		}
@@ -169,7 +167,7 @@ func (s *namingSearch) lookInObject(v lenientjson.Value, member string, place bo
 	begun := slices.Contains(taskIDNames, member) // {"task_id":{"id":"9"}}
 	for it := v.Items(); s.next(&it); {
 		key := it.Key()
-		name := foldWords(string(key[:min(len(key), maxCode)]))
+		name := foldWords(key[:min(len(key), maxCode)])
 		switch {
 		case name == "id" && len(ids) < 3:
 			ids = append(ids, it.Value())
@@ -211,7 +209,7 @@ func (s *namingSearch) add(ids *[]string, v lenientjson.Value) {
 
 // isNoID reports whether an id says that there is none.
 func isNoID(id string) bool {
-	return strings.TrimSpace(id) == "" || slices.Contains(noIDs, strings.ToLower(id))
+	return strings.TrimSpace(id) == "" || slices.ContainsFunc(noIDs, func(no string) bool { return strings.EqualFold(id, no) })
 }
 
 // noIDs are what languages make of an id that is absent.

@@ -1,10 +1,10 @@
 package vidu
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/oneshot"
@@ -51,7 +51,7 @@ type attempt struct {
 
 	status     int // 0: no response
 	header     http.Header
-	body       []byte // of the response, as far as it was read
+	body       string // of the response, as far as it was read
 	truncated  bool   // the response is an error and could not be read to its end
 	cutShort   bool   // likewise, because it is too long
 	unread     bool   // there is a response although no byte of the request's body was handed to the transport
@@ -70,7 +70,7 @@ func (a *attempt) names() *naming {
 }
 
 // reply returns the body without the byte order mark that some servers put before it.
-func (a *attempt) reply() []byte { return bytes.TrimPrefix(a.body, []byte(lenientjson.ByteOrderMark)) }
+func (a *attempt) reply() string { return strings.TrimPrefix(a.body, lenientjson.ByteOrderMark) }
 
 // operation is what the errors of a call need to know of it.
 type operation struct {

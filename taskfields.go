@@ -109,7 +109,7 @@ var fieldIndex, placeIndex, memberIndex = func() (fields, others, members map[st
 	return fields, others, members
 }()
 
-// placeValues are the values of places, nil for those that are absent or empty.
+// placeValues are the values of places, "" for those that are absent or empty.
 type placeValues [len(places)]lenientjson.Value
 
 func (p *placeValues) value(name string) lenientjson.Value { return p[placeIndex[name]] }
@@ -118,14 +118,14 @@ func (p *placeValues) value(name string) lenientjson.Value { return p[placeIndex
 func (p *placeValues) dropNoReasons() {
 	for i, v := range p {
 		if len(v) <= maxWord && (v.IsString() || v.IsNumber()) && isNoReason(v.Text()) {
-			p[i] = nil
+			p[i] = ""
 		}
 	}
 }
 
 func (p *placeValues) drop(names ...string) {
 	for _, name := range names {
-		p[placeIndex[name]] = nil
+		p[placeIndex[name]] = ""
 	}
 }
 
@@ -150,7 +150,7 @@ func isLink(text string) bool {
 // is read, those inside it are not: each level would be walked once more.
 func (p *placeValues) reason(use placeUse) (code ErrorCode, message string) {
 	for i := range places {
-		if places[i].use&use == 0 || p[i] == nil {
+		if places[i].use&use == 0 || p[i] == "" {
 			continue
 		}
 		c, m := reasonIn(p[i], places[i].use)
@@ -168,7 +168,7 @@ func reasonIn(v lenientjson.Value, use placeUse) (code ErrorCode, message string
 	if v.IsObject() {
 		var inner placeValues
 		for it := v.Items(); it.Next(); {
-			if i, ok := placeIndex[string(it.Key())]; ok && !it.Value().IsObject() && !it.Value().IsEmpty() {
+			if i, ok := placeIndex[it.Key()]; ok && !it.Value().IsObject() && !it.Value().IsEmpty() {
 				inner[i] = it.Value()
 			}
 		}
@@ -208,14 +208,14 @@ func meansError(v lenientjson.Value) bool {
 		return !isNoReason(v.Text())
 	}
 	if !v.IsObject() {
-		return v != nil
+		return v != ""
 	}
 	if code, message := reasonIn(v, holdsMessage); code != "" || message != "" {
 		return true
 	}
 	hasPlace := false // for a reason, which is empty
 	for it := v.Items(); it.Next() && !hasPlace; {
-		_, hasPlace = placeIndex[string(it.Key())]
+		_, hasPlace = placeIndex[it.Key()]
 	}
 	return !hasPlace
 }
@@ -293,7 +293,7 @@ func readCreations(v lenientjson.Value, to *[]Creation) bool {
 func readCreation(v lenientjson.Value) Creation {
 	var id, link, cover, watermarked, moderation, video lenientjson.Value
 	for it := v.Items(); it.Next(); {
-		switch string(it.Key()) {
+		switch it.Key() {
 		case "id":
 			id = it.Value()
 		case "url":

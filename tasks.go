@@ -77,7 +77,7 @@ func (c *Client) CancelTask(ctx context.Context, id string) error {
 	err := c.call(ctx, &request{operation: "cancel task", taskID: id, method: http.MethodPost, path: "/tasks/" + id + "/cancel", body: body, limit: maxReply},
 		func(a *attempt) error {
 			reply := a.reply()
-			if text := lenientjson.TrimLeft(reply); len(text) == 0 || string(text) == "null" {
+			if text := lenientjson.TrimLeft(reply); len(text) == 0 || text == "null" {
 				return nil
 			}
 			return checkReply(reply)
@@ -117,18 +117,18 @@ func (c *Client) GetCredits(ctx context.Context) (*Credits, error) {
 }
 
 // decodeCredits is strict about the lists: a program must not take what it cannot read for an empty account.
-func decodeCredits(reply []byte) (*Credits, error) {
+func decodeCredits(reply string) (*Credits, error) {
 	if err := checkReply(reply); err != nil {
 		return nil, err
 	}
 	object := lenientjson.Value(reply)
-	if inner := object.Member("data"); inner.IsObject() && remainsOf(object) == nil {
+	if inner := object.Member("data"); inner.IsObject() && remainsOf(object) == "" {
 		object = inner
 	}
 	list, packages := remainsOf(object), object.Member("packages")
 	first := object.Items()
 	switch {
-	case list == nil && packages == nil && first.Next():
+	case list == "" && packages == "" && first.Next():
 		return nil, fmt.Errorf("%w: it has no credits", errBadReply)
 	case !list.IsArray() && !list.IsNull():
 		return nil, fmt.Errorf("%w: its credits are not a list", errBadReply)
@@ -147,7 +147,7 @@ func decodeCredits(reply []byte) (*Credits, error) {
 const maxRemains = 100 // balances in one reply
 
 func remainsOf(v lenientjson.Value) lenientjson.Value {
-	if list := v.Member("remains"); list != nil {
+	if list := v.Member("remains"); list != "" {
 		return list
 	}
 	return v.Member("remaining_credits") // as one page of the documentation prints it

@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -223,7 +222,7 @@ type Task struct {
 	// another id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
-	raw []byte // shared with copies of the task: never written to
+	raw string // the other texts share its memory, but for the id
 }
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in
@@ -271,7 +270,12 @@ func (t *Task) Video() (Creation, bool) {
 }
 
 // RawJSON returns a copy of the reply that the task was read from, as received. It is nil for a Task made by hand.
-func (t *Task) RawJSON() json.RawMessage { return bytes.Clone(t.raw) }
+func (t *Task) RawJSON() json.RawMessage {
+	if t.raw == "" {
+		return nil
+	}
+	return json.RawMessage(t.raw)
+}
 
 // Creation is one result of a task. Its links need no key, lie on another host and expire: the video's after 24 hours
 // (older pages say one), the cover's after one. Asking for the task again renews them, which [Client.Download] does by

@@ -216,7 +216,7 @@ func quotesAmbiguousCode(a *attempt) bool {
 	word := e.word()
 	believed := word.isRefusal() && !errors.Is(word, ErrBadRequest)
 	rejected := a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || a.status == http.StatusProxyAuthRequired
-	return !believed && !rejected && (len(a.body) > maxErrorReply || quotedAmbiguousCode.Match(a.body))
+	return !believed && !rejected && (len(a.body) > maxErrorReply || quotedAmbiguousCode.MatchString(a.body))
 }
 
 var quotedAmbiguousCode = regexp.MustCompile(`(?i)operation[ _-]*in[ _-]*process|internal[ _-]*service[ _-]*failure|"(conflict|canceled)\\*"`)

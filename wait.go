@@ -296,8 +296,8 @@ func (w *waitItem) settle(failure error) error {
 // begin returns the reply to the create if it can stand for the first answer. A caller's schedule is used from the
 // first poll on.
 func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
-	var reply []byte
-	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == nil {
+	var reply string
+	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == "" {
 		return nil
 	}
 	d := readTask(reply)
@@ -342,7 +342,7 @@ func isStray(failure error) bool {
 	if !answered || isTransient(failure) {
 		return false
 	}
-	return refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(refusal.Body))
+	return refusal.StatusCode/100 == 3 || (refusal.StatusCode/100 == 4 && scrub.IsMarkup(string(refusal.Body)))
 }
 
 // isUnseen reports whether the server does not know the task, in any of the ways in which servers say so. In the first

@@ -1,17 +1,17 @@
 package lenientjson
 
 import (
-	"bytes"
 	"errors"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // CheckCharacters returns an error for JSON of which encoding/json would change a text in silence: it replaces what is
 // no character.
-func CheckCharacters(text []byte) error {
+func CheckCharacters(text string) error {
 	switch {
-	case !utf8.Valid(text):
+	case !utf8.ValidString(text):
 		return errors.New("the text is not valid UTF-8")
 	case hasLoneSurrogate(text):
 		return errors.New("the text has half a surrogate pair (\\ud800–\\udfff), which is no character")
@@ -20,9 +20,9 @@ func CheckCharacters(text []byte) error {
 }
 
 // hasLoneSurrogate reports whether text has an escape that is half of a pair without its other half.
-func hasLoneSurrogate(text []byte) bool {
+func hasLoneSurrogate(text string) bool {
 	for {
-		start := bytes.IndexByte(text, '\\')
+		start := strings.IndexByte(text, '\\')
 		if start < 0 || start+1 == len(text) {
 			return false
 		}

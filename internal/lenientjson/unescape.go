@@ -1,23 +1,19 @@
 package lenientjson
 
 import (
-	"bytes"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // isPlain reports whether the content of a string stands for itself.
-func isPlain(text []byte) bool { return bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) }
+func isPlain(text string) bool { return strings.IndexByte(text, '\\') < 0 && utf8.ValidString(text) }
 
-// textWriter is a [strings.Builder] or a [bytes.Buffer].
-type textWriter interface {
-	Write(p []byte) (n int, err error)
-	WriteRune(r rune) (n int, err error)
-}
-
-// unescape writes the content of a string to w as encoding/json reads it: U+FFFD for each byte that is not UTF-8 and
-// for half a surrogate pair. It returns false at an escape that is none.
-func unescape[W textWriter](w W, text []byte) bool {
+// unescaped returns the content of a string as encoding/json reads it: U+FFFD for each byte that is not UTF-8 and for
+// half a surrogate pair. It returns "" where an escape is none.
+func unescaped(text string) string {
+	var w strings.Builder
+	w.Grow(len(text) + growth(text))
 	plain := 0 // bytes at the start of text
 	for plain < len(text) {
 		var r rune
@@ -25,29 +21,29 @@ func unescape[W textWriter](w W, text []byte) bool {
 		switch c := text[plain]; {
 		case c == '\\':
 			if r, n = escaped(text[plain:]); n == 0 {
-				return false
+				return ""
 			}
 		case c < utf8.RuneSelf:
 			plain++
 			continue
 		default:
-			if r, n = utf8.DecodeRune(text[plain:]); r != utf8.RuneError || n > 1 {
+			if r, n = utf8.DecodeRuneInString(text[plain:]); r != utf8.RuneError || n > 1 {
 				plain += n
 				continue
 			}
 		}
-		w.Write(text[:plain]) //nolint:errcheck // neither kind fails
-		w.WriteRune(r)        //nolint:errcheck // as above
+		w.WriteString(text[:plain])
+		w.WriteRune(r)
 		text, plain = text[plain+n:], 0
 	}
-	w.Write(text) //nolint:errcheck // as above
-	return true
+	w.WriteString(text)
+	return w.String()
 }
 
 // growth returns how many bytes longer the content of a string may become, for what is not UTF-8.
-func growth(text []byte) (n int) {
+func growth(text string) (n int) {
 	for len(text) > 0 {
-		r, size := utf8.DecodeRune(text)
+		r, size := utf8.DecodeRuneInString(text)
 		if r == utf8.RuneError && size == 1 {
 			n += utf8.RuneLen(utf8.RuneError) - 1
 		}
@@ -59,7 +55,7 @@ func growth(text []byte) (n int) {
 var escapes = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // escaped decodes the escape that text begins with and returns its length, 0 if it is none.
-func escaped(text []byte) (r rune, n int) {
+func escaped(text string) (r rune, n int) {
 	if len(text) < 2 {
 		return 0, 0
 	}
@@ -82,12 +78,12 @@ func escaped(text []byte) (r rune, n int) {
 }
 
 // unicodeEscape decodes the \u and four digits that text begins with; 0 and false if there is none.
-func unicodeEscape(text []byte) (rune, bool) {
+func unicodeEscape(text string) (rune, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return 0, false
 	}
 	var r rune
-	for _, c := range text[2:6] {
+	for _, c := range []byte(text[2:6]) {
 		digit := hexDigit(c)
 		if digit < 0 {
 			return 0, false

@@ -1,12 +1,23 @@
 package lenientjson
 
+import "strings"
+
 // What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest
 // part of reading a short reply. The functions below return the length of what text begins with, 0 when that is not
 // valid.
 
 const maxDepth = 10_000 // of values inside values, as in encoding/json
 
-func validLen(text []byte, depth int) int {
+// Valid reports whether v is valid JSON.
+func (v Value) Valid() bool {
+	text := TrimLeft(string(v))
+	if n := validLen(text, 0); n > 0 {
+		return TrimLeft(text[n:]) == ""
+	}
+	return isScalar(strings.TrimRight(text, " \n\t\r"))
+}
+
+func validLen(text string, depth int) int {
 	if len(text) == 0 {
 		return 0
 	}
@@ -19,7 +30,7 @@ func validLen(text []byte, depth int) int {
 	return scalarLen(text)
 }
 
-func validCompositeLen(text []byte, depth int) int {
+func validCompositeLen(text string, depth int) int {
 	if depth == maxDepth {
 		return 0
 	}
@@ -50,7 +61,7 @@ func validCompositeLen(text []byte, depth int) int {
 	}
 }
 
-func validStringLen(text []byte) int {
+func validStringLen(text string) int {
 	if len(text) == 0 || text[0] != '"' {
 		return 0
 	}

@@ -1,7 +1,6 @@
 package lenientjson
 
 import (
-	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -21,25 +20,25 @@ func (v Value) IsString() bool { return len(v) > 1 && v[0] == '"' }
 func (v Value) IsNumber() bool { return len(v) > 0 && (v[0] == '-' || ('0' <= v[0] && v[0] <= '9')) }
 
 // IsNull reports whether v is null or absent.
-func (v Value) IsNull() bool { return len(v) == 0 || string(v) == "null" }
+func (v Value) IsNull() bool { return len(v) == 0 || v == "null" }
 
 // IsEmpty reports whether v is absent, null, "", {}, [] or false, which some servers send where others send nothing.
 func (v Value) IsEmpty() bool {
-	switch string(v) {
+	switch v {
 	case "", "null", `""`, "{}", "[]", "false":
 		return true
 	}
 	return false
 }
 
-// Member returns the first member of an object with exactly this name, nil where there is none.
+// Member returns the first member of an object with exactly this name, "" where there is none.
 func (v Value) Member(name string) Value {
 	for it := v.Items(); it.Next(); {
-		if string(it.Key()) == name {
+		if it.Key() == name {
 			return it.Value()
 		}
 	}
-	return nil
+	return ""
 }
 
 // Str returns the content of a string, "" for everything else. Bytes that are not UTF-8 become U+FFFD.
@@ -47,16 +46,11 @@ func (v Value) Str() string {
 	if !v.IsString() {
 		return ""
 	}
-	inner := v[1 : len(v)-1]
+	inner := string(v[1 : len(v)-1])
 	if isPlain(inner) {
-		return string(inner)
+		return inner
 	}
-	var text strings.Builder
-	text.Grow(len(inner) + growth(inner))
-	if !unescape(&text, inner) {
-		return ""
-	}
-	return text.String()
+	return unescaped(inner)
 }
 
 // Text returns the content of a string or a number digit by digit: ids exceed what a float64 holds.
@@ -95,7 +89,7 @@ func (v Value) ReadNumber(to *float64) bool {
 
 // ReadInt reads a whole number, also as a string and in the forms 4.0 and 1e2.
 func (v Value) ReadInt(to *int) bool {
-	if n, err := strconv.Atoi(string(bytes.Trim(v, `"`))); err == nil {
+	if n, err := strconv.Atoi(strings.Trim(string(v), `"`)); err == nil {
 		*to = n
 		return true
 	}
@@ -125,7 +119,7 @@ const maxExact = 1 << 53 // from there on float64 has no fractions, and soon not
 
 // ReadBool reads true, false, 1 and 0, also as strings. null and "" are false; an absent value does not pass.
 func (v Value) ReadBool(to *bool) bool {
-	switch string(v) {
+	switch v {
 	case "true", `"true"`, "1", `"1"`:
 		*to = true
 		return true
@@ -141,11 +135,11 @@ const firstTime, lastTime = -62_135_596_800, 253_402_300_799
 
 // ReadTime reads RFC 3339 and unix seconds or milliseconds, as numbers or strings, into UTC. 0 sets nothing.
 func (v Value) ReadTime(to *time.Time) bool {
-	if v.IsEmpty() || string(bytes.Trim(v, `"`)) == "0" {
+	if v.IsEmpty() || strings.Trim(string(v), `"`) == "0" {
 		return v.IsString() || v.IsNumber() || v.IsNull()
 	}
 	var t time.Time
-	if t.UnmarshalJSON(v) != nil {
+	if t.UnmarshalJSON([]byte(v)) != nil {
 		n, err := strconv.ParseInt(v.Text(), 10, 64)
 		if err != nil || n < 0 {
 			return false

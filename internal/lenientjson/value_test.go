@@ -48,9 +48,9 @@ func TestValue_Member(t *testing.T) {
 	assert.Equal(t, `"x"`, string(v.Member("b_")))
 	assert.Equal(t, "null", string(v.Member("n")))
 	assert.Equal(t, "[1,", string(v.Member("cut").Member("d")))
-	assert.Nil(t, v.Member("e"))
-	assert.Nil(t, v.Member("e").Member("f"))
-	assert.Nil(t, lenientjson.Value(`"a"`).Member("a"))
+	assert.Empty(t, v.Member("e"))
+	assert.Empty(t, v.Member("e").Member("f"))
+	assert.Empty(t, lenientjson.Value(`"a"`).Member("a"))
 	assert.Equal(t, "1", string(lenientjson.Value(`[1,2]`).Member("")), "elements have the name \"\"")
 }
 
@@ -311,7 +311,7 @@ func TestCheckCharacters(t *testing.T) {
 		`"\ud83d`: "surrogate", `{"a":["\ud800"]}`: "surrogate", `{"\ud800":1}`: "surrogate", `"\n\ud800"`: "surrogate",
 		"\"caf\xe9\"": "UTF-8", "\xff": "UTF-8", "\"\xed\xa0\x80\"": "UTF-8", "\"\xf0\x9f\x98\"": "UTF-8",
 	} {
-		err := lenientjson.CheckCharacters([]byte(text))
+		err := lenientjson.CheckCharacters(text)
 		if says == "" {
 			assert.NoError(t, err, text)
 		} else {

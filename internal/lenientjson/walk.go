@@ -7,13 +7,14 @@
 // their letter case, lets the last of two values win, and takes a number that was cut off for a whole one.
 package lenientjson
 
-import "bytes"
+import "strings"
 
 // ByteOrderMark is what some servers begin their texts with. JSON does not allow it.
 const ByteOrderMark = "\uFEFF"
 
-// Value is the text of one JSON value as received, nil where there is none. An object or an array may be cut off.
-type Value []byte
+// Value is the text of one JSON value as received, "" where there is none. An object or an array may be cut off. It and
+// the texts in it share the memory of what is walked, unless they have escapes.
+type Value string
 
 // Items walks the members of an object or the elements of an array, which [Value.Items] begins:
 //
@@ -21,34 +22,33 @@ type Value []byte
 //		use(it.Key(), it.Value())
 //	}
 type Items struct {
-	text   []byte // what is walked, from its first item on
+	text   string // what is walked, from its first item on
 	at     int    // where it goes on in text
 	key    span
 	value  span
 	object bool
-	begun  bool          // there was an item
-	comma  bool          // one stands before at
-	odd    bool          // something was stepped over that is not valid
-	buffer *bytes.Buffer // for keys with escapes, one for all of them; nil before the first
+	begun  bool // there was an item
+	comma  bool // one stands before at
+	odd    bool // something was stepped over that is not valid
 }
 
-// span is a part of a text. Other than a slice it costs no write barrier to be kept, of which a walk has many.
+// span is a part of a text. Unlike a string it can be kept without a write barrier, of which a walk would have many.
 type span struct{ from, to int }
 
 // Items begins a walk. It has no items where v is neither an object nor an array.
 func (v Value) Items() Items {
-	text := TrimLeft(v)
+	text := TrimLeft(string(v))
 	if len(text) == 0 || (text[0] != '{' && text[0] != '[') {
 		return Items{}
 	}
 	return Items{text: text[1:], object: text[0] == '{'}
 }
 
-// Key returns the name of an object's member, unescaped; valid until the next call of Next.
-func (it *Items) Key() []byte {
+// Key returns the name of an object's member, unescaped; "" where an escape is none.
+func (it *Items) Key() string {
 	key := it.text[it.key.from:it.key.to]
-	if bytes.IndexByte(key, '\\') >= 0 {
-		return it.unescaped(key)
+	if strings.IndexByte(key, '\\') >= 0 {
+		return unescaped(key)
 	}
 	return key
 }
@@ -116,20 +116,8 @@ func (it *Items) nextKey() bool {
 
 func (it *Items) skipSpace() { it.at = len(it.text) - len(TrimLeft(it.text[it.at:])) }
 
-// unescaped returns a key whose escapes are decoded, "" where one is none. A hostile reply has millions of them.
-func (it *Items) unescaped(key []byte) []byte {
-	if it.buffer == nil {
-		it.buffer = new(bytes.Buffer)
-	}
-	it.buffer.Reset()
-	if !unescape(it.buffer, key) {
-		return nil
-	}
-	return it.buffer.Bytes()
-}
-
 // TrimLeft returns text without JSON's white space at its start.
-func TrimLeft(text []byte) []byte {
+func TrimLeft(text string) string {
 	for len(text) > 0 && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
 		text = text[1:]
 	}
@@ -138,7 +126,7 @@ func TrimLeft(text []byte) []byte {
 
 // valueLen returns the length of the JSON value at the start of text; 0 when there is none, or a string, number or word
 // that is cut off. What is inside objects and arrays is not checked.
-func valueLen(text []byte) int {
+func valueLen(text string) int {
 	if len(text) == 0 {
 		return 0
 	}
@@ -155,8 +143,8 @@ func valueLen(text []byte) int {
 
 // scalarLen returns the length of the number or word at the start of text; 0 when there is none, or nothing behind it
 // that shows that it is whole.
-func scalarLen(text []byte) int {
-	for n, c := range text {
+func scalarLen(text string) int {
+	for n, c := range []byte(text) {
 		switch c {
 		case ',', ']', '}', ' ', '\n', '\t', '\r':
 			if isScalar(text[:n]) {
@@ -169,12 +157,12 @@ func scalarLen(text []byte) int {
 }
 
 // isScalar reports whether text is a number or a word. A reply has dozens of them, and json.Valid costs a decoder each.
-func isScalar(text []byte) bool {
-	switch string(text) {
+func isScalar(text string) bool {
+	switch text {
 	case "true", "false", "null":
 		return true
 	}
-	text = bytes.TrimPrefix(text, []byte("-"))
+	text = strings.TrimPrefix(text, "-")
 	rest := trimDigits(text)
 	if len(rest) == len(text) || (text[0] == '0' && len(text)-len(rest) > 1) { // no digit, or a zero before others
 		return false
@@ -195,7 +183,7 @@ func isScalar(text []byte) bool {
 	return len(rest) == 0
 }
 
-func trimDigits(text []byte) []byte {
+func trimDigits(text string) string {
 	for len(text) > 0 && '0' <= text[0] && text[0] <= '9' {
 		text = text[1:]
 	}
@@ -204,7 +192,7 @@ func trimDigits(text []byte) []byte {
 
 // stringLen returns the length of the JSON string at the start of text, quotes included; 0 when there is none or it is
 // cut off.
-func stringLen(text []byte) int {
+func stringLen(text string) int {
 	if len(text) == 0 || text[0] != '"' {
 		return 0
 	}
@@ -220,7 +208,7 @@ func stringLen(text []byte) int {
 }
 
 // compositeLen returns the length of the object or array at the start of text, all of text when it is cut off.
-func compositeLen(text []byte) int {
+func compositeLen(text string) int {
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

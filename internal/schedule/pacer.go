@@ -105,7 +105,7 @@ type createdTask struct {
 	at       time.Duration
 	callback bool   // one was requested
 	learned  bool   // its duration has been added to its record
-	reply    []byte // to the create; nil when it is out of date, too long to keep, or of a task that has ended
+	reply    string // to the create; "" when it is out of date, too long to keep, or of a task that has ended
 }
 
 // NewPacer returns a Pacer that has learned nothing. random returns numbers in [0, 1), of which 0.5 means no jitter.
@@ -132,9 +132,9 @@ func (p *Pacer) Endpoint(name string) uint8 {
 }
 
 // Remember records a task that this client has just created, whether a callback was requested for it, and the reply to
-// the create, which must not be changed any more. The newest 1,024 tasks are remembered. It returns false if the
+// the create. The newest 1,024 tasks are remembered. It returns false if the
 // task was one of them already, which a second create cannot have made.
-func (p *Pacer) Remember(s Sighting, callback bool, reply []byte) bool {
+func (p *Pacer) Remember(s Sighting, callback bool, reply string) bool {
 	task := createdTask{class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {
 		task.reply = reply
@@ -168,8 +168,8 @@ func (p *Pacer) Remembers(id string) bool {
 func (p *Pacer) DropReply(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if task, found := p.created[id]; found && task.reply != nil {
-		task.reply = nil
+	if task, found := p.created[id]; found && task.reply != "" {
+		task.reply = ""
 		p.created[id] = task
 	}
 }
@@ -211,19 +211,19 @@ func (s *PollState) Answered() time.Duration { return s.answered }
 
 // Begin returns the initial polling state of a task, and the reply to its create if that can stand for the first
 // answer: this client has just created the task, and has learned that such tasks take longer.
-func (p *Pacer) Begin(id string) (PollState, []byte) {
+func (p *Pacer) Begin(id string) (PollState, string) {
 	now := p.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	task, found := p.created[id]
 	if !found {
-		return PollState{began: now, answered: now}, nil
+		return PollState{began: now, answered: now}, ""
 	}
 	s := PollState{began: task.at, answered: task.at, ageKnown: true, queueing: true, callback: task.callback}
 	p.enroll(&s, task.class)
 	total := &s.record.total
 	if len(total.logs) < knownWell || total.fit(s.record.prior()).quantile(0.02) < now-task.at+2*minGap {
-		return s, nil
+		return s, ""
 	}
 	return s, task.reply
 }

@@ -94,9 +94,9 @@ func (f *figure) add(polls int, lag float64) {
 func (f figure) g(w *world) float64 { return f.polls * f.lag / (w.mean() / 2) }
 
 // follow waits for one task as Watch does, in virtual time.
-func (w *world) follow(p *pacer, s *schedule.PollState, reply []byte, l life) (polls int, lag float64) {
+func (w *world) follow(p *pacer, s *schedule.PollState, reply string, l life) (polls int, lag float64) {
 	created := time.Now()
-	if reply == nil {
+	if reply == "" {
 		polls = 1
 		p.answer(s, job{Phase: w.state(l, 0)})
 	}
@@ -111,7 +111,7 @@ func (w *world) follow(p *pacer, s *schedule.PollState, reply []byte, l life) (p
 	}
 }
 
-func createNth(p *pacer, n int) (schedule.PollState, []byte) {
+func createNth(p *pacer, n int) (schedule.PollState, string) {
 	id := strconv.Itoa(n)
 	p.create(job{ID: id, Phase: schedule.Queueing, Model: "viduq2-pro"}, false)
 	return p.Begin(id)

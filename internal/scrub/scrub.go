@@ -5,7 +5,6 @@
 package scrub
 
 import (
-	"bytes"
 	"net/url"
 	"regexp"
 	"strings"
@@ -38,8 +37,8 @@ func OneLine(s string, limit int) string {
 }
 
 // IsMarkup reports whether text begins like HTML or XML, neither of which belongs in an error message.
-func IsMarkup(text []byte) bool {
-	return bytes.HasPrefix(bytes.TrimLeft(text, "\uFEFF \t\r\n"), []byte("<"))
+func IsMarkup(text string) bool {
+	return strings.HasPrefix(strings.TrimLeft(text, "\uFEFF \t\r\n"), "<")
 }
 
 // URL returns link without user name, query and fragment, in at most 120 bytes.

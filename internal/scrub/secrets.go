@@ -1,7 +1,6 @@
 package scrub
 
 import (
-	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -21,7 +20,6 @@ type Secrets struct{ secrets []secret }
 
 type secret struct {
 	text   string
-	bytes  []byte    // the same
 	begins [256]bool // which bytes a spelling of it can begin with
 }
 
@@ -32,7 +30,7 @@ func NewSecrets(texts ...string) Secrets {
 		if len(text) < minSecret {
 			continue
 		}
-		one := secret{text: text, bytes: []byte(text)}
+		one := secret{text: text}
 		for _, c := range []byte{text[0], '\\', '%', '&'} {
 			one.begins[c] = true
 		}
@@ -59,40 +57,26 @@ func QuerySecrets(query string) Secrets {
 }
 
 // Mask returns text with "[redacted]" in place of every secret.
-func (s Secrets) Mask(text string) string {
-	escapes := strings.IndexByte(text, '\\') >= 0 || strings.IndexByte(text, '%') >= 0 || strings.IndexByte(text, '&') >= 0
-	for i := range s.secrets {
-		if !escapes && !strings.Contains(text, s.secrets[i].text) { // as in most texts
-			continue
-		}
-		if masked := maskOne(&s.secrets[i], text, false, nil); masked != nil {
-			text = string(masked)
-		}
-	}
-	return text
-}
+func (s Secrets) Mask(text string) string { return s.MaskBody(text, false) }
 
-// MaskBody is Mask for the body of a reply, which it may change in place. cut means that the end of the body is
-// missing: a secret that begins there is masked, too.
-func (s Secrets) MaskBody(body []byte, cut bool) []byte {
-	escapes := cut || bytes.IndexByte(body, '\\') >= 0 || bytes.IndexByte(body, '%') >= 0 || bytes.IndexByte(body, '&') >= 0
+// MaskBody is Mask for the body of a reply. cut means that the end of the body is missing: a secret that begins there
+// is masked, too.
+func (s Secrets) MaskBody(body string, cut bool) string {
+	if len(body) < minSecret {
+		return body
+	}
+	escapes := cut || strings.IndexByte(body, '\\') >= 0 || strings.IndexByte(body, '%') >= 0 || strings.IndexByte(body, '&') >= 0
 	for i := range s.secrets {
-		if !escapes && !bytes.Contains(body, s.secrets[i].bytes) { // as in most bodies
-			continue
-		}
-		into := body[:0]
-		if len(s.secrets[i].text) < len(mask) { // what is written would overtake what is read
-			into = nil
-		}
-		if masked := maskOne(&s.secrets[i], body, cut, into); masked != nil {
-			body = masked
+		if escapes || strings.Contains(body, s.secrets[i].text) { // not in most bodies
+			body = maskOne(&s.secrets[i], body, cut)
 		}
 	}
 	return body
 }
 
-// maskOne appends text to into with every occurrence of one secret masked. The result is nil if there is none.
-func maskOne[T bytestring](s *secret, text T, cut bool, into []byte) []byte {
+// maskOne returns text with every occurrence of one secret masked.
+func maskOne(s *secret, text string, cut bool) string {
+	var masked strings.Builder
 	kept, layers := 0, maxLayers
 	if len(text) >= bigText {
 		layers = 1
@@ -108,17 +92,22 @@ func maskOne[T bytestring](s *secret, text T, cut bool, into []byte) []byte {
 		for text[i] == '\\' && i > kept && text[i-1] == '\\' { // half an escape would be left
 			i--
 		}
-		into = append(append(into, text[kept:i]...), mask...)
+		if kept == 0 {
+			masked.Grow(len(text) + len(mask))
+		}
+		masked.WriteString(text[kept:i])
+		masked.WriteString(mask)
 		kept, i = end, end-1
 	}
 	if kept == 0 {
-		return nil
+		return text
 	}
-	return append(into, text[kept:]...)
+	masked.WriteString(text[kept:])
+	return masked.String()
 }
 
 // canBegin reports whether text spells c at i.
-func canBegin[T bytestring](c byte, text T, i, layers int) bool {
+func canBegin(c byte, text string, i, layers int) bool {
 	for layer := range layers + 1 {
 		got, _ := spelled(text, i, layer)
 		if got == c {
@@ -132,7 +121,7 @@ func canBegin[T bytestring](c byte, text T, i, layers int) bool {
 }
 
 // matchAt returns where a spelling of secret that begins at i ends, -1 if none does.
-func matchAt[T bytestring](secret string, text T, i, layers int, cut bool) int {
+func matchAt(secret, text string, i, layers int, cut bool) int {
 	ends, n := [8]int{i}, 1 // where the part that was compared may end: an escape may stand for itself
 	for at := range len(secret) {
 		var next [len(ends)]int

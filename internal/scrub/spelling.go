@@ -1,15 +1,12 @@
 package scrub
 
-// bytestring is a text in either form: the bodies of replies are masked without a copy of them.
-type bytestring interface{ ~string | ~[]byte }
-
 // maxLayers is how many escapes may lie in one another: a link with percent signs inside JSON inside a JSON string.
 const maxLayers = 3
 
 // spelled returns the character that text spells at i through at most so many layers of escapes, and where it ends; -1
 // where the text has ended. Without an escape of printable ASCII it is the byte at i itself. Within an escape only
 // punctuation is escaped again: nobody escapes digits and letters.
-func spelled[T bytestring](text T, i, layers int) (c byte, end int) {
+func spelled(text string, i, layers int) (c byte, end int) {
 	if i >= len(text) {
 		return 0, -1
 	}
@@ -26,7 +23,7 @@ func beginsEscape(c byte) bool { return c == '\\' || c == '%' || c == '&' }
 
 // unescape reads the escape that c begins and that goes on at i, its punctuation through so many further layers. end is
 // -1 if it is none.
-func unescape[T bytestring](text T, c byte, i, layers int) (value byte, end int) {
+func unescape(text string, c byte, i, layers int) (value byte, end int) {
 	if i >= len(text) {
 		return 0, -1
 	}
@@ -47,7 +44,7 @@ func unescape[T bytestring](text T, c byte, i, layers int) (value byte, end int)
 }
 
 // readHex reads so many digits.
-func readHex[T bytestring](text T, i, digits int) (value byte, end int) {
+func readHex(text string, i, digits int) (value byte, end int) {
 	if i+digits > len(text) {
 		return 0, -1
 	}
@@ -64,7 +61,7 @@ func readHex[T bytestring](text T, i, digits int) (value byte, end int) {
 
 // readEntity reads what stands behind an ampersand: "plus;", "#43;", "#x2b;". The semicolon may be missing, as browsers
 // have it.
-func readEntity[T bytestring](text T, i, layers int) (value byte, end int) {
+func readEntity(text string, i, layers int) (value byte, end int) {
 	if isAlphanumeric(text[i]) {
 		var name [12]byte
 		n := 0
@@ -95,7 +92,7 @@ func readEntity[T bytestring](text T, i, layers int) (value byte, end int) {
 	return printable(number, skipSemicolon(text, i, layers))
 }
 
-func skipSemicolon[T bytestring](text T, i, layers int) int {
+func skipSemicolon(text string, i, layers int) int {
 	if c, end := spelled(text, i, layers); end >= 0 && c == ';' {
 		return end
 	}

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 var (
@@ -21,7 +21,7 @@ var (
 )
 
 const (
-	maxTrusted    = 64 << 10 // of what a header promises, allocated in advance
+	chunkSize     = 16 << 10
 	maxDrain      = 64 << 10
 	maxEmptyReads = 100 // in a row, as in bufio
 	maxPackings   = 2   // a cache may pack what the server has packed
@@ -29,59 +29,84 @@ const (
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
+// chunks are lent to ReadBounded, so that the text of a short answer is allocated once and in its own size.
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
 // ReadBounded reads r to its end or to limit, and then returns [ErrTooBig]; what was read until then comes back with
-// every error. hint is the length that the header promised, -1 for none. What begins like gzip is expanded, also what
-// was packed twice, whatever the header says: no text begins like that. Limit holds for both sizes.
-func ReadBounded(r io.Reader, hint, limit int64) ([]byte, error) {
-	buf, err := readPacked(r, hint, limit, maxPackings)
+// every error. What begins like gzip is expanded, also what was packed twice, whatever the header says: no text begins
+// like that. Limit holds for both sizes.
+func ReadBounded(r io.Reader, limit int64) (string, error) {
+	chunk := chunks.Get().(*[chunkSize]byte) //nolint:errcheck,forcetypeassert // nothing else is in it
+	defer chunks.Put(chunk)
+	text, err := readPacked(chunk[:0], r, limit, maxPackings)
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
-	return buf, err
+	return text, err
 }
 
 // readPacked is ReadBounded for what was packed at most so many times, with io.EOF at the end.
-func readPacked(r io.Reader, hint, limit int64, packings int) ([]byte, error) {
-	if hint < 0 {
-		hint = 512
+func readPacked(chunk []byte, r io.Reader, limit int64, packings int) (string, error) {
+	chunk, err := readTo(chunk, r, limit, len(gzipMagic))
+	if packings == 0 || !bytes.HasPrefix(chunk, gzipMagic) {
+		return readText(chunk, err, r, limit)
 	}
-	buf := make([]byte, 0, min(hint, maxTrusted)+1) // one more, to see the end without growing
-	buf, err := readTo(buf, r, limit, len(gzipMagic))
-	if packings == 0 || !bytes.HasPrefix(buf, gzipMagic) {
-		if err == nil {
-			buf, err = readTo(buf, r, limit, math.MaxInt)
-		}
-		return buf, err
-	}
-	packed := &packedReader{head: buf, err: err, rest: r, left: limit}
+	packed := &packedReader{head: chunk, err: err, rest: r, left: limit}
 	plain := &plainReader{packed: packed, buffer: bufio.NewReader(packed)}
 	if err := plain.open(); err != nil {
-		return nil, err
+		return "", err
 	}
-	return readPacked(plain, -1, limit, packings-1)
+	return readPacked(make([]byte, 0, chunkSize), plain, limit, packings-1)
 }
 
-// readTo appends what r has to buf until that has enough bytes, or more than limit, which is [ErrTooBig].
-func readTo(buf []byte, r io.Reader, limit int64, enough int) ([]byte, error) {
-	for empty := 0; len(buf) < enough; {
-		if len(buf) == cap(buf) { // doubled, because append would allocate five times the limit on the way there
-			buf = append(make([]byte, 0, min(2*int64(cap(buf)), limit+512)), buf...)
+// readText reads r chunk by chunk. The first one has begun, and the reading of it has ended with err.
+func readText(chunk []byte, err error, r io.Reader, limit int64) (string, error) {
+	if err == nil {
+		chunk, err = readTo(chunk, r, limit, cap(chunk))
+	}
+	if err != nil {
+		return string(chunk), err
+	}
+	text := new(strings.Builder)
+	for {
+		if size := text.Len() + len(chunk); size > text.Cap() {
+			text = grown(text, max(2*int64(text.Cap()), int64(size)), limit)
 		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
+		text.Write(chunk)
+		if err != nil {
+			return text.String(), err
+		}
+		chunk, err = readTo(chunk[:0], r, limit-int64(text.Len()), cap(chunk))
+	}
+}
+
+// grown returns a builder with the same text and room for size bytes, or for no more than the limit if that is near: as
+// it grows by itself, it would allocate five times the limit on the way there.
+func grown(text *strings.Builder, size, limit int64) *strings.Builder {
+	larger := new(strings.Builder)
+	larger.Grow(int(min(size, limit)))
+	larger.WriteString(text.String())
+	return larger
+}
+
+// readTo appends what r has to chunk until that has enough bytes, or more than limit, which is [ErrTooBig].
+func readTo(chunk []byte, r io.Reader, limit int64, enough int) ([]byte, error) {
+	for empty := 0; len(chunk) < enough; {
+		n, err := r.Read(chunk[len(chunk):min(int64(cap(chunk)), limit+1)])
+		chunk = chunk[:len(chunk)+n]
 		if empty++; n > 0 {
 			empty = 0
 		}
 		switch {
-		case int64(len(buf)) > limit:
-			return buf[:limit], ErrTooBig
+		case int64(len(chunk)) > limit:
+			return chunk[:limit], ErrTooBig
 		case err != nil:
-			return buf, err
+			return chunk, err
 		case empty >= maxEmptyReads:
-			return buf, io.ErrNoProgress
+			return chunk, io.ErrNoProgress
 		}
 	}
-	return buf, nil
+	return chunk, nil
 }
 
 // packedReader reads head, whose reading ended with err, and then rest. What is behind the limit is [ErrTooBig]: gzip

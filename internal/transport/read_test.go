@@ -17,24 +17,26 @@ import (
 
 func TestReadBounded(t *testing.T) {
 	t.Parallel()
-	const unknown = -1
+	const chunk = 16 << 10
 	for name, tt := range map[string]struct {
-		size, hint, limit int64
-		tooBig            bool
+		size, limit int64
+		tooBig      bool
 	}{
-		"nothing":                {0, 0, 100, false},
-		"nothing, not promised":  {0, unknown, 100, false},
-		"as promised":            {80, 80, 100, false},
-		"not promised":           {5000, unknown, 10_000, false},
-		"more than promised":     {5000, 10, 10_000, false},
-		"less than promised":     {10, 5000, 10_000, false},
-		"the limit":              {10_000, unknown, 10_000, false},
-		"the limit, as promised": {10_000, 10_000, 10_000, false},
-		"one more":               {10_001, unknown, 10_000, true},
-		"one more, as promised":  {10_001, 10_001, 10_000, true},
-		"much more":              {1 << 20, unknown, 10_000, true},
-		"a limit of nothing":     {1, unknown, 0, true},
-		"large, as promised":     {1 << 20, 1 << 20, 2 << 20, false},
+		"nothing":              {0, 100, false},
+		"a line":               {80, 100, false},
+		"the limit":            {10_000, 10_000, false},
+		"one more":             {10_001, 10_000, true},
+		"much more":            {1 << 20, 10_000, true},
+		"a limit of nothing":   {1, 0, true},
+		"almost a chunk":       {chunk - 1, 1 << 20, false},
+		"a chunk":              {chunk, 1 << 20, false},
+		"more than a chunk":    {chunk + 1, 1 << 20, false},
+		"the limit is a chunk": {chunk, chunk, false},
+		"a chunk is too much":  {chunk + 1, chunk, true},
+		"chunks":               {1 << 20, 2 << 20, false},
+		"the limit in chunks":  {1 << 20, 1 << 20, false},
+		"too many chunks":      {1<<20 + 1, 1 << 20, true},
+		"chunks, and no end":   {3 << 20, 1<<20 + 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,13 +44,13 @@ func TestReadBounded(t *testing.T) {
 			for _, wrap := range []func(io.Reader) io.Reader{
 				func(r io.Reader) io.Reader { return r }, iotest.HalfReader, iotest.DataErrReader,
 			} {
-				got, err := transport.ReadBounded(wrap(strings.NewReader(text)), tt.hint, tt.limit)
+				got, err := transport.ReadBounded(wrap(strings.NewReader(text)), tt.limit)
 				if tt.tooBig {
 					require.ErrorIs(t, err, transport.ErrTooBig)
 				} else {
 					require.NoError(t, err)
 				}
-				assert.True(t, text[:min(tt.size, tt.limit)] == string(got)) //nolint:testifylint // a megabyte would be printed
+				assert.True(t, text[:min(tt.size, tt.limit)] == got) //nolint:testifylint // a megabyte would be printed
 			}
 		})
 	}
@@ -57,9 +59,9 @@ func TestReadBounded(t *testing.T) {
 func TestReadBounded_BrokenOff(t *testing.T) {
 	t.Parallel()
 	broken := io.MultiReader(strings.NewReader("beginning"), iotest.ErrReader(io.ErrUnexpectedEOF))
-	got, err := transport.ReadBounded(broken, 100, 1000)
+	got, err := transport.ReadBounded(broken, 1000)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	assert.Equal(t, "beginning", string(got))
+	assert.Equal(t, "beginning", got)
 }
 
 // What begins like gzip is expanded.
@@ -103,17 +105,15 @@ func TestReadBounded_Gzip(t *testing.T) {
 				"byte by byte":  iotest.OneByteReader,
 				"data with EOF": iotest.DataErrReader,
 			} {
-				for _, hint := range []int64{-1, int64(len(tt.body)), 1} {
-					got, err := transport.ReadBounded(wrap(strings.NewReader(tt.body)), hint, limit)
-					require.ErrorIs(t, err, tt.err, how)
-					if errors.Is(err, transport.ErrGzip) {
-						require.NotErrorIs(t, err, io.ErrUnexpectedEOF, "the connection is not to blame")
-					}
-					if errors.Is(tt.err, transport.ErrTooBig) {
-						assert.True(t, strings.HasPrefix(string(got), tt.want[:len(tt.want)-len(tt.want)/8]), how)
-					} else {
-						assert.Equal(t, tt.want, string(got), how)
-					}
+				got, err := transport.ReadBounded(wrap(strings.NewReader(tt.body)), limit)
+				require.ErrorIs(t, err, tt.err, how)
+				if errors.Is(err, transport.ErrGzip) {
+					require.NotErrorIs(t, err, io.ErrUnexpectedEOF, "the connection is not to blame")
+				}
+				if errors.Is(tt.err, transport.ErrTooBig) {
+					assert.True(t, strings.HasPrefix(got, tt.want[:len(tt.want)-len(tt.want)/8]), how)
+				} else {
+					assert.Equal(t, tt.want, got, how)
 				}
 			}
 		})
@@ -125,9 +125,9 @@ func TestReadBounded_PackedLimit(t *testing.T) {
 	t.Parallel()
 	packed := testkit.Gzip(t, "x")
 	for less, want := range []error{nil, transport.ErrTooBig, transport.ErrTooBig} {
-		got, err := transport.ReadBounded(iotest.OneByteReader(strings.NewReader(packed)), -1, int64(len(packed)-less))
+		got, err := transport.ReadBounded(iotest.OneByteReader(strings.NewReader(packed)), int64(len(packed)-less))
 		require.ErrorIs(t, err, want)
-		assert.Equal(t, "x", string(got))
+		assert.Equal(t, "x", got)
 	}
 }
 
@@ -145,11 +145,11 @@ func TestReadBounded_GzipBreaksOff(t *testing.T) {
 				continue
 			}
 			r := wrap(io.MultiReader(strings.NewReader(packed[:cut]), iotest.ErrReader(errReset)))
-			got, err := transport.ReadBounded(r, -1, 10_000)
+			got, err := transport.ReadBounded(r, 10_000)
 			require.ErrorIs(t, err, errReset, "%s, %d", name, cut)
 			require.NotErrorIs(t, err, transport.ErrGzip)
 			if cut > 1 {
-				require.True(t, strings.HasPrefix(text, string(got)))
+				require.True(t, strings.HasPrefix(text, got))
 			}
 			if cut > 1000 {
 				assert.Greater(t, len(got), cut-200)
@@ -171,11 +171,11 @@ func TestReadBounded_Stuck(t *testing.T) {
 			reads++
 			return 0, nil
 		}))
-		got, err := transport.ReadBounded(r, -1, 1000)
+		got, err := transport.ReadBounded(r, 1000)
 		require.ErrorIs(t, err, io.ErrNoProgress, name)
 		assert.LessOrEqual(t, reads, 205, name)
 		if text != "" && text[0] != '\x1f' {
-			assert.Equal(t, text, string(got))
+			assert.Equal(t, text, got)
 		}
 	}
 	often := 0
@@ -187,9 +187,9 @@ func TestReadBounded_Stuck(t *testing.T) {
 			return 0, io.EOF
 		}
 		return copy(p, "x"), nil
-	}), -1, 1000)
+	}), 1000)
 	require.NoError(t, err)
-	assert.Equal(t, "xxxxxxxxx", string(got))
+	assert.Equal(t, "xxxxxxxxx", got)
 }
 
 func TestEncoding(t *testing.T) {
@@ -212,21 +212,20 @@ func TestEncoding(t *testing.T) {
 func TestReadBounded_StopsAtTheLimit(t *testing.T) {
 	t.Parallel()
 	left := strings.NewReader(strings.Repeat("x", 1000))
-	_, err := transport.ReadBounded(iotest.OneByteReader(left), -1, 100)
+	_, err := transport.ReadBounded(iotest.OneByteReader(left), 100)
 	require.ErrorIs(t, err, transport.ErrTooBig)
 	assert.Equal(t, 1000-101, left.Len())
 }
 
-// A promise is not allocated in advance, an exact one is allocated once, and growing costs less than append's. It must
-// not run beside other tests, for it counts what the process allocates.
+// A short text is allocated once, and growing costs less than append's. It must not run beside
+// other tests, for it counts what the process allocates.
 func TestReadBounded_Allocations(t *testing.T) { //nolint:paralleltest // see above
 	letters := strings.Repeat("x", 16<<20)
-	for name, tt := range map[string]struct{ size, hint, limit, most int64 }{
-		"a huge promise":       {10, 1 << 40, 1 << 30, 80 << 10},
-		"16 MB, not promised":  {16 << 20, -1, 16 << 20, 49 << 20},
-		"more than is allowed": {16 << 20, -1, 1 << 20, 4 << 20},
-		"a bomb":               {0, -1, 4 << 20, 12 << 20},
-		"a bomb in a bomb":     {1, -1, 4 << 20, 12 << 20},
+	for name, tt := range map[string]struct{ size, limit, most int64 }{
+		"16 MB":                {16 << 20, 16 << 20, 49 << 20},
+		"more than is allowed": {16 << 20, 1 << 20, 4 << 20},
+		"a bomb":               {0, 4 << 20, 12 << 20},
+		"a bomb in a bomb":     {1, 4 << 20, 12 << 20},
 	} {
 		text := strings.NewReader(letters[:tt.size])
 		switch name {
@@ -236,18 +235,15 @@ func TestReadBounded_Allocations(t *testing.T) { //nolint:paralleltest // see ab
 			text.Reset(testkit.Gzip(t, testkit.Gzip(t, letters)))
 		}
 		allocated := testkit.Allocations(func() {
-			_, _ = transport.ReadBounded(text, tt.hint, tt.limit)
+			_, _ = transport.ReadBounded(text, tt.limit)
 		})
 		assert.Less(t, allocated, tt.most, name)
 	}
 	text := strings.NewReader("")
-	for name, hint := range map[string]int64{"an exact promise": 500, "none": -1} {
-		count := testing.AllocsPerRun(100, func() {
-			text.Reset(letters[:500])
-			_, _ = transport.ReadBounded(text, hint, 1<<20)
-		})
-		assert.InDelta(t, 1, count, 0, name)
-	}
+	assert.InDelta(t, 1, testing.AllocsPerRun(100, func() {
+		text.Reset(letters[:500])
+		_, _ = transport.ReadBounded(text, 1<<20)
+	}), 0)
 }
 
 func TestDrain(t *testing.T) {
