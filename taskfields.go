@@ -223,21 +223,8 @@ func meansError(v lenientjson.Value) bool {
 // The readers below report whether they could read the value, as those of lenientjson do.
 
 func readText[S ~string](v lenientjson.Value, to *S) bool {
-	if word, ok := sharedWord(v); ok {
-		*to = S(word)
-		return true
-	}
 	*to = S(v.Text())
 	return v.IsString() || v.IsNumber() || v.IsNull()
-}
-
-// sharedWord returns the string that all replies share for a word that most of them repeat, so that it costs no memory.
-func sharedWord(v lenientjson.Value) (string, bool) {
-	if len(v) > len(`""`)+longestSharedWord || !v.IsString() {
-		return "", false
-	}
-	word, ok := sharedWords[string(v[1:len(v)-1])]
-	return word, ok
 }
 
 // readWatermarkPosition reads the number that was sent or the name that some gateways make of it.

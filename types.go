@@ -312,24 +312,6 @@ type VideoInfo struct {
 	Height   int     `json:"height,omitempty"`   // pixels
 }
 
-// sharedWords are the words that most replies repeat.
-var sharedWords = func() map[string]string {
-	words := map[string]string{}
-	for _, word := range []string{
-		string(StateCreated), string(StateQueueing), string(StateProcessing), string(StateSuccess), string(StateFailed),
-		string(Resolution360p), string(Resolution540p), string(Resolution720p), string(Resolution1080p), string(MovementAuto),
-		string(ModelQ4Preview),
-		string(ModelQ3Drama), string(ModelQ3Ad), string(ModelQ3Mix), string(ModelQ3Turbo), string(ModelQ3), string(ModelQ3Pro),
-		string(ModelQ3ProFast), string(ModelQ2Pro), string(ModelQ2ProFast), string(ModelQ2Turbo), string(ModelQ2),
-		string(ModelQ1), string(ModelQ1Classic), string(Model20), string(Model15),
-	} {
-		words[word] = word
-	}
-	return words
-}()
-
-const longestSharedWord = 16 // bytes
-
 // What a task id consists of. Each of these characters stands for itself in the path of a URL, in JSON and in a header.
 const (
 	idPunctuation = "-_.~:=+@"
