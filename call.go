@@ -48,7 +48,7 @@ func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
 	for n := 1; ; n++ {
 		started := time.Now()
 		a := c.send(ctx, rq, expect)
-		c.report(ctx, rq, a, n, time.Since(started))
+		c.report(ctx, rq, a, n, started)
 		expect = expect && a.status != http.StatusExpectationFailed
 		if a.err == nil {
 			c.budget.Refund()
@@ -82,11 +82,11 @@ func retryDelay(pause func(retry int) time.Duration, n int, err error) time.Dura
 }
 
 // report tells the tracer and the logger of one attempt.
-func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, took time.Duration) {
+func (c *Client) report(ctx context.Context, rq *request, a *attempt, n int, started time.Time) {
 	if c.logger == nil && rq.trace == nil {
 		return
 	}
-	requestID := traceIDOf(a.header, c.redact)
+	took, requestID := time.Since(started), traceIDOf(a.header, c.redact)
 	rq.trace.attempt(Attempt{Number: n, StatusCode: a.status, Duration: took, RequestID: requestID, Err: a.err})
 	attrs := []slog.Attr{
 		slog.String("method", rq.method), slog.String("path", c.target(rq).Path), slog.Int("status", a.status),

@@ -314,10 +314,10 @@ func (d *taskDecoder) setState(t *Task) {
 		t.warn("success is guessed from the link: the state is " + strconv.Quote(scrub.OneLine(string(t.State), 40)))
 		t.State = StateSuccess
 	}
-	switch {
-	case t.State == StateSuccess:
+	switch t.State {
+	case StateSuccess:
 		d.setLink(t)
-	case t.Done():
+	case StateFailed, StateCanceled:
 		d.setReason(t)
 		if t.unsure = fromStatus && t.State == StateFailed && !d.isFirm(t); t.unsure {
 			t.warn("the status " + quoted(d.status) + " may be about the query")

@@ -219,7 +219,7 @@ func BenchmarkWaitAll(b *testing.B) {
 func BenchmarkSchedule(b *testing.B) {
 	p := schedule.NewPacer(func() float64 { return 0.5 })
 	begin := func() schedule.PollState {
-		p.Remember(schedule.Sighting{ID: "1"}, false, []byte("1"))
+		p.Remember(schedule.Sighting{ID: "1"}, false, "1")
 		state, _ := p.Begin("1")
 		return state
 	}

@@ -66,18 +66,26 @@ func validStringLen(text string) int {
 		return 0
 	}
 	for i := 1; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '"':
-			return i + 1
-		case c < ' ':
-			return 0
-		case c == '\\':
-			_, n := escaped(text[i:])
-			if n == 0 {
-				return 0
-			}
-			i += n - 1
+		if !endsPlain[text[i]] {
+			continue
 		}
+		if text[i] == '"' {
+			return i + 1
+		}
+		_, n := escaped(text[i:])
+		if n == 0 {
+			return 0
+		}
+		i += n - 1
 	}
 	return 0
 }
+
+// endsPlain has the bytes of a string that do not stand for themselves: the quote, the backslash, control characters.
+var endsPlain = func() (table [256]bool) {
+	for c := range byte(' ') {
+		table[c] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
