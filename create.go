@@ -113,7 +113,8 @@ func idOf(task *Task, err error) string {
 
 // decodeCreated reads the reply to a create. An id is a task, however little else of the reply is usable.
 func decodeCreated(reply string) (*Task, error) {
-	d := readTask(reply)
+	var d taskDecoder
+	d.readTask(reply)
 	task, err := d.finish()
 	switch {
 	case task != nil && task.ID != "" && err != nil:

@@ -33,7 +33,8 @@ const maxNested = 3
 // decodeTask reads a task from the reply to a create, or from a callback. When the reply is not whole, what could be
 // read comes back with the error: a task id must not be lost for a missing bracket.
 func decodeTask(body string) (*Task, error) {
-	d := readTask(body)
+	var d taskDecoder
+	d.readTask(body)
 	return d.finish()
 }
 
@@ -42,7 +43,8 @@ func decodeQuery(ctx context.Context, body, id string) (*Task, error) {
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
-	d := readQueryReply(body, id)
+	d := taskDecoder{asked: id}
+	d.readTask(body)
 	if err := stillWanted(ctx, body); err != nil {
 		return nil, err
 	}
@@ -99,17 +101,14 @@ type taskDecoder struct {
 }
 
 // readTask reads what it can of any text.
-func readTask(body string) taskDecoder { return readQueryReply(body, "") }
-
-// readQueryReply reads what it can of a reply to the question for the task with this id.
-func readQueryReply(body, asked string) taskDecoder {
-	body = strings.TrimPrefix(body, lenientjson.ByteOrderMark)
-	d := taskDecoder{body: body, asked: asked}
-	d.cut = !d.read(lenientjson.Value(body)) && !lenientjson.Value(body).Valid() // which decides where there is no object to walk
+func (d *taskDecoder) readTask(body string) {
+	d.body = strings.TrimPrefix(body, lenientjson.ByteOrderMark)
+	whole := lenientjson.Value(d.body)
+	d.cut = !d.read(whole) && !whole.Valid() // which decides where there is no object to walk
 	if d.data.IsObject() && !d.isRecord() {
 		d.unwrap()
 	}
-	if d.data != "" && d.id != "" && !d.isTaskID && d.state.IsEmpty() && asked == "" {
+	if d.data != "" && d.id != "" && !d.isTaskID && d.state.IsEmpty() && d.asked == "" {
 		d.warn("the id " + d.id + " may be that of the request")
 	}
 	d.inside = true
@@ -119,7 +118,6 @@ func readQueryReply(body, asked string) taskDecoder {
 		d.data = ""
 		d.read(object)
 	}
-	return d
 }
 
 // isRecord reports whether what was read has both the id of a task and a state. An "id" may be the gateway's own,
@@ -433,7 +431,8 @@ func (t *Task) UnmarshalJSON(data []byte) error {
 	if v := lenientjson.Value(lenientjson.TrimLeft(text)); !v.IsObject() || !v.Valid() {
 		return errors.New("vidu: a task must be a JSON object")
 	}
-	d := readTask(text)
+	var d taskDecoder
+	d.readTask(text)
 	if d.twoIDs {
 		return fmt.Errorf("vidu: %w", errTwoIDs)
 	}

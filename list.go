@@ -114,8 +114,9 @@ func decodePage(ctx context.Context, reply string) (*TaskPage, error) {
 		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		d := readTask(strings.Clone(string(it.Value()))) // a part of the page would keep the whole page alive
-		if d.id == "" || d.oddID || d.twoIDs {           // one bad task must not hide the others
+		var d taskDecoder
+		d.readTask(strings.Clone(string(it.Value()))) // a part of the page would keep the whole page alive
+		if d.id == "" || d.oddID || d.twoIDs {        // one bad task must not hide the others
 			continue
 		}
 		task := d.task()

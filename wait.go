@@ -300,7 +300,8 @@ func (w *waitItem) begin(c *Client, config *waitConfig) *Task {
 	if w.poll, reply = c.pacer.Begin(w.id); config.schedule != nil || reply == "" {
 		return nil
 	}
-	d := readTask(reply)
+	var d taskDecoder
+	d.readTask(reply)
 	first := d.task()
 	if first.Done() { // which a reply that is cut or odd may say wrongly
 		return nil

@@ -114,15 +114,21 @@ func (it *Items) nextKey() bool {
 	return true
 }
 
-func (it *Items) skipSpace() { it.at = len(it.text) - len(TrimLeft(it.text[it.at:])) }
+func (it *Items) skipSpace() {
+	for it.at < len(it.text) && isSpace(it.text[it.at]) {
+		it.at++
+	}
+}
 
 // TrimLeft returns text without JSON's white space at its start.
 func TrimLeft(text string) string {
-	for len(text) > 0 && (text[0] == ' ' || text[0] == '\n' || text[0] == '\t' || text[0] == '\r') {
+	for len(text) > 0 && isSpace(text[0]) {
 		text = text[1:]
 	}
 	return text
 }
+
+func isSpace(c byte) bool { return c <= ' ' && (c == ' ' || c == '\n' || c == '\t' || c == '\r') }
 
 // valueLen returns the length of the JSON value at the start of text; 0 when there is none, or a string, number or word
 // that is cut off. What is inside objects and arrays is not checked.
