@@ -183,7 +183,7 @@ func (e *encoder) marshal(b *oneshot.Body, err error) ([]byte, error) {
 	return b.Bytes()
 }
 
-// wires lend the wire structs of one endpoint, which are needed only while a request is encoded.
+// wires lend the wire structs of one endpoint, which are zero, and needed only while a request is encoded.
 type wires[W any] struct{ pool sync.Pool }
 
 func (p *wires[W]) borrow() *W {

@@ -137,7 +137,8 @@ func (req *Img2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 	w := img2VideoWires.borrow()
 	defer img2VideoWires.giveBack(w)
 	spec := img2VideoModels[req.Model]
-	*w = wireImg2Video{plainImg2Video: plainImg2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
+	w.plainImg2Video = plainImg2Video(*req)
+	w.Images = e.refs("images", req.Images, spec.imageKind())
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)

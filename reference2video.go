@@ -191,12 +191,10 @@ func (req *Reference2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 	w := reference2VideoWires.borrow()
 	defer reference2VideoWires.giveBack(w)
 	spec := reference2VideoModels[req.Model]
-	*w = wireReference2Video{
-		plainReference2Video: plainReference2Video(*req),
-		Images:               e.refs("images", req.Images, spec.imageKind()),
-		Videos:               e.refs("videos", req.Videos, &videoKind),
-		Sounds:               e.refs("sounds", req.Sounds, &soundKind),
-	}
+	w.plainReference2Video = plainReference2Video(*req)
+	w.Images = e.refs("images", req.Images, spec.imageKind())
+	w.Videos = e.refs("videos", req.Videos, &videoKind)
+	w.Sounds = e.refs("sounds", req.Sounds, &soundKind)
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	var err error
 	if w.Subjects, err = e.subjects(req.Subjects, spec.imageKind()); err != nil {

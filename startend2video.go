@@ -132,7 +132,8 @@ func (req *StartEnd2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 	w := startEnd2VideoWires.borrow()
 	defer startEnd2VideoWires.giveBack(w)
 	spec := startEnd2VideoModels[req.Model]
-	*w = wireStartEnd2Video{plainStartEnd2Video: plainStartEnd2Video(*req), Images: e.refs("images", req.Images, spec.imageKind())}
+	w.plainStartEnd2Video = plainStartEnd2Video(*req)
+	w.Images = e.refs("images", req.Images, spec.imageKind())
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)

@@ -127,7 +127,7 @@ func (req *Text2VideoRequest) encode(e *encoder) (*oneshot.Body, error) {
 	w := text2VideoWires.borrow()
 	defer text2VideoWires.giveBack(w)
 	spec := text2VideoModels[req.Model]
-	*w = wireText2Video{plainText2Video: plainText2Video(*req)}
+	w.plainText2Video = plainText2Video(*req)
 	w.Duration = wireDuration(spec, req.Duration, &w.duration)
 	w.MovementAmplitude = cmp.Or(w.MovementAmplitude, MovementAuto)
 	w.Resolution = cmp.Or(w.Resolution, spec.sizesAt(req.Duration).resolution)
