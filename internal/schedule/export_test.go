@@ -7,7 +7,7 @@ import (
 
 // Sizes counts what p remembers.
 func (p *Pacer) Sizes() (classes, created int) {
-	return len(p.records), max(len(p.created), len(p.createdOrder))
+	return len(p.records), max(len(p.created), len(p.place))
 }
 
 // Learned returns the medians, in seconds, of what was learned about the class of s, and from how many durations.

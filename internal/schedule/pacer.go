@@ -92,15 +92,16 @@ type Pacer struct {
 	mu             sync.Mutex
 	endpoints      []string
 	records        map[Class]*record
-	created        map[string]createdTask
-	createdOrder   []string      // the keys of created, as a ring
-	oldest         int           // in createdOrder
-	callbackStreak int           // ends in a row that a callback reported before a query did
-	lastCallback   time.Duration // of the streak
+	created        []createdTask  // a ring
+	oldest         int            // in created, once that is full
+	place          map[string]int // in created, by id
+	callbackStreak int            // ends in a row that a callback reported before a query did
+	lastCallback   time.Duration  // of the streak
 }
 
 // createdTask is what is kept of a task that this client created.
 type createdTask struct {
+	id       string
 	class    Class
 	at       time.Duration
 	callback bool   // one was requested
@@ -112,7 +113,7 @@ type createdTask struct {
 func NewPacer(random func() float64) *Pacer {
 	return &Pacer{
 		epoch: time.Now(), random: random,
-		records: map[Class]*record{}, created: map[string]createdTask{},
+		records: map[Class]*record{}, place: map[string]int{},
 	}
 }
 
@@ -135,42 +136,49 @@ func (p *Pacer) Endpoint(name string) uint8 {
 // the create. The newest 1,024 tasks are remembered. It returns false if the
 // task was one of them already, which a second create cannot have made.
 func (p *Pacer) Remember(s Sighting, callback bool, reply string) bool {
-	task := createdTask{class: s.Class.bounded(), at: p.Now(), callback: callback}
+	task := createdTask{id: s.ID, class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {
 		task.reply = reply
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, again := p.created[s.ID]; again {
-		p.created[s.ID] = task
+	if known := p.find(s.ID); known != nil {
+		*known = task
 		return false
 	}
-	if len(p.createdOrder) < maxCreated {
-		p.createdOrder = append(p.createdOrder, s.ID)
-	} else {
-		delete(p.created, p.createdOrder[p.oldest])
-		p.createdOrder[p.oldest] = s.ID
-		p.oldest = (p.oldest + 1) % maxCreated
+	if len(p.created) < maxCreated {
+		p.place[s.ID] = len(p.created)
+		p.created = append(p.created, task)
+		return true
 	}
-	p.created[s.ID] = task
+	delete(p.place, p.created[p.oldest].id)
+	p.place[s.ID] = p.oldest
+	p.created[p.oldest] = task
+	p.oldest = (p.oldest + 1) % maxCreated
 	return true
+}
+
+// find returns what is kept of a task, nil if that is nothing.
+func (p *Pacer) find(id string) *createdTask {
+	if i, found := p.place[id]; found {
+		return &p.created[i]
+	}
+	return nil
 }
 
 // Remembers reports whether the task is one of those that this client created last.
 func (p *Pacer) Remembers(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, found := p.created[id]
-	return found
+	return p.find(id) != nil
 }
 
 // DropReply drops the reply to a create because the server has since said more of the task.
 func (p *Pacer) DropReply(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if task, found := p.created[id]; found && task.reply != "" {
+	if task := p.find(id); task != nil {
 		task.reply = ""
-		p.created[id] = task
 	}
 }
 
@@ -215,8 +223,8 @@ func (p *Pacer) Begin(id string) (PollState, string) {
 	now := p.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	task, found := p.created[id]
-	if !found {
+	task := p.find(id)
+	if task == nil {
 		return PollState{began: now, answered: now}, ""
 	}
 	s := PollState{began: task.at, answered: task.at, ageKnown: true, queueing: true, callback: task.callback}
@@ -245,7 +253,9 @@ func (p *Pacer) Observe(s *PollState, seen Sighting, at time.Duration) {
 	defer p.mu.Unlock()
 	if s.record == nil || (seen.Class.OffPeak && !s.record.offPeak) { // not every reply to a create has off_peak
 		c := seen.Class.bounded()
-		c.Endpoint = p.created[seen.ID].class.Endpoint
+		if task := p.find(seen.ID); task != nil {
+			c.Endpoint = task.class.Endpoint
+		}
 		p.enroll(s, c)
 	}
 	uncertainty := at - s.answered // the change happened within that time or, after a callback, just now
@@ -269,13 +279,13 @@ func (p *Pacer) Observe(s *PollState, seen Sighting, at time.Duration) {
 // firstToLearn reports whether the duration of a task has not been learned yet, and notes that it is now. Several waits
 // may follow the same task.
 func (p *Pacer) firstToLearn(id string) bool {
-	task, found := p.created[id]
-	if found && !task.learned {
-		task.learned = true
-		p.created[id] = task
+	task := p.find(id)
+	if task == nil {
 		return true
 	}
-	return !found
+	first := !task.learned
+	task.learned = true
+	return first
 }
 
 // Gap returns how long to wait before the next query.
@@ -299,12 +309,12 @@ func (p *Pacer) Gap(s *PollState) time.Duration {
 func (p *Pacer) Delay(seen Sighting, age time.Duration) time.Duration {
 	s := PollState{began: p.Now() - max(age, 0), ageKnown: true, queueing: seen.Phase == Queueing}
 	p.mu.Lock()
-	task, found := p.created[seen.ID]
-	if !found {
-		task.class = seen.Class.bounded()
+	c := seen.Class.bounded()
+	if task := p.find(seen.ID); task != nil {
+		c, s.callback = task.class, task.callback
 	}
-	task.class.OffPeak = task.class.OffPeak || seen.Class.OffPeak
-	s.record, s.callback = p.recordOf(task.class), task.callback
+	c.OffPeak = c.OffPeak || seen.Class.OffPeak
+	s.record = p.recordOf(c)
 	p.mu.Unlock()
 	return p.Gap(&s)
 }
