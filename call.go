@@ -30,7 +30,7 @@ func (c *Client) call(ctx context.Context, rq *request, read func(*attempt) erro
 		defer func() { rq.trace.end(rq.taskID, readOutcome(err), err) }()
 	}
 	from := time.Now()
-	a := c.sendWithRetry(ctx, rq)
+	a := c.sendWithRetry(ctx, rq, from)
 	c.readReply(rq, a, read)
 	if a.err == nil || !rq.paid || classifyCreate(a) != ambiguous {
 		return a.err
@@ -38,15 +38,15 @@ func (c *Client) call(ctx context.Context, rq *request, read func(*attempt) erro
 	return c.operation(rq).maybeCreated(a, rq.payload, from)
 }
 
-// sendWithRetry sends rq until it succeeds, must not be sent again, or has used up its attempts.
-func (c *Client) sendWithRetry(ctx context.Context, rq *request) *attempt {
+// sendWithRetry sends rq until it succeeds, must not be sent again, or has used up its attempts. The first one starts
+// now.
+func (c *Client) sendWithRetry(ctx context.Context, rq *request, now time.Time) *attempt {
 	classify := classifyRead
 	if rq.paid {
 		classify = classifyCreate
 	}
 	expect := true
-	for n := 1; ; n++ {
-		started := time.Now()
+	for n, started := 1, now; ; n, started = n+1, time.Now() {
 		a := c.send(ctx, rq, expect)
 		c.report(ctx, rq, a, n, started)
 		expect = expect && a.status != http.StatusExpectationFailed
