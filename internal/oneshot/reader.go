@@ -16,9 +16,9 @@ type Reader struct {
 	parts  []part        // not used up yet
 	offset int           // in the first part, a text
 	source *sourceReader // of the first part, a source
-	size   int64
-	left   int64 // bytes not handed out yet
-	busy   bool  // a file is being read, without mu
+	left   int64         // bytes not handed out yet
+	begun  bool          // some were handed out
+	busy   bool          // a file is being read, without mu
 	sealed bool
 	closed chan struct{} // made by the Read that waits for Close
 	err    error         // of every further Read
@@ -43,6 +43,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, errors.Join(r.err, r.closeSource())
 	}
 	r.left -= int64(n)
+	r.begun = r.begun || n > 0
 	r.err = err // for good: after a failed read the position in a file is unknown
 	return n, err
 }
@@ -121,7 +122,7 @@ func (r *Reader) closeSource() error {
 func (r *Reader) Untouched() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.left == r.size
+	return !r.begun
 }
 
 // Seal freezes the body and reports whether its last byte was never handed out.

@@ -48,8 +48,6 @@ type Guard struct {
 
 	left   atomic.Int32 // connections that may still be asked for
 	read   bool
-	body   Body
-	limit  time.Duration
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 	trace  httptrace.ClientTrace
@@ -59,24 +57,24 @@ type Guard struct {
 func (g *Guard) GuardRead(ctx context.Context, limit time.Duration) context.Context {
 	g.read = true
 	g.left.Store(maxSendings)
+	g.trace.GetConn = g.getConn
 	return g.start(ctx, limit)
 }
 
 // GuardCreate returns the context of an attempt that may be sent once. While body is untouched the transport may ask
 // for any number of connections, for nothing can have been sent; after that it has had its only one.
 func (g *Guard) GuardCreate(ctx context.Context, limit time.Duration, body Body) context.Context {
-	g.body = body
 	g.left.Store(1)
+	g.trace.GetConn = func(string) { g.getConnFor(body) }
 	g.trace.GotConn = g.gotConn // a read has connections to spare
 	return g.start(ctx, limit)
 }
 
 func (g *Guard) start(ctx context.Context, limit time.Duration) context.Context {
 	g.Context, g.cancel = context.WithCancelCause(ctx)
-	if g.limit = limit; limit > 0 {
-		g.timer = time.AfterFunc(limit, g.expire)
+	if limit > 0 {
+		g.timer = time.AfterFunc(limit, func() { g.cancel(&TimeoutError{limit}) })
 	}
-	g.trace.GetConn = g.getConn
 	return httptrace.WithClientTrace(g, &g.trace)
 }
 
@@ -97,13 +95,17 @@ func isRead(ctx context.Context) bool {
 }
 
 func (g *Guard) getConn(string) {
-	if g.body != nil && g.body.Untouched() { // a transport may fetch a token first
-		g.left.Store(0)
-		return
-	}
 	if g.left.Add(-1) < 0 {
 		g.cancel(ErrRetried)
 	}
+}
+
+func (g *Guard) getConnFor(body Body) {
+	if body != nil && body.Untouched() { // a transport may fetch a token first
+		g.left.Store(0)
+		return
+	}
+	g.getConn("")
 }
 
 // gotConn gives back what a connection in memory has cost that leads nowhere: that of [httputil.DumpRequestOut], as
@@ -113,8 +115,6 @@ func (g *Guard) gotConn(info httptrace.GotConnInfo) {
 		g.left.Add(1)
 	}
 }
-
-func (g *Guard) expire() { g.cancel(&TimeoutError{g.limit}) }
 
 // Release ends the context.
 func (g *Guard) Release() {
