@@ -275,7 +275,7 @@ func (d *taskDecoder) finish() (*Task, error) {
 
 // task makes a Task of what was read.
 func (d *taskDecoder) task() *Task {
-	t := &Task{ID: strings.Clone(d.id), Warnings: d.warnings, raw: d.body} // an id is often kept for long, and alone
+	t := &Task{ID: d.taskID(), Warnings: d.warnings, raw: d.body}
 	if d.oddID {
 		t.ID = ""
 	}
@@ -297,6 +297,14 @@ func (d *taskDecoder) task() *Task {
 	return t
 }
 
+// taskID returns the id in memory of its own: it is often kept for long, and alone.
+func (d *taskDecoder) taskID() string {
+	if d.id == d.asked {
+		return d.asked
+	}
+	return strings.Clone(d.id)
+}
+
 // setState sets the state, and what comes with the end of a task: the link, or the reason of the failure.
 func (d *taskDecoder) setState(t *Task) {
 	if !readText(d.state, &t.State) {
@@ -312,10 +320,10 @@ func (d *taskDecoder) setState(t *Task) {
 		t.warn("success is guessed from the link: the state is " + strconv.Quote(scrub.OneLine(string(t.State), 40)))
 		t.State = StateSuccess
 	}
-	switch t.State {
-	case StateSuccess:
+	if t.State == StateSuccess {
 		d.setLink(t)
-	case StateFailed, StateCanceled:
+	}
+	if t.State == StateFailed || t.State == StateCanceled {
 		d.setReason(t)
 		if t.unsure = fromStatus && t.State == StateFailed && !d.isFirm(t); t.unsure {
 			t.warn("the status " + quoted(d.status) + " may be about the query")

@@ -572,24 +572,6 @@ func TestReply_ListsAreBounded(t *testing.T) {
 	assert.Equal(t, []string{"seed cannot be read", "creations cannot be read"}, task.Warnings, "each is read once")
 }
 
-func TestState_Terminal(t *testing.T) {
-	t.Parallel()
-	for state, want := range map[vidu.State]bool{
-		vidu.StateSuccess: true, vidu.StateFailed: true, vidu.StateCanceled: true,
-		"SUCCESS": true, "Failed": true, "cancelled": true, "CANCELLED": true,
-		"succeeded": true, "Succeed": true, "successful": true, "COMPLETED": true, "complete": true, "finished": true, "done": true,
-		"success ": true, "\tsuccess\r\n": true, "failure": true, "fail": true, "Error": true, "expired": true, "timeout": true,
-		"TIMED_OUT": true, "timed out": true, "rejected": true,
-		vidu.StateCreated: false, vidu.StateQueueing: false, vidu.StateProcessing: false,
-		"": false, "unknown": false, "scheduling": false, "preparation": false, "succeſſ": false, "not done": false, "unsuccessful": false,
-		"queued": false, "pending": false, "submitted": false, "running": false, "in_progress": false, "IN-PROGRESS": false,
-		"generating": false, "rendering": false, "uploading": false, "reviewing": false, "retrying": false, "waiting": false,
-	} {
-		assert.Equal(t, want, state.Terminal(), "%q", state)
-		assert.Equal(t, want, (&vidu.Task{State: state}).Done(), "%q", state)
-	}
-}
-
 // hostileReplies are the starting points of every target: what was seen, and what is likely to break a reader.
 var hostileReplies = []string{
 	``, ` `, `null`, `[]`, `{}`, `"x"`, `7`, "\uFEFF{}", `{"task_id":"7"}`, `{"task_id":916205061116293121,"state":"CREATED"}`,

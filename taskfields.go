@@ -20,8 +20,8 @@ const (
 	maxWarnings   = 20
 )
 
-// taskFields are the members that are fields of a Task, but for the id and the state, in the order of the API's reply to
-// a create. read reports whether the field can have the value.
+// taskFields are the members that are fields of a Task, but for the id and the state, in the order of the API's replies
+// to creates. read reports whether the field can have the value.
 var taskFields = [...]struct {
 	name string
 	read func(t *Task, v lenientjson.Value) bool

@@ -62,6 +62,6 @@ func FuzzStr(f *testing.F) {
 		require.Equal(t, want, lenientjson.Value(quoted).Str())
 		it := lenientjson.Value("{" + string(quoted) + ":1}").Items()
 		require.True(t, it.Next())
-		require.Equal(t, want, string([]rune(string(it.Key()))))
+		require.Equal(t, want, string([]rune(it.Key())))
 	})
 }

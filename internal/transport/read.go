@@ -21,7 +21,7 @@ var (
 )
 
 const (
-	chunkSize     = 16 << 10
+	chunkSize     = 8 << 10
 	maxDrain      = 64 << 10
 	maxEmptyReads = 100 // in a row, as in bufio
 	maxPackings   = 2   // a cache may pack what the server has packed
@@ -36,7 +36,7 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // every error. What begins like gzip is expanded, also what was packed twice, whatever the header says: no text begins
 // like that. Limit holds for both sizes.
 func ReadBounded(r io.Reader, limit int64) (string, error) {
-	chunk := chunks.Get().(*[chunkSize]byte) //nolint:errcheck,forcetypeassert // nothing else is in it
+	chunk := chunks.Get().(*[chunkSize]byte) //nolint:forcetypeassert // nothing else is in it
 	defer chunks.Put(chunk)
 	text, err := readPacked(chunk[:0], r, limit, maxPackings)
 	if errors.Is(err, io.EOF) {

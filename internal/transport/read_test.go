@@ -17,7 +17,7 @@ import (
 
 func TestReadBounded(t *testing.T) {
 	t.Parallel()
-	const chunk = 16 << 10
+	const chunk = 8 << 10
 	for name, tt := range map[string]struct {
 		size, limit int64
 		tooBig      bool
