@@ -176,7 +176,7 @@ func TestTarget_DirectoryIsGone(t *testing.T) {
 	target := &fetch.Target{Path: filepath.Join(dir, "v.mp4"), Link: linkless(func(string, string) { assert.NoError(t, os.RemoveAll(dir)) })}
 	err := put(t, target)
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	assert.NotErrorIs(t, err, fs.ErrInvalid)
+	require.NotErrorIs(t, err, fs.ErrInvalid)
 	assert.NotContains(t, err.Error(), "\n")
 }
 
