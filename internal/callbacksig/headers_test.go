@@ -241,3 +241,14 @@ func TestVerify_FormOfTheDate(t *testing.T) {
 		})
 	}
 }
+
+func TestVerify_DatesOfAWholeYear(t *testing.T) {
+	t.Parallel()
+	p, begin := params(), time.Date(2028, time.January, 1, 0, 0, 0, 0, time.UTC)
+	p.Tolerance = 100 * 365 * 24 * time.Hour
+	for date := begin; date.Year() == begin.Year(); date = date.Add(25*time.Hour + 7*time.Minute + 11*time.Second) {
+		r := received(target)
+		callbacksig.Sign(r, "vidu", secret, date, nonce)
+		require.NoError(t, verify(t, r, p), date)
+	}
+}

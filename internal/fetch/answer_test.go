@@ -92,6 +92,9 @@ func TestRun_WrongRangeIsRefused(t *testing.T) {
 		"nonsense":        part("bytes"),
 		"whole all the same": testkit.RawHTTP("206 Partial Content", testkit.PlainFile, testkit.ETagHeader,
 			fmt.Sprintf("Content-Range: bytes 1000-%d/%d", size-1, size), fmt.Sprintf("Content-Length: %d", size)),
+		"beyond the end, as long as it says": testkit.RawHTTP("206 Partial Content", otherFile[1000:]+"x", testkit.ETagHeader,
+			fmt.Sprintf("Content-Range: bytes 1000-%d/%d", size, size), fmt.Sprintf("Content-Length: %d", size-999)),
+		"no body":   testkit.RawHTTP("206 Partial Content", "", testkit.ETagHeader, fmt.Sprintf("Content-Range: bytes 1000-%d/%d", size-1, size), "Content-Length: 0"),
 		"no range":  testkit.RawHTTP("206 Partial Content", testkit.PlainFile, testkit.ETagHeader),
 		"multipart": testkit.RawHTTP("206 Partial Content", "--x\r\n\r\n"+testkit.PlainFile, testkit.ETagHeader, "Content-Type: multipart/byteranges; boundary=x"),
 		"encoded":   part(fmt.Sprintf("bytes 1000-%d/%d", size-1, size), "Content-Encoding: gzip"),
@@ -99,6 +102,26 @@ func TestRun_WrongRangeIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			store := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader), 1000)), testkit.WantRest(t, 1000, `"one"`, answer), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile, testkit.ETagHeader)))
+			got, err := store.fetch(t)
+			require.NoError(t, err)
+			assert.Equal(t, testkit.PlainFile, got)
+			assert.Len(t, store.Seen(), 3)
+		})
+	}
+}
+
+// TestRun_WrongRangeOfUnknownLength: no length is known by which the total could be told to be wrong.
+func TestRun_WrongRangeOfUnknownLength(t *testing.T) {
+	t.Parallel()
+	size := len(testkit.PlainFile)
+	for name, contentRange := range map[string]string{
+		"beyond the end":         fmt.Sprintf("bytes 1000-%d/%d", size-1, size-1),
+		"a total beyond 64 bits": fmt.Sprintf("bytes 1000-%d/99999999999999999999", size-1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			part := testkit.RawHTTP("206 Partial Content", otherFile[1000:], testkit.ETagHeader, "Content-Range: "+contentRange, fmt.Sprintf("Content-Length: %d", size-1000))
+			store := newStorage(t, testkit.Always(testkit.RawChunks(testkit.PlainFile[:1000], false, testkit.ETagHeader)), testkit.WantRest(t, 1000, `"one"`, part), testkit.WantWhole(t, testkit.RawFile(testkit.PlainFile)))
 			got, err := store.fetch(t)
 			require.NoError(t, err)
 			assert.Equal(t, testkit.PlainFile, got)
@@ -201,7 +224,18 @@ func TestRun_ResumesOnlyWithAStrongValidator(t *testing.T) {
 	t.Run("a date with a length", func(t *testing.T) {
 		t.Parallel()
 		for _, header := range [][]string{{testkit.ModifiedHeader}, {testkit.ModifiedHeader, `ETag: W/"one"`}} {
-			got, err := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)), testkit.WantRest(t, 1000, testkit.ModifiedDate, testkit.RawRest(testkit.PlainFile, 1000))).fetch(t)
+			for _, repeated := range [][]string{{}, header} {
+				got, err := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, header...), 1000)), testkit.WantRest(t, 1000, testkit.ModifiedDate, testkit.RawRest(testkit.PlainFile, 1000, repeated...))).fetch(t)
+				require.NoError(t, err)
+				assert.Equal(t, testkit.PlainFile, got)
+			}
+		}
+	})
+	t.Run("a strong ETag, whatever the date", func(t *testing.T) {
+		t.Parallel()
+		for _, date := range []string{testkit.ModifiedHeader, "Last-Modified: Sun, 22 Nov 2026 10:00:00 GMT"} { // as of a copy in another place
+			got, err := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.PlainFile, testkit.ETagHeader, testkit.ModifiedHeader), 1000)),
+				testkit.WantRest(t, 1000, `"one"`, testkit.RawRest(testkit.PlainFile, 1000, testkit.ETagHeader, date))).fetch(t)
 			require.NoError(t, err)
 			assert.Equal(t, testkit.PlainFile, got)
 		}

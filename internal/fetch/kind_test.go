@@ -236,6 +236,16 @@ func TestRun_CutInTheHead(t *testing.T) {
 	assert.Equal(t, webp, out.String())
 }
 
+// TestRun_HeadIsWrittenOnceJudged: not a byte earlier, and not later.
+func TestRun_HeadIsWrittenOnceJudged(t *testing.T) {
+	t.Parallel()
+	for size, written := range map[int]int64{511: 0, 512: 512} {
+		n, err := newStorage(t, testkit.Always(testkit.CutBody(testkit.RawFile(testkit.MP4File), size))).write(t, io.Discard)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		assert.Equal(t, written, n, "%d bytes came", size)
+	}
+}
+
 // TestRun_MessagesAreNeverKept: 10,000 pages, JSON and XML bodies, in many encodings, under every Content-Type.
 func TestRun_MessagesAreNeverKept(t *testing.T) {
 	t.Parallel()
@@ -403,6 +413,7 @@ func TestRun_WhatTheStoreSays(t *testing.T) {
 		"busy":                  {status: 503, body: xml("SlowDown", "has expired"), code: "SlowDown", says: "the store is busy or has a fault; try again later"},
 		"501":                   {status: 501, body: xml("NotImplemented", "x"), code: "NotImplemented"},
 		"method":                {status: 405},
+		"method, and over":      {status: 405, query: "Expires=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -169,6 +169,17 @@ func TestTarget_TemporaryFileIsGone(t *testing.T) {
 	testkit.AssertDirOnly(t, dir, "")
 }
 
+// TestTarget_DirectoryIsGone: the error says that, and only that.
+func TestTarget_DirectoryIsGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target := &fetch.Target{Path: filepath.Join(dir, "v.mp4"), Link: linkless(func(string, string) { assert.NoError(t, os.RemoveAll(dir)) })}
+	err := put(t, target)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NotErrorIs(t, err, fs.ErrInvalid)
+	assert.NotContains(t, err.Error(), "\n")
+}
+
 func TestTarget_SyncFails(t *testing.T) {
 	t.Parallel()
 	dir, broken := t.TempDir(), errors.New("broken disk")

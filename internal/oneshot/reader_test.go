@@ -68,6 +68,7 @@ func TestReader_SealedReadWaitsForClose(t *testing.T) {
 		require.NoError(t, r.Close())
 		synctest.Wait()
 		assert.Equal(t, int64(2), ended.Load())
+		require.NoError(t, r.Close(), "twice")
 	})
 }
 

@@ -419,6 +419,34 @@ func TestPacer_ProbesWithAFew(t *testing.T) {
 	})
 }
 
+// A first task of a kind is asked for after 1, 2, 4 … seconds for half a minute, no longer.
+func TestPacer_ProbesForHalfAMinute(t *testing.T) {
+	t.Parallel()
+	for age, doubles := range map[time.Duration]bool{4 * time.Second: true, 29 * time.Second: true, 30 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := steady()
+			s, _ := created(p, job{})
+			testkit.Pass(age)
+			p.answer(&s, seen(schedule.Processing))
+			assert.Equal(t, doubles, p.Gap(&s) == age, "after %v", age)
+		})
+	}
+}
+
+// Until it is known better, half of the tasks are expected to take more than 90 s or, off-peak, more than 6 hours.
+func TestPacer_WhatIsAssumedAtFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := steady()
+		for offPeak, want := range map[bool]time.Duration{false: 90 * time.Second, true: 6 * time.Hour} {
+			s, _ := created(p, job{OffPeak: offPeak})
+			total, work, _, _ := schedule.Learned(&s)
+			assert.InDelta(t, want.Seconds(), total, 0.01)
+			assert.InDelta(t, want.Seconds(), work, 0.01)
+		}
+	})
+}
+
 // An off-peak task may take two days. The gaps grow with it, and a night costs no thousand queries, not even when the
 // work is known to take a minute.
 func TestPacer_OffPeakStretches(t *testing.T) {
@@ -473,7 +501,9 @@ func TestPacer_ReliesOnCallbacks(t *testing.T) {
 		usual := p.Gap(&without)
 		assert.Less(t, usual, 20*time.Second)
 		assert.Equal(t, time.Minute, p.Gap(&with))
-		testkit.Pass(10 * time.Minute)
+		testkit.Pass(3 * time.Minute)
+		assert.Equal(t, 90*time.Second, p.Gap(&with), "half its age")
+		testkit.Pass(7 * time.Minute)
 		assert.Equal(t, 2*time.Minute, p.Gap(&with), "half its age, but not longer")
 		testkit.Pass(50 * time.Minute)
 		assert.LessOrEqual(t, p.Gap(&with), 30*time.Second, "an hour without a callback")

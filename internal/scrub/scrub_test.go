@@ -85,6 +85,7 @@ func TestQueries(t *testing.T) {
 		"/a?sig=x\nnext":                                      "/a?…\nnext",
 		`why? because`:                                        `why? because`,
 		`what?! a=b`:                                          `what?! a=b`,
+		`really?? yes`:                                        `really?? yes`,
 		`no query at all`:                                     `no query at all`,
 		`failed: https:\/\/h\/v.mp4?sig=x\u0026e=1`:           `failed: https:\/\/h\/v.mp4?…`,
 		`failed: https://h/v.mp4\u003fsig\u003dx`:             `failed: https://h/v.mp4?…`,

@@ -3,10 +3,12 @@ package transport_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,11 +46,13 @@ func post(t *testing.T, route transport.Route, to string) (string, error) {
 	return string(text), err
 }
 
+// settings is the frame that a server begins HTTP/2 with.
+const settings = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x7f\xff\xff\xff"
+
 // A server that begins with HTTP/2 whatever was agreed is found out, and one that merely has no ALPN is not.
 func TestCreates_FirstBytes(t *testing.T) {
 	t.Parallel()
 	const reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-	settings := string([]byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff})
 	for name, tt := range map[string]struct {
 		protocols []string
 		first     string
@@ -85,6 +89,47 @@ func TestCreates_FirstBytes(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, settings, text)
 			}
+		})
+	}
+}
+
+// What ends within the header of a frame is not known to be HTTP/2.
+func TestCreates_TooFewFirstBytes(t *testing.T) {
+	t.Parallel()
+	c, config := overTLS(t, nil)
+	w := testkit.Serve(t, config, func(_ *testkit.Server, conn net.Conn) {
+		conn.Read(make([]byte, 1024)) //nolint:errcheck // the response shows
+		io.WriteString(conn, settings[:8])
+	})
+	_, err := post(t, c.Creates, w.URL)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, transport.ErrHTTP2Only)
+}
+
+// net/http closes a connection that begins with HTTP/2, and may report what became of a write that was going on.
+func TestCreates_WriteThatFails(t *testing.T) {
+	t.Parallel()
+	for name, only2 := range map[string]bool{"HTTP/2": true, "nothing came": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, config := overTLS(t, nil)
+			w := testkit.Serve(t, config, func(_ *testkit.Server, conn net.Conn) {
+				io.WriteString(conn, settings)
+				<-t.Context().Done()
+			})
+			conn, err := own(t, c.Creates).DialTLSContext(t.Context(), "tcp", strings.TrimPrefix(w.URL, "https://"))
+			require.NoError(t, err)
+			if only2 {
+				_, err = conn.Read(make([]byte, 1024))
+				require.ErrorIs(t, err, transport.ErrHTTP2Only)
+			}
+			n, err := conn.Write([]byte("POST / HTTP/1.1"))
+			require.NoError(t, err)
+			assert.Equal(t, 15, n)
+			require.NoError(t, conn.Close())
+			_, err = conn.Write([]byte("\r\n\r\n"))
+			require.Error(t, err)
+			assert.Equal(t, only2, errors.Is(err, transport.ErrHTTP2Only))
 		})
 	}
 }

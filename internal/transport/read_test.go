@@ -197,6 +197,7 @@ func TestEncoding(t *testing.T) {
 	for lines, want := range map[[2]string]string{
 		{}: "", {"identity", ""}: "", {"UTF-8, none", "AWS-Chunked"}: "", {" gzip ,x-gzip,", ""}: "", {"br", ""}: "br", {"gzip, Zstd, br", ""}: "Zstd",
 		{"utf-8", " deflate"}: "deflate", {"utf-8;q=1", ""}: "utf-8;q=1",
+		{"gzip,", "br"}: "br", {"", "br"}: "br",
 	} {
 		assert.Equal(t, want, transport.Encoding(http.Header{"Content-Encoding": lines[:]}), lines)
 	}

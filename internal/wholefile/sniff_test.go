@@ -69,6 +69,7 @@ func TestSniff_Unknown(t *testing.T) {
 		"box in a long one":   "\x01\x00\x00\x00ftypisom",
 		"words, and a zero":   "The free tier has ended.\x00\x01",
 		"surrogates alone":    strings.Repeat("\xd8\x00", 20),
+		"half a pair at last": wide("Not ready", 2, binary.BigEndian) + "\xd8\x00\x00x",
 		"surrogates reversed": strings.Repeat("\xdc\x00\xd8\x00", 20),
 		"random":              "\x9c\x01\xfe\x12\x88\x1f\x00\x13\x00\x00\xd9\x99\x07\xaa",
 	} {
@@ -149,7 +150,7 @@ func TestSniff_Messages(t *testing.T) {
 func TestSniff_WordsWithoutASCII(t *testing.T) {
 	t.Parallel()
 	for name, encode := range encodings {
-		for _, text := range []string{"一个视频正在生成", "登录超时，请重新登录。", "動画の準備ができていません", "동영상이준비되지않았습니다", "Видео ещё не готово"} {
+		for _, text := range []string{"一个视频正在生成", "登录超时，请重新登录。", "请等待、再试一次！", "動画の準備ができていません", "동영상이준비되지않았습니다", "Видео ещё не готово"} {
 			_, message := sniff(encode(text))
 			assert.Equal(t, "text", message, "%s: %s", name, text)
 		}

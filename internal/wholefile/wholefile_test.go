@@ -208,11 +208,14 @@ func TestWebM_LengthIsNotStated(t *testing.T) {
 		"unknown in one byte":         {header + "\x80\x18\x53\x80\x67\xff", true},
 		"no such size":                {header + "\x00" + strings.Repeat("x", 200), true},
 		"something between":           {header + "\x80\xec\x81x\x18\x53\x80\x67\x8ax", true},
+		"something of four bytes":     {header + "\x80junk", true},
+		"something of three bytes":    {header + "\x80jun", false},
 		"a header of a gigabyte":      {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 200), true},
 		"a long header":               {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 128-9), true},
 		"a long header, cut":          {header + "\x10\x40\x00\x00\x00" + strings.Repeat("x", 127-9), false},
 		"an empty segment":            {header + "\x80\x18\x53\x80\x67\x80", false},
 		"a header as long as is kept": {header + "\xf7" + strings.Repeat("x", 119) + "\x18\x53\x80\x67\x81x", true},
+		"a size that is kept in part": {header + "\xf3" + strings.Repeat("x", 115) + "\x18\x53\x80\x67\x08\x00\x00\x00\xff", true},
 		"a size behind what is kept":  {header + "\xf3" + strings.Repeat("x", 115) + "\x18\x53\x80\x67\x10\x00\x00\x00\xff", true},
 	} {
 		t.Run(name, func(t *testing.T) {
