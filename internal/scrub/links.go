@@ -63,9 +63,7 @@ func (m *linkMasker) step(i int) (next int) {
 		m.endAuthority(i)
 		m.slash, m.escaped = true, m.escaped || percent
 	case '@':
-		if m.authority > 0 {
-			m.user = next
-		}
+		m.user = next // endAuthority looks at it where there is an authority, which begins with none
 	case '?':
 		m.endAuthority(i)
 		if (!percent || m.escaped) && m.isQuery(next) {

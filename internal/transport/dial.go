@@ -81,9 +81,7 @@ func dialTLS(ctx context.Context, t *http.Transport, network, address string) (*
 	}
 	config := t.TLSClientConfig.Clone()
 	if config.ServerName == "" {
-		if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
-			config.ServerName = address
-		}
+		config.ServerName, _, _ = net.SplitHostPort(address) // net/http's have a port
 	}
 	if t.TLSHandshakeTimeout > 0 {
 		var cancel context.CancelFunc
