@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -241,6 +242,29 @@ func wrapped(digits string, width int) string {
 		b.WriteString(digits[:width] + "\r\n")
 	}
 	return b.String() + digits + "\n"
+}
+
+// Whatever a link consists of, it is accepted if it is an absolute URL of the web.
+func TestValidate_Links(t *testing.T) {
+	t.Parallel()
+	req := smallRequest()
+	for c := range 256 {
+		for _, around := range [][2]string{
+			{"https://h", "st/path"}, {"https://host", ""}, {"https://host:8", "0/path"}, {"https://host/p", "th"}, {"https://host/path?a=", "b"},
+			{"https://", ""}, {"https://", "/path"}, {"http://", "host/"}, {"HTTPS://h", "st"}, {"https:/", "host"}, {"", "https://host"}, {"ftp://h", "st"},
+		} {
+			link := around[0] + string([]byte{byte(c)}) + around[1]
+			u, err := url.Parse(link)
+			want := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+			req.Images = []vidu.Media{vidu.URL(link)}
+			err = req.Validate()
+			if notUTF8 := c > 0x7f; want && !notUTF8 {
+				require.NoError(t, err, "%q", link)
+			} else {
+				require.Error(t, err, "%q", link)
+			}
+		}
+	}
 }
 
 // TestValidate_RatioOfImages: the error of a ratio of exactly 4:1 says that it must be less.
