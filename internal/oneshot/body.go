@@ -65,7 +65,7 @@ func (b *Body) Open() *Reader {
 }
 
 // OpenIn is Open with a zero Reader that is a part of something else.
-func (b *Body) OpenIn(r *Reader) { r.parts, r.left = b.parts, b.size }
+func (b *Body) OpenIn(r *Reader) { r.body, r.left = b, b.size }
 
 // Bytes renders the whole body in memory, sources included.
 func (b *Body) Bytes() ([]byte, error) {

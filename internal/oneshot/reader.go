@@ -13,9 +13,10 @@ var errClosed = errors.New("request body read after it was closed")
 // the last byte was not handed out before Seal, it never will be, and JSON without its last byte is not JSON.
 type Reader struct {
 	mu     sync.Mutex
-	parts  []part        // not used up yet
-	offset int           // in the first part, a text
-	source *sourceReader // of the first part, a source
+	body   *Body
+	part   int           // of body, the one that is being read
+	offset int           // in that part, a text
+	source *sourceReader // of that part, a source
 	left   int64         // bytes not handed out yet
 	begun  bool          // some were handed out
 	busy   bool          // a file is being read, without mu
@@ -62,28 +63,28 @@ func (r *Reader) awaitClose() {
 	r.mu.Lock()
 }
 
-// next reads from the first part that has something left.
+// next reads from the part at hand, or the next one that has something.
 func (r *Reader) next(p []byte) (int, error) {
-	for len(r.parts) > 0 {
+	for r.part < len(r.body.parts) {
 		n, err := r.readPart(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
-		r.parts, r.offset = r.parts[1:], 0
+		r.part, r.offset = r.part+1, 0
 	}
 	return 0, io.EOF
 }
 
-// readPart reads from the first part. 0, nil means that the part is used up; a source is used up only after it was
+// readPart reads from the part at hand. 0, nil means that the part is used up; a source is used up only after it was
 // found unchanged.
 func (r *Reader) readPart(p []byte) (int, error) {
-	first := &r.parts[0]
-	if first.source == nil {
-		n := copy(p, first.text[r.offset:])
+	part := &r.body.parts[r.part]
+	if part.source == nil {
+		n := copy(p, part.text[r.offset:])
 		r.offset += n
 		return n, nil
 	}
-	n, err := r.readSource(first.source, p)
+	n, err := r.readSource(part.source, p)
 	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
