@@ -180,7 +180,8 @@ func foldWord(text string) string {
 const maxWord = 64 // bytes; longer ones are in no table
 
 // Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields;
-// what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON].
+// what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON]. The texts share the memory of
+// the reply, but for ID: clone one that is kept for long without its Task.
 type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it

@@ -69,14 +69,18 @@ func validStringLen(text string) int {
 		if !endsPlain[text[i]] {
 			continue
 		}
-		if text[i] == '"' {
+		switch text[i] {
+		case '"':
 			return i + 1
-		}
-		_, n := escaped(text[i:])
-		if n == 0 {
+		case '\\':
+			_, n := escaped(text[i:])
+			if n == 0 {
+				return 0
+			}
+			i += n - 1
+		default:
 			return 0
 		}
-		i += n - 1
 	}
 	return 0
 }
