@@ -351,22 +351,23 @@ func (names fieldNames) fold(name string) string {
 // decodeRequest reads the wire form of a request into plain, which has its fields and none of its methods. duration and
 // extra are two of those, which have a rule of their own.
 func decodeRequest(data []byte, plain any, duration *int, extra *map[string]any) (err error) {
-	if *extra, err = decodeFields(data, plain); err != nil {
+	text := string(data)
+	if *extra, err = decodeFields(data, text, plain); err != nil {
 		return err
 	}
 	switch {
 	case *duration < 0: // -1 would become AutoDuration, which is 0 there
 		return fmt.Errorf("vidu: the field \"duration\" is %d; 0 lets the model choose", *duration)
-	case *duration == 0 && !lenientjson.Value(data).Member("duration").IsNull():
+	case *duration == 0 && !lenientjson.Value(text).Member("duration").IsNull():
 		*duration = AutoDuration
 	}
 	return nil
 }
 
 // decodeFields reads a JSON object into plain and returns the members that it has no field for, their numbers as
-// [json.Number]. Names that another reader could take for the same field are an error.
-func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
-	if err := lenientjson.CheckCharacters(string(data)); err != nil {
+// [json.Number]. Names that another reader could take for the same field are an error. text is data.
+func decodeFields(data []byte, text string, plain any) (extra map[string]any, err error) {
+	if err := lenientjson.CheckCharacters(data); err != nil {
 		return nil, fmt.Errorf("vidu: %w", err)
 	}
 	if err := json.Unmarshal(data, plain); err != nil {
@@ -374,7 +375,7 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 	}
 	names := namesOf(reflect.TypeOf(plain).Elem())
 	seen := map[string]bool{}
-	for it := lenientjson.Value(data).Items(); it.Next(); {
+	for it := lenientjson.Value(text).Items(); it.Next(); {
 		name := it.Key()
 		known := names.fold(name)
 		switch {
@@ -390,7 +391,7 @@ func decodeFields(data []byte, plain any) (extra map[string]any, err error) {
 		if extra == nil {
 			extra = map[string]any{}
 		}
-		if extra[name], err = decodeAny(it.Value()); err != nil {
+		if extra[strings.Clone(name)], err = decodeAny(it.Value()); err != nil {
 			return nil, err
 		}
 	}

@@ -182,7 +182,7 @@ func (d *taskDecoder) read(object lenientjson.Value) bool {
 
 // keep keeps the value of a member that a Task is made of. An empty one takes no value away from the record around it.
 func (d *taskDecoder) keep(name string, v lenientjson.Value) {
-	i, ok := d.memberIndex(name)
+	i, ok := d.indexOf(name)
 	if ok && i < len(taskFields) {
 		if !d.inside || !v.IsEmpty() {
 			d.fields[i] = v
@@ -199,8 +199,8 @@ func (d *taskDecoder) keep(name string, v lenientjson.Value) {
 	}
 }
 
-// memberIndex looks a member up in memberIndex. Most come in the order of taskFields, and need no search.
-func (d *taskDecoder) memberIndex(name string) (i int, ok bool) {
+// indexOf finds a member in memberIndex. Most come in the order of taskFields, and need no search.
+func (d *taskDecoder) indexOf(name string) (i int, ok bool) {
 	if d.next < len(taskFields) && name == taskFields[d.next].name {
 		i, ok = d.next, true
 	} else {
@@ -212,7 +212,7 @@ func (d *taskDecoder) memberIndex(name string) (i int, ok bool) {
 
 // readID keeps the first id; "task_id" is preferred where a gateway's reply has an "id" of its own besides.
 func (d *taskDecoder) readID(v lenientjson.Value, isTaskID bool) {
-	id := v.Text()
+	id := v.Shared()
 	valid := validID(id) && (v.IsString() || isDigits(id))
 	switch {
 	case d.inside:
@@ -310,7 +310,11 @@ func (d *taskDecoder) setState(t *Task) {
 	if !readText(d.state, &t.State) {
 		t.warn("state cannot be read")
 	}
-	t.State = parseState(string(t.State))
+	if state, ok := stateSpellings[foldWord(string(t.State))]; ok {
+		t.State = state
+	} else {
+		t.State = State(strings.Clone(string(t.State))) // waits keep it, and nothing else of the reply
+	}
 	fromStatus := false
 	// An answer that failed may say so with the same word.
 	if status := State(d.status.Str()); t.State == "" && (t.ID != "" || parseState(string(status)) != StateFailed) {

@@ -101,3 +101,12 @@ func DecodePage(ctx context.Context, reply string) ([]*Task, error) {
 	page, err := decodePage(ctx, reply)
 	return page.Tasks, err
 }
+
+// TaskFieldNames are the names of taskFields.
+func TaskFieldNames() []string {
+	names := make([]string, len(taskFields))
+	for i := range taskFields {
+		names[i] = taskFields[i].name
+	}
+	return names
+}

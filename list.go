@@ -114,19 +114,29 @@ func decodePage(ctx context.Context, reply string) (*TaskPage, error) {
 		if listed == maxListed {
 			return nil, fmt.Errorf("%w: it lists more than %d tasks", errBadReply, maxListed)
 		}
-		var d taskDecoder
-		d.readTask(strings.Clone(string(it.Value()))) // a part of the page would keep the whole page alive
-		if d.id == "" || d.oddID || d.twoIDs {        // one bad task must not hide the others
-			continue
+		if task := decodeListed(string(it.Value())); task != nil { // one bad task must not hide the others
+			page.Tasks = append(page.Tasks, task)
 		}
-		task := d.task()
-		if len(task.raw) > maxListRaw {
-			task.raw = ""
-			detach(reflect.ValueOf(task).Elem())
-		}
-		page.Tasks = append(page.Tasks, task)
 	}
 	return page, nil
+}
+
+// decodeListed reads one task of a page, which it does not keep alive. It returns nil for one without a usable id.
+func decodeListed(record string) *Task {
+	var d taskDecoder
+	if len(record) <= maxListRaw {
+		record = strings.Clone(record)
+	}
+	d.readTask(record)
+	if d.id == "" || d.oddID || d.twoIDs {
+		return nil
+	}
+	task := d.task()
+	if len(record) > maxListRaw {
+		task.raw = ""
+		detach(reflect.ValueOf(task).Elem())
+	}
+	return task
 }
 
 // detach gives the texts in a value memory of their own, so that they do not keep alive what they were read from.

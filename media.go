@@ -120,7 +120,7 @@ func (m Media) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON writes, and any string of a request.
 func (m *Media) UnmarshalJSON(data []byte) error {
-	if err := lenientjson.CheckCharacters(string(data)); err != nil {
+	if err := lenientjson.CheckCharacters(data); err != nil {
 		return fmt.Errorf("vidu: %w", err)
 	}
 	var ref *string

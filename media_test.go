@@ -250,8 +250,18 @@ func TestValidate_Links(t *testing.T) {
 	req := smallRequest()
 	for c := range 256 {
 		for _, around := range [][2]string{
-			{"https://h", "st/path"}, {"https://host", ""}, {"https://host:8", "0/path"}, {"https://host/p", "th"}, {"https://host/path?a=", "b"},
-			{"https://", ""}, {"https://", "/path"}, {"http://", "host/"}, {"HTTPS://h", "st"}, {"https:/", "host"}, {"", "https://host"}, {"ftp://h", "st"},
+			{"https://h", "st/path"},
+			{"https://host", ""},
+			{"https://host:8", "0/path"},
+			{"https://host/p", "th"},
+			{"https://host/path?a=", "b"},
+			{"https://", ""},
+			{"https://", "/path"},
+			{"http://", "host/"},
+			{"HTTPS://h", "st"},
+			{"https:/", "host"},
+			{"", "https://host"},
+			{"ftp://h", "st"},
 		} {
 			link := around[0] + string([]byte{byte(c)}) + around[1]
 			u, err := url.Parse(link)

@@ -223,7 +223,7 @@ func (s *Subject) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var plain plainSubject
-	extra, err := decodeFields(data, &plain)
+	extra, err := decodeFields(data, string(data), &plain)
 	if err != nil {
 		return err
 	}

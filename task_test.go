@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/lenientjson"
 	"github.com/vidu-go/vidu/internal/testkit"
 )
 
@@ -35,6 +39,114 @@ func TestState_Terminal(t *testing.T) {
 	} {
 		assert.Equal(t, want, state.Terminal(), "%q", state)
 		assert.Equal(t, want, (&vidu.Task{State: state}).Done(), "%q", state)
+	}
+}
+
+// A control character makes a reply invalid, and takes nothing of what is around it.
+func TestReply_ControlCharacters(t *testing.T) {
+	t.Parallel()
+	for _, prompt := range []string{"a\n", "\n", "a\tb", "\x00", "\x1fn", "\x06u0041", "a\r\nb"} {
+		for _, reply := range []string{`{"prompt":"` + prompt + `","task_id":"7","state":"created"}`, `{"task_id":"7","prompt":"` + prompt + `","state":"created"}`} {
+			task, err := createFrom(t, reply)
+			require.NoError(t, err, "%q", reply)
+			assert.Equal(t, "7", task.ID, "%q", reply)
+			assert.Equal(t, vidu.StateCreated, task.State, "%q", reply)
+			assert.Contains(t, fmt.Sprint(task.Warnings), "invalid character", "%q", reply)
+		}
+	}
+}
+
+// Members in the order of taskFields need no search.
+func TestTaskFields_AreInTheOrderOfReplies(t *testing.T) {
+	t.Parallel()
+	fields := vidu.TaskFieldNames()
+	var names []string
+	for it := lenientjson.Value(contractReply(t)).Items(); it.Next(); {
+		if slices.Contains(fields, it.Key()) {
+			names = append(names, it.Key())
+		}
+	}
+	require.Len(t, names, 20)
+	assert.Equal(t, names, fields[:len(names)])
+}
+
+// What a caller or a Client keeps of a reply is a copy: a word must not keep a megabyte alive.
+func TestReply_IsNotKeptAlive(t *testing.T) { //nolint:paralleltest // it measures what the process holds
+	const replies, padding = 16, 1 << 20
+	number := 0
+	body := func(text string) string { // a new text each time, with its number where there is a %
+		number++
+		return strings.ReplaceAll(text, "%", strconv.Itoa(number)) + strings.Repeat(" ", padding)
+	}
+	for name, tt := range map[string]struct { //nolint:paralleltest // as above
+		status int
+		reply  string
+		keep   func(c *vidu.Client) any
+	}{
+		"what a client remembers of its tasks": {200, `{"task_id":"%","state":"created","model":"m","resolution":"9k"}`, func(c *vidu.Client) any {
+			_, err := c.Reference2Video(t.Context(), smallRequest())
+			return err
+		}},
+		"what it learns": {200, `{"id":"%","state":"success","model":"m-%","creations":[{"url":"https://h/x.mp4"}]}`, func(c *vidu.Client) any {
+			_, err := c.Wait(t.Context(), strconv.Itoa(number+1))
+			return err
+		}},
+		"a state": {200, `{"id":"1","state":"pending"}`, func(c *vidu.Client) any {
+			task, _ := c.GetTask(t.Context(), "1")
+			return task.State
+		}},
+		"a link": {200, `{"id":"1","state":"success","creations":[{"url":"https://h/x.mp4","moderation_url":["https://h/m"]}]}`, func(c *vidu.Client) any {
+			task, _ := c.GetTask(t.Context(), "1")
+			return task.Creations
+		}},
+		"an error in a reply": {200, `{"code":"SomeCode","message":"some words (request id: 77)","metadata":{"trace_id":"88"}}`, func(c *vidu.Client) any {
+			_, err := c.GetTask(t.Context(), "1")
+			var failure *vidu.APIError
+			require.ErrorAs(t, err, &failure)
+			return []any{failure.Code, failure.Message, failure.TraceID, failure.Metadata}
+		}},
+		"the id in an unknown outcome": {200, `{"state":"created","result":{"taskId":"%"}}`, func(c *vidu.Client) any {
+			_, err := c.Reference2Video(t.Context(), smallRequest())
+			var maybe *vidu.MaybeCreatedError
+			require.ErrorAs(t, err, &maybe)
+			require.NotEmpty(t, maybe.TaskID)
+			return maybe.TaskID
+		}},
+		"a page token": {200, `{"tasks":[],"next_page_token":"t"}`, func(c *vidu.Client) any {
+			page, err := c.ListTasks(t.Context(), nil)
+			require.NoError(t, err)
+			return page
+		}},
+		"a listed task": {200, `{"tasks":[{"id":"1","model":"m","prompt":"p"}]}`, func(c *vidu.Client) any {
+			page, err := c.ListTasks(t.Context(), nil)
+			require.NoError(t, err)
+			return page
+		}},
+		"a balance": {200, `{"remains":[{"type":"normal","credit_remain":1}],"packages":[{}]}`, func(c *vidu.Client) any {
+			credits, err := c.GetCredits(t.Context())
+			require.NoError(t, err)
+			return credits
+		}},
+		"an unknown field of a request": {200, ``, func(*vidu.Client) any {
+			req := new(vidu.Reference2VideoRequest)
+			require.NoError(t, req.UnmarshalJSON([]byte(body(`{"model":"m","prompt":"p","new":"x"}`))))
+			return req
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, err := vidu.NewClient("https://gateway.example.com", testkit.Key, withTransport(func(r *http.Request) (*http.Response, error) {
+				return testkit.Reply(r, tt.status, body(tt.reply))
+			}))
+			require.NoError(t, err)
+			var kept []any
+			before := measure().bytes
+			for range replies {
+				kept = append(kept, tt.keep(client))
+			}
+			assert.Less(t, measure().bytes-before, 2*padding)
+			runtime.KeepAlive(kept)
+			runtime.KeepAlive(client)
+		})
 	}
 }
 

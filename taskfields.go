@@ -117,7 +117,7 @@ func (p *placeValues) value(name string) lenientjson.Value { return p[placeIndex
 // dropNoReasons makes room for what is inside a record that says that all is well.
 func (p *placeValues) dropNoReasons() {
 	for i, v := range p {
-		if len(v) <= maxWord && (v.IsString() || v.IsNumber()) && isNoReason(v.Text()) {
+		if len(v) <= maxWord && (v.IsString() || v.IsNumber()) && isNoReason(v.Shared()) {
 			p[i] = ""
 		}
 	}
@@ -220,17 +220,18 @@ func meansError(v lenientjson.Value) bool {
 	return !hasPlace
 }
 
-// The readers below report whether they could read the value, as those of lenientjson do.
+// The readers below report whether they could read the value, as those of lenientjson do. A Task keeps the text of its
+// reply, so that its texts need no copies.
 
 func readText[S ~string](v lenientjson.Value, to *S) bool {
-	*to = S(v.Text())
+	*to = S(v.Shared())
 	return v.IsString() || v.IsNumber() || v.IsNull()
 }
 
 // readWatermarkPosition reads the number that was sent or the name that some gateways make of it.
 func readWatermarkPosition(v lenientjson.Value, to *int) bool {
 	names := []string{"unspecified", "top_left", "top_right", "bottom_right", "bottom_left"}
-	if i := slices.Index(names, v.Str()); i >= 0 {
+	if i := slices.Index(names, v.Shared()); i >= 0 {
 		*to = i
 		return true
 	}
@@ -276,7 +277,7 @@ func readCreations(v lenientjson.Value, to *[]Creation) bool {
 	return v.IsEmpty() || (v.IsArray() && !it.Next())
 }
 
-// readCreation decodes each member once, however often it comes.
+// readCreation decodes each member once, however often it comes. Its texts are copies: links are often kept alone.
 func readCreation(v lenientjson.Value) Creation {
 	var id, link, cover, watermarked, moderation, video lenientjson.Value
 	for it := v.Items(); it.Next(); {
@@ -297,6 +298,9 @@ func readCreation(v lenientjson.Value) Creation {
 	}
 	c := Creation{ID: id.Text(), URL: link.Str(), CoverURL: cover.Str(), WatermarkedURL: watermarked.Str(), Video: readVideo(video)}
 	readEcho(moderation, &c.ModerationURLs, maxModeration)
+	for i, link := range c.ModerationURLs {
+		c.ModerationURLs[i] = strings.Clone(link)
+	}
 	return c
 }
 

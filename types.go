@@ -180,8 +180,8 @@ func foldWord(text string) string {
 const maxWord = 64 // bytes; longer ones are in no table
 
 // Task is a generation as the server describes it. Create, query, list and callback each fill a part of the fields;
-// what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON]. The texts share the memory of
-// the reply, but for ID: clone one that is kept for long without its Task.
+// what a reply lacks is zero. Fields that this package does not know are in [Task.RawJSON]. Texts other than ID, State
+// and those of Creations share the memory of the reply: clone one that is kept for long without its Task.
 type Task struct {
 	ID                string            `json:"id"`
 	Type              string            `json:"type,omitempty"` // varies by gateway; do not rely on it
@@ -223,7 +223,7 @@ type Task struct {
 	// another id; a state that had to be guessed; text that is no whole JSON. Everything else is as the server said it.
 	Warnings []string `json:"-"`
 
-	raw string // the other texts share its memory, but for the id
+	raw string // most other texts share its memory
 }
 
 // String says which task this is and how it stands, for logs. The links of the results, which need no key, are not in

@@ -41,22 +41,33 @@ func (v Value) Member(name string) Value {
 	return ""
 }
 
-// Str returns the content of a string, "" for everything else. Bytes that are not UTF-8 become U+FFFD.
+// Str returns a copy of the content of a string, "" for everything else. Bytes that are not UTF-8 become U+FFFD.
 func (v Value) Str() string {
 	if !v.IsString() {
 		return ""
 	}
 	inner := string(v[1 : len(v)-1])
 	if isPlain(inner) {
-		return inner
+		return strings.Clone(inner)
 	}
 	return unescaped(inner)
 }
 
-// Text returns the content of a string or a number digit by digit: ids exceed what a float64 holds.
+// Text returns a copy of the content of a string or a number digit by digit: ids exceed what a float64 holds.
 func (v Value) Text() string {
 	if v.IsNumber() {
+		return strings.Clone(string(v))
+	}
+	return v.Str()
+}
+
+// Shared returns what Text does, but no copy unless there are escapes.
+func (v Value) Shared() string {
+	if v.IsNumber() {
 		return string(v)
+	}
+	if v.IsString() && isPlain(string(v[1:len(v)-1])) {
+		return string(v[1 : len(v)-1])
 	}
 	return v.Str()
 }
@@ -64,18 +75,19 @@ func (v Value) Text() string {
 // The readers below set *to and report whether v is a value of that kind; *to stays as it is when v is not. null, ""
 // and an absent value pass, too: ReadNumber and ReadTime leave *to as it is then, ReadInt and ReadTexts set it to zero.
 
-// ReadTexts reads an array of strings and numbers; "", {} and false count as an empty one. It always sets *to.
+// ReadTexts reads an array of strings and numbers, each as [Value.Shared] does; "", {} and false count as an empty one.
+// It always sets *to.
 func (v Value) ReadTexts(to *[]string) bool {
 	*to = nil
 	for it := v.Items(); it.Next(); {
-		*to = append(*to, it.Value().Text())
+		*to = append(*to, it.Value().Shared())
 	}
 	return v.IsArray() || v.IsEmpty()
 }
 
 // ReadNumber reads a finite number, also as a string and with a percent sign behind it.
 func (v Value) ReadNumber(to *float64) bool {
-	text := strings.TrimSuffix(v.Text(), "%")
+	text := strings.TrimSuffix(v.Shared(), "%")
 	if text == "" {
 		return v.IsString() || v.IsNull()
 	}
@@ -140,7 +152,7 @@ func (v Value) ReadTime(to *time.Time) bool {
 	}
 	var t time.Time
 	if t.UnmarshalJSON([]byte(v)) != nil {
-		n, err := strconv.ParseInt(v.Text(), 10, 64)
+		n, err := strconv.ParseInt(v.Shared(), 10, 64)
 		if err != nil || n < 0 {
 			return false
 		}

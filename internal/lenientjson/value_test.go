@@ -311,7 +311,7 @@ func TestCheckCharacters(t *testing.T) {
 		`"\ud83d`: "surrogate", `{"a":["\ud800"]}`: "surrogate", `{"\ud800":1}`: "surrogate", `"\n\ud800"`: "surrogate",
 		"\"caf\xe9\"": "UTF-8", "\xff": "UTF-8", "\"\xed\xa0\x80\"": "UTF-8", "\"\xf0\x9f\x98\"": "UTF-8",
 	} {
-		err := lenientjson.CheckCharacters(text)
+		err := lenientjson.CheckCharacters([]byte(text))
 		if says == "" {
 			assert.NoError(t, err, text)
 		} else {

@@ -12,8 +12,8 @@ import "strings"
 // ByteOrderMark is what some servers begin their texts with. JSON does not allow it.
 const ByteOrderMark = "\uFEFF"
 
-// Value is the text of one JSON value as received, "" where there is none. An object or an array may be cut off. It and
-// the texts in it share the memory of what is walked, unless they have escapes.
+// Value is the text of one JSON value as received, "" where there is none. An object or an array may be cut off. It
+// shares the memory of what is walked, which it keeps alive: what outlives that must be a copy, as [Value.Str] is.
 type Value string
 
 // Items walks the members of an object or the elements of an array, which [Value.Items] begins:
@@ -162,7 +162,7 @@ func scalarLen(text string) int {
 	return 0
 }
 
-// isScalar reports whether text is a number or a word. A reply has dozens of them, and json.Valid costs a decoder each.
+// isScalar reports whether text is a number or a word.
 func isScalar(text string) bool {
 	switch text {
 	case "true", "false", "null":

@@ -7,6 +7,7 @@ package schedule
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -54,11 +55,12 @@ type Class struct {
 	Endpoint   uint8 // of the create, see [Pacer.Endpoint]; 0: unknown
 }
 
-// bounded returns c without names that are too long to keep.
+// bounded returns c with names of its own, which are parts of replies, or none where they are too long to keep.
 func (c Class) bounded() Class {
 	if len(c.Model)+len(c.Resolution) > maxClassName {
 		c.Model, c.Resolution = "", ""
 	}
+	c.Model, c.Resolution = strings.Clone(c.Model), strings.Clone(c.Resolution)
 	return c
 }
 
@@ -133,8 +135,8 @@ func (p *Pacer) Endpoint(name string) uint8 {
 }
 
 // Remember records a task that this client has just created, whether a callback was requested for it, and the reply to
-// the create. The newest 1,024 tasks are remembered. It returns false if the
-// task was one of them already, which a second create cannot have made.
+// the create. The newest 1,024 tasks are remembered. It returns false if the task was one of them already, which a
+// second create cannot have made.
 func (p *Pacer) Remember(s Sighting, callback bool, reply string) bool {
 	task := createdTask{id: s.ID, class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {

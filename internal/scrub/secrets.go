@@ -20,7 +20,7 @@ type Secrets struct{ secrets []secret }
 
 type secret struct {
 	text   string
-	rare   string    // its part from the byte on that the fewest replies have
+	rare   string    // the rest of text from the byte on that the fewest replies have, half of minSecret or more
 	begins [256]bool // which bytes a spelling of it can begin with
 }
 
@@ -41,7 +41,7 @@ func NewSecrets(texts ...string) Secrets {
 }
 
 // commonBytes are those that replies are full of, the most common first.
-const commonBytes = `etaoirnsdlc0123456789u-_"ph:,.m/gbfvwyka`
+const commonBytes = `etaoirnsdlc0123456789u-_"ph:,.m/gbfvwyk`
 
 // rarest returns where in text the least common byte stands.
 func rarest(text string) int {

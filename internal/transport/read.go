@@ -37,12 +37,12 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 // like that. Limit holds for both sizes.
 func ReadBounded(r io.Reader, limit int64) (string, error) {
 	chunk := chunks.Get().(*[chunkSize]byte) //nolint:forcetypeassert // nothing else is in it
-	defer chunks.Put(chunk)
 	text, err := readPacked(chunk[:0], r, limit, maxPackings)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if !errors.Is(err, io.EOF) {
+		return text, err // without the chunk: a reader that was given up, or gave up itself, may still write to it
 	}
-	return text, err
+	chunks.Put(chunk)
+	return text, nil
 }
 
 // readPacked is ReadBounded for what was packed at most so many times, with io.EOF at the end.
@@ -74,10 +74,18 @@ func readText(chunk []byte, err error, r io.Reader, limit int64) (string, error)
 		}
 		text.Write(chunk)
 		if err != nil {
-			return text.String(), err
+			return trimmed(text), err
 		}
 		chunk, err = readTo(chunk[:0], r, limit-int64(text.Len()), cap(chunk))
 	}
+}
+
+// trimmed returns a text without much room behind it, which would be kept as long as the text.
+func trimmed(text *strings.Builder) string {
+	if text.Cap() > text.Len()+text.Len()/4 {
+		return strings.Clone(text.String())
+	}
+	return text.String()
 }
 
 // grown returns a builder with the same text and room for size bytes, or for no more than the limit if that is near: as

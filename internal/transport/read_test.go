@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -154,6 +155,28 @@ func TestReadBounded_GzipBreaksOff(t *testing.T) {
 			if cut > 1000 {
 				assert.Greater(t, len(got), cut-200)
 			}
+		}
+	}
+}
+
+// A body that was given up may still be read into: into nothing that another answer uses.
+func TestReadBounded_LateRead(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{io.ErrUnexpectedEOF, context.Canceled, nil} { // nil: it is too long
+		var late []byte
+		_, err := transport.ReadBounded(readerFunc(func(p []byte) (int, error) {
+			late = p
+			return len(p), failure
+		}), 100)
+		require.Error(t, err)
+		for range 10 { // a pool may give it back later
+			got, err := transport.ReadBounded(readerFunc(func(p []byte) (int, error) {
+				n := copy(p, "222")
+				copy(late, "111")
+				return n, io.EOF
+			}), 100)
+			require.NoError(t, err)
+			assert.Equal(t, "222", got)
 		}
 	}
 }
