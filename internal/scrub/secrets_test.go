@@ -74,6 +74,7 @@ func TestSecrets_Mask(t *testing.T) {
 		"letters beyond f":             {"skp012345678", `sk\x6g012345678 sk\x6G012345678 sk\x70012345678`, `sk\x6g012345678 sk\x6G012345678 [redacted]`},
 		"a number sign within a name":  {"sk+012345678", `sk&pl#us;012345678`, `sk&pl#us;012345678`},
 		"a letter behind a backslash":  {"sk0123456789", `s\k0123456789`, `s\k0123456789`},
+		"backslashes without end":      {"/k0123456789", `x` + strings.Repeat(`\`, 99) + `/k0123456789`, "x[redacted]"},
 		"a backslash too many in JSON": {"/k0123456789", `"\\\/k0123456789"`, `"[redacted]"`},
 	} {
 		t.Run(name, func(t *testing.T) {
