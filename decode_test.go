@@ -750,6 +750,7 @@ func TestReply_UnknownStateWithALink(t *testing.T) {
 		"progress 0":                      {`"state":"archived","progress":0,"creations":[{"url":"https://h/1"}]`, false},
 		"progress 40%, inside":            {`"state":"archived","data":{"progress":"40%","creations":[{"url":"https://h/1"}]}`, false},
 		"an error":                        {`"state":"archived","error":"gone","creations":[{"url":"https://h/1"}]`, false},
+		"an error at 100 %":               {`"state":"archived","progress":100,"error":"gone","creations":[{"url":"https://h/1"}]`, false},
 		"an error object":                 {`"state":"archived","error":{"code":7000},"creations":[{"url":"https://h/1"}]`, false},
 		"an error of another kind":        {`"state":"archived","error":true,"creations":[{"url":"https://h/1"}]`, false},
 		"err_code":                        {`"state":"archived","err_code":"AuditFailed","result_url":"https://h/1"`, false},
@@ -772,6 +773,10 @@ func TestReply_UnknownStateWithALink(t *testing.T) {
 			assert.Equal(t, tt.ended, task.Done())
 			assert.Equal(t, tt.ended, len(task.Warnings) == 1, task.Warnings)
 			assertTask(t, task)
+			text, err := json.Marshal(task)
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(text, task))
+			assert.Equal(t, tt.ended, task.Done(), "when it is read again")
 		})
 	}
 }
