@@ -204,6 +204,7 @@ func TestCreateReply_WithoutUsableID(t *testing.T) {
 		"object task_id beside id":  `{"task_id":{"id":"9"},"id":"7"}`,
 		"odd task_id and an error":  `{"code":"BadRequest","task_id":"a/b"}`,
 		"odd task_id, wrapped":      `{"reason":"NotFound","data":{"id":"7","task_id":"task;9"}}`,
+		"odd task_id with a state":  `{"task_id":"../x","state":"created","data":{"id":"7","state":"created"}}`,
 		"two wrapped tasks":         `{"data":{"task_id":"1"},"data":{"task_id":"2"}}`,
 		"other case":                `{"TASK_ID":"7","Id":"7"}`,
 		"long s":                    `{"taſk_id":"7"}`,
