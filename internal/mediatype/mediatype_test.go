@@ -213,7 +213,7 @@ func FuzzDimensions(f *testing.F) {
 		if decode == nil {
 			return
 		}
-		if whole, err := decode(bytes.NewReader(data)); err == nil {
+		if whole, err := decode(bytes.NewReader(data)); err == nil && !whole.Bounds().Empty() { // 48×0 has the bounds 0×0
 			require.Equal(t, whole.Bounds().Size(), image.Pt(width, height))
 		}
 	})
