@@ -1,7 +1,6 @@
 package vidu
 
 import (
-	"context"
 	"os"
 	"slices"
 
@@ -91,15 +90,6 @@ func (c *Client) Waiting() int {
 		n += max(len(wakes), 1)
 	}
 	return n
-}
-
-// RawText returns the text that a task was read from, itself.
-func RawText(t *Task) string { return t.raw }
-
-// DecodePage reads a page of a list.
-func DecodePage(ctx context.Context, reply string) ([]*Task, error) {
-	page, err := decodePage(ctx, reply)
-	return page.Tasks, err
 }
 
 // TaskFieldNames are the names of taskFields.
