@@ -225,7 +225,6 @@ func TestVerify_FormOfTheDate(t *testing.T) {
 		"two spaces":          "Mon,  02 Jan 2006 15:04:05 GMT",
 		"something behind it": "Mon, 02 Jan 2006 15:04:05 GMT ",
 		"words":               "yesterday",
-		"the next day's name": http.TimeFormat,
 	}
 	for name, layout := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -234,9 +233,6 @@ func TestVerify_FormOfTheDate(t *testing.T) {
 			date := time.Now().UTC().Format(layout)
 			if name == "lower case" {
 				date = strings.ToLower(date[:12]) + date[12:]
-			}
-			if name == "the next day's name" {
-				date = time.Now().UTC().AddDate(0, 0, 1).Format("Mon") + date[3:]
 			}
 			r.Header["Date"] = []string{date}
 			require.ErrorIs(t, verify(t, r, params()), callbacksig.ErrSignature, "the signature comes first")

@@ -23,7 +23,8 @@ func validLen(text string, depth int) int {
 	}
 	switch text[0] {
 	case '"':
-		return validStringLen(text)
+		n, _ := validStringLen(text)
+		return n
 	case '{', '[':
 		return validCompositeLen(text, depth)
 	}
@@ -41,7 +42,7 @@ func validCompositeLen(text string, depth int) int {
 	}
 	for {
 		if end == '}' {
-			n := validStringLen(rest)
+			n, _ := validStringLen(rest)
 			if rest = TrimLeft(rest[n:]); n == 0 || len(rest) == 0 || rest[0] != ':' {
 				return 0
 			}
@@ -61,9 +62,10 @@ func validCompositeLen(text string, depth int) int {
 	}
 }
 
-func validStringLen(text string) int {
+// validStringLen also reports whether the string has an escape.
+func validStringLen(text string) (n int, escapes bool) {
 	if len(text) == 0 || text[0] != '"' {
-		return 0
+		return 0, false
 	}
 	for i := 1; i < len(text); i++ {
 		if !endsPlain[text[i]] {
@@ -71,18 +73,19 @@ func validStringLen(text string) int {
 		}
 		switch text[i] {
 		case '"':
-			return i + 1
+			return i + 1, escapes
 		case '\\':
 			_, n := escaped(text[i:])
 			if n == 0 {
-				return 0
+				return 0, true
 			}
 			i += n - 1
+			escapes = true
 		default:
-			return 0
+			return 0, escapes
 		}
 	}
-	return 0
+	return 0, escapes
 }
 
 // endsPlain has the bytes of a string that do not stand for themselves: the quote, the backslash, control characters.

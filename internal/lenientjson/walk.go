@@ -22,14 +22,15 @@ type Value string
 //		use(it.Key(), it.Value())
 //	}
 type Items struct {
-	text   string // what is walked, from its first item on
-	at     int    // where it goes on in text
-	key    span
-	value  span
-	object bool
-	begun  bool // there was an item
-	comma  bool // one stands before at
-	odd    bool // something was stepped over that is not valid
+	text    string // what is walked, from its first item on
+	at      int    // where it goes on in text
+	key     span
+	value   span
+	object  bool
+	escapes bool // key has one
+	begun   bool // there was an item
+	comma   bool // one stands before at
+	odd     bool // something was stepped over that is not valid
 }
 
 // span is a part of a text. Unlike a string it can be kept without a write barrier, of which a walk would have many.
@@ -47,7 +48,7 @@ func (v Value) Items() Items {
 // Key returns the name of an object's member, unescaped; "" where an escape is none.
 func (it *Items) Key() string {
 	key := it.text[it.key.from:it.key.to]
-	if strings.IndexByte(key, '\\') >= 0 {
+	if it.escapes {
 		return unescaped(key)
 	}
 	return key
@@ -95,13 +96,14 @@ func (it *Items) Valid() bool {
 
 func (it *Items) nextKey() bool {
 	rest := it.text[it.at:]
-	n := validStringLen(rest)
+	n, escapes := validStringLen(rest)
 	if n == 0 {
 		if n = stringLen(rest); n == 0 {
 			return false
 		}
-		it.odd = true
+		it.odd, escapes = true, strings.IndexByte(rest[:n], '\\') >= 0
 	}
+	it.escapes = escapes
 	it.key = span{it.at + 1, it.at + n - 1}
 	it.at += n
 	it.skipSpace()

@@ -55,11 +55,16 @@ type Class struct {
 	Endpoint   uint8 // of the create, see [Pacer.Endpoint]; 0: unknown
 }
 
-// bounded returns c with names of its own, which are parts of replies, or none where they are too long to keep.
+// bounded returns c without names that are too long to keep.
 func (c Class) bounded() Class {
 	if len(c.Model)+len(c.Resolution) > maxClassName {
 		c.Model, c.Resolution = "", ""
 	}
+	return c
+}
+
+// own returns c with copies of its names, which may be parts of a reply.
+func (c Class) own() Class {
 	c.Model, c.Resolution = strings.Clone(c.Model), strings.Clone(c.Resolution)
 	return c
 }
@@ -104,7 +109,7 @@ type Pacer struct {
 // createdTask is what is kept of a task that this client created.
 type createdTask struct {
 	id       string
-	class    Class
+	class    Class // its names may be parts of the reply
 	at       time.Duration
 	callback bool   // one was requested
 	learned  bool   // its duration has been added to its record
@@ -141,6 +146,8 @@ func (p *Pacer) Remember(s Sighting, callback bool, reply string) bool {
 	task := createdTask{id: s.ID, class: s.Class.bounded(), at: p.Now(), callback: callback}
 	if len(reply) <= maxReply && !s.Phase.ended() {
 		task.reply = reply
+	} else {
+		task.class = task.class.own()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -179,8 +186,8 @@ func (p *Pacer) Remembers(id string) bool {
 func (p *Pacer) DropReply(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if task := p.find(id); task != nil {
-		task.reply = ""
+	if task := p.find(id); task != nil && task.reply != "" {
+		task.reply, task.class = "", task.class.own()
 	}
 }
 
@@ -328,6 +335,7 @@ func (p *Pacer) recordOf(c Class) *record {
 		c = Class{OffPeak: c.OffPeak}
 	}
 	if p.records[c] == nil {
+		c = c.own()
 		r := &record{offPeak: c.OffPeak}
 		p.records[c] = r
 		if c.Endpoint != 0 {

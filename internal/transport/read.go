@@ -21,7 +21,7 @@ var (
 )
 
 const (
-	chunkSize     = 8 << 10
+	chunkSize     = 2 << 10
 	maxDrain      = 64 << 10
 	maxEmptyReads = 100 // in a row, as in bufio
 	maxPackings   = 2   // a cache may pack what the server has packed

@@ -18,7 +18,7 @@ import (
 
 func TestReadBounded(t *testing.T) {
 	t.Parallel()
-	const chunk = 8 << 10
+	const chunk = 2 << 10
 	for name, tt := range map[string]struct {
 		size, limit int64
 		tooBig      bool
