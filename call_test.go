@@ -643,6 +643,17 @@ func TestHTTP2_ReadsRefusedForEver(t *testing.T) {
 	}
 }
 
+// An error keeps all of an answer that has room in it.
+func TestRefusal_KeepsWhatFits(t *testing.T) {
+	t.Parallel()
+	const head, tail = `{"message":"`, `"}`
+	body := head + strings.Repeat("x", vidu.MaxErrorReply-len(head+tail)) + tail
+	_, err := clientWithReply(t, http.StatusBadRequest, body).GetTask(t.Context(), "1")
+	var failure *vidu.APIError
+	require.ErrorAs(t, err, &failure)
+	assert.True(t, body == string(failure.Body)) //nolint:testifylint // it would be printed
+}
+
 func TestConnections_AreReused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
