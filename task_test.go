@@ -55,6 +55,20 @@ func TestReply_ControlCharacters(t *testing.T) {
 	}
 }
 
+// What only looks like a number that has lost its digits is an id.
+func TestTaskIDs_MayLookLikeNumbers(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"12+34", "1.5", "1e5", "1e-5", "1e+", "e+5", "+5", "a1e+5", "1e+5x", "-5"} {
+		task, err := createFrom(t, `{"task_id":"`+id+`","state":"created"}`)
+		require.NoError(t, err, id)
+		assert.Equal(t, id, task.ID)
+	}
+	for _, id := range []string{"1e+5", "1.5E+17", "-1e+5"} {
+		_, err := createFrom(t, `{"task_id":"`+id+`","state":"created"}`)
+		assertUnknownOutcome(t, err)
+	}
+}
+
 // Members in the order of taskFields need no search.
 func TestTaskFields_AreInTheOrderOfReplies(t *testing.T) {
 	t.Parallel()
