@@ -629,3 +629,19 @@ func TestMaybeCreatedError_BodyHasNoPartOfTheKey(t *testing.T) {
 		}
 	}
 }
+
+// Tasks are looked for through eight levels of nesting. What is deeper may be one.
+func TestRefusal_DeepAnswers(t *testing.T) {
+	t.Parallel()
+	for _, level := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
+		nested := func(n int, inner string) error {
+			body := `{"x":` + strings.Repeat(level[0], n) + inner + strings.Repeat(level[1], n) + `}`
+			_, err := clientWithReply(t, http.StatusBadRequest, body).Reference2Video(t.Context(), smallRequest())
+			return err
+		}
+		assert.Equal(t, "7", unknownOutcome(t, nested(6, `{"task_id":"7"}`)).TaskID)
+		assert.Empty(t, unknownOutcome(t, nested(7, `{"task_id":"7"}`)).TaskID)
+		assertNotCreated(t, nested(7, `"{x}"`))
+		assert.Empty(t, unknownOutcome(t, nested(7, `"{\"task_id\":\"7\"}"`)).TaskID)
+	}
+}
