@@ -553,7 +553,7 @@ func TestWithRecovery_EndsWithTheContext(t *testing.T) {
 
 		_, err = r.FindTask(t.Context(), "job-42", unknownOutcome(t, err).From)
 		require.ErrorIs(t, err, vidu.ErrNotFound)
-		time.Sleep(2 * time.Hour) //nolint:forbidigo // in virtual time
+		testkit.Pass(2 * time.Hour)
 		task, err := r.FindTask(t.Context(), "job-42", started)
 		require.NoError(t, err, "not seen was not the same as not created")
 		assert.Equal(t, "job-42", task.Payload)

@@ -49,7 +49,7 @@ func TestWake_WhileBeingAskedFor(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				client, p := scriptedClient(t, func(r *http.Request, n int) (*http.Response, error) {
-					time.Sleep(time.Second) //nolint:forbidigo // in virtual time
+					testkit.Pass(time.Second)
 					return testkit.Reply(r, http.StatusOK, []string{processingReply, processingReply, succeededReply}[n])
 				})
 				for range 100 {

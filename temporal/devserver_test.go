@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/vidu-go/vidu"
+	"github.com/vidu-go/vidu/internal/testkit"
 	viduworkflow "github.com/vidu-go/vidu/temporal"
 	"github.com/vidu-go/vidu/vidutest"
 )
@@ -100,7 +101,7 @@ func TestDevServer(t *testing.T) { //nolint:paralleltest // it needs the process
 		f.submits.Stop()
 		before := f.api.Charged()
 		patient, dropped := f.start(t, "patient", input()), f.start(t, "dropped", input())
-		time.Sleep(3 * time.Second) //nolint:forbidigo // the server is real: creates wait for a worker
+		testkit.Linger(t.Context(), 3*time.Second) // the server is real: creates wait for a worker
 		require.NoError(t, f.tc.CancelWorkflow(t.Context(), "dropped", ""))
 		failure := viduworkflow.ErrorOf(dropped.Get(t.Context(), nil))
 		require.NotNil(t, failure)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/vidu-go/vidu/internal/testkit"
 	"github.com/vidu-go/vidu/vidutest"
 )
 
@@ -92,9 +93,7 @@ func createTask(t *testing.T, s *vidutest.Server, body string) string {
 }
 
 // pass lets d go by on the clock of a bubble.
-func pass(d time.Duration) {
-	time.Sleep(d) //nolint:forbidigo // the clock of a bubble is virtual
-}
+func pass(d time.Duration) { testkit.Pass(d) }
 
 func decode(t *testing.T, body string) map[string]any {
 	t.Helper()
