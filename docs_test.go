@@ -369,6 +369,27 @@ func TestReadme_NamesEveryCreate(t *testing.T) {
 	}
 }
 
+// Files that can be read at a sitting, and not too many of them.
+func TestHouse_SizeOfFiles(t *testing.T) {
+	t.Parallel()
+	tests := 0
+	require.NoError(t, filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		isTest := strings.HasSuffix(name, "_test.go")
+		inRoot := !strings.Contains(name, string(filepath.Separator))
+		if err != nil || filepath.Ext(name) != ".go" || (!inRoot && !strings.HasPrefix(name, "internal")) {
+			return err
+		}
+		if inRoot && isTest {
+			tests++
+		}
+		most := map[bool]int{false: 450, true: 900}[isTest]
+		assert.LessOrEqual(t, strings.Count(readText(t, name), "\n"), most, name)
+		return nil
+	}))
+	assert.LessOrEqual(t, tests, 30, "test files of the root")
+	assert.Positive(t, tests)
+}
+
 // TestDocs_LinksResolve follows every relative link of every page in the repository, and its fragment, if it has one.
 func TestDocs_LinksResolve(t *testing.T) {
 	t.Parallel()
