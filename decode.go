@@ -201,12 +201,13 @@ func (d *taskDecoder) keep(name string, v lenientjson.Value) {
 
 // indexOf finds a member in memberIndex. Most come in the order of taskFields, and need no search.
 func (d *taskDecoder) indexOf(name string) (i int, ok bool) {
-	if d.next < len(taskFields) && name == taskFields[d.next].name {
-		i, ok = d.next, true
-	} else {
+	i, ok = d.next, true
+	if i >= len(taskFields) || name != taskFields[i].name {
 		i, ok = memberIndex[name]
 	}
-	d.next = i + 1
+	if ok && i < len(taskFields) {
+		d.next = i + 1
+	}
 	return i, ok
 }
 
@@ -310,11 +311,7 @@ func (d *taskDecoder) setState(t *Task) {
 	if !readText(d.state, &t.State) {
 		t.warn("state cannot be read")
 	}
-	if state, ok := stateSpellings[foldWord(string(t.State))]; ok {
-		t.State = state
-	} else {
-		t.State = State(strings.Clone(string(t.State))) // waits keep it, and nothing else of the reply
-	}
+	t.State = parseState(string(t.State))
 	fromStatus := false
 	// An answer that failed may say so with the same word.
 	if status := State(d.status.Str()); t.State == "" && (t.ID != "" || parseState(string(status)) != StateFailed) {

@@ -119,12 +119,8 @@ const (
 // Terminal reports whether a task in this state will not change any more: it has succeeded, failed or been canceled, in
 // whatever word: gateways also say completed or expired, in any letter case.
 func (s State) Terminal() bool {
-	switch parseState(string(s)) {
-	case StateSuccess, StateFailed, StateCanceled:
-		return true
-	default:
-		return false
-	}
+	state := stateSpellings[foldWord(string(s))]
+	return state == StateSuccess || state == StateFailed || state == StateCanceled
 }
 
 // stateSpellings are the words for the known states, as [foldWord] returns them. They are read as the state.
@@ -151,12 +147,13 @@ var runningWords = []string{
 // firmFailures are the words that speak of the task even as a mere "status". Others may be about the query.
 var firmFailures = []string{"failed", "failure"}
 
-// parseState returns the known state that a word means, and any other word as it is.
+// parseState returns the known state that a word means, and a copy of any other word: waits keep that, and nothing else
+// of the reply.
 func parseState(text string) State {
 	if state, ok := stateSpellings[foldWord(text)]; ok {
 		return state
 	}
-	return State(text)
+	return State(strings.Clone(text))
 }
 
 // isRunning reports whether a word is known to mean a task that has not ended.
