@@ -176,7 +176,7 @@ func TestOneOfTwoEqualLinesDeleted(t *testing.T) { //nolint:paralleltest // the 
 			}, false, nil, exitDone, 1, "0 made, 1 made before",
 		},
 		"both done":    {func(*vidutest.Server) {}, false, nil, exitDone, 2, "0 made, 1 made before"},
-		"both created": {func(*vidutest.Server) {}, true, nil, exitDone, 2, "2 made, 0 made before"},
+		"both created": {func(s *vidutest.Server) { s.Hold(); s.Hold() }, true, nil, exitDone, 2, "2 made, 0 made before"},
 	}
 	for name, tt := range tests { //nolint:paralleltest // as above
 		t.Run(name, func(t *testing.T) {
@@ -188,6 +188,9 @@ func TestOneOfTwoEqualLinesDeleted(t *testing.T) { //nolint:paralleltest // the 
 				l.run(t, "-tasks", "1")
 			}
 			l.write(t, "prompts.txt", "two\n")
+			for _, task := range l.server.Tasks() {
+				l.server.Finish(task.ID) // those that were held until the kill
+			}
 			code, said := l.run(t, tt.args...)
 			assert.Equal(t, tt.code, code, said)
 			assert.Equal(t, tt.charged, l.server.Charged(), said)
