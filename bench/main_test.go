@@ -83,7 +83,7 @@ func TestBeside(t *testing.T) { //nolint:paralleltest // it measures the whole p
 	assert.Contains(t, string(text), "## Small calls, release by release\n")
 	for name, says := range map[string][]string{
 		"small-calls.svg": {"vidu", "by hand", "openai-go", "upper bar go1.25.0, lower bar " + runtime.Version(), "1.00 ×"},
-		"memory.svg":      {"vidu", "by hand", "go-resty v2", "creates with 14 MB of images at once", " kB"},
+		"memory.svg":      {"vidu", "by hand", "go-resty v2", "creates with 14 MB of images at once", "B</text>"},
 	} {
 		picture, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)

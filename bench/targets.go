@@ -54,8 +54,8 @@ func (b *bench) targets() []target {
 		{"create with 14 MB: live heap in its middle", []limit{{"", value(heapTable, ours, liveHeap), 128e3, 64e3, showBytes}}},
 		{"32 × 14 MB at once: peak memory over idle", []limit{{"", value(peakTable, ours, peakOver), 16e6, 4e6, showBytes}}},
 		{"100,000 waiting tasks: bytes per task, goroutines", []limit{
-			{"", value(waitingTable, waitAllLists, bytesPerTask), 256, 128, showBytes},
-			{"goroutines", value(waitingTable, waitAllLists, goroutines), 64, 20, showCount},
+			{"", value(waitingTable, waitAllLists, bytesPerTask), 128, 118, showBytes},
+			{"goroutines", value(waitingTable, waitAllLists, goroutines), 20, 17, showCount},
 		}},
 		{"G, learned: worlds A, B, D", []limit{
 			{"A", b.gOf("A", learned), 0.75, 0.58, showG}, {"B", b.gOf("B", learned), 0.92, 0.82, showG}, {"D", b.gOf("D", learned), 0.75, 0.42, showG},
