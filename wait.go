@@ -277,7 +277,6 @@ type waitItem struct {
 	poll     schedule.PollState
 	state    State   // as last seen
 	percent  float32 // as last seen
-	times    int32   // that WaitAll was given the id
 	seen     bool
 	unsure   bool // the last query may have failed, or the task
 	unusable int8 // replies in a row
