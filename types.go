@@ -119,7 +119,7 @@ const (
 // Terminal reports whether a task in this state will not change any more: it has succeeded, failed or been canceled, in
 // whatever word: gateways also say completed or expired, in any letter case.
 func (s State) Terminal() bool {
-	state := stateSpellings[foldWord(string(s))]
+	state := knownState(string(s))
 	return state == StateSuccess || state == StateFailed || state == StateCanceled
 }
 
@@ -150,10 +150,18 @@ var firmFailures = []string{"failed", "failure"}
 // parseState returns the known state that a word means, and a copy of any other word: waits keep that, and nothing else
 // of the reply.
 func parseState(text string) State {
-	if state, ok := stateSpellings[foldWord(text)]; ok {
+	if state := knownState(text); state != "" {
 		return state
 	}
 	return State(strings.Clone(text))
+}
+
+// knownState returns the known state that a word means, "" for none.
+func knownState(word string) State {
+	if state, ok := stateSpellings[word]; ok { // as it mostly comes
+		return state
+	}
+	return stateSpellings[foldWord(word)]
 }
 
 // isRunning reports whether a word is known to mean a task that has not ended.
@@ -162,8 +170,7 @@ func (s State) isRunning() bool {
 }
 
 func (s State) isKnown() bool {
-	word := foldWord(string(s))
-	return stateSpellings[word] != "" || slices.Contains(runningWords, word)
+	return knownState(string(s)) != "" || slices.Contains(runningWords, foldWord(string(s)))
 }
 
 // foldWord is foldWords for what should be one word.
