@@ -1,6 +1,9 @@
 package lenientjson
 
-import "strings"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest
 // part of reading a short reply. The functions below return the length of what text begins with, 0 when that is not
@@ -67,25 +70,39 @@ func validStringLen(text string) (n int, escapes bool) {
 	if len(text) == 0 || text[0] != '"' {
 		return 0, false
 	}
-	for i := 1; i < len(text); i++ {
-		if !endsPlain[text[i]] {
-			continue
-		}
-		switch text[i] {
-		case '"':
+	for i := 1; ; i++ {
+		i += plainLen(text[i:])
+		switch {
+		case i == len(text):
+			return 0, escapes
+		case text[i] == '"':
 			return i + 1, escapes
-		case '\\':
-			_, n := escaped(text[i:])
-			if n == 0 {
-				return 0, true
-			}
-			i += n - 1
-			escapes = true
-		default:
+		case text[i] != '\\':
 			return 0, escapes
 		}
+		if _, n = escaped(text[i:]); n == 0 {
+			return 0, true
+		}
+		i += n - 1
+		escapes = true
 	}
-	return 0, escapes
+}
+
+// plainLen returns how many bytes at the start of the content of a string stand for themselves.
+func plainLen(text string) int {
+	const each = 1<<0 | 1<<8 | 1<<16 | 1<<24 | 1<<32 | 1<<40 | 1<<48 | 1<<56 // times a byte: that byte, eight times
+	n := 0
+	for ; n+8 <= len(text); n += 8 {
+		w := binary.LittleEndian.Uint64([]byte(text[n : n+8]))
+		// Below 0x80 only what is less than the byte that is subtracted sets the highest bit of its byte.
+		if ((w-each*' ')|((w^each*'"')-each)|((w^each*'\\')-each))&^w&(each*0x80) != 0 {
+			break
+		}
+	}
+	for n < len(text) && !endsPlain[text[n]] {
+		n++
+	}
+	return n
 }
 
 // endsPlain has the bytes of a string that do not stand for themselves: the quote, the backslash, control characters.
