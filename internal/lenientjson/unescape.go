@@ -6,8 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// isPlain reports whether the content of a string stands for itself.
-func isPlain(text string) bool { return strings.IndexByte(text, '\\') < 0 && utf8.ValidString(text) }
+// standsForItself reports whether the content of a string has no escapes and is valid UTF-8.
+func standsForItself(text string) bool {
+	rest := text[plainLen(text):]
+	return rest == "" || (strings.IndexByte(rest, '\\') < 0 && utf8.ValidString(rest))
+}
 
 // unescaped returns the content of a string as encoding/json reads it: U+FFFD for each byte that is not UTF-8 and for
 // half a surrogate pair. It returns "" where an escape is none.

@@ -3,6 +3,7 @@ package lenientjson
 import (
 	"encoding/binary"
 	"strings"
+	"unicode/utf8"
 )
 
 // What a walk steps over is measured and checked in one pass: encoding/json's check is a second one, and the dearest
@@ -70,46 +71,48 @@ func validStringLen(text string) (n int, escapes bool) {
 	if len(text) == 0 || text[0] != '"' {
 		return 0, false
 	}
-	for i := 1; ; i++ {
-		i += plainLen(text[i:])
-		switch {
-		case i == len(text):
-			return 0, escapes
-		case text[i] == '"':
+	for i := 1 + plainLen(text[1:]); i < len(text); i += plainLen(text[i:]) {
+		switch c := text[i]; {
+		case c == '"':
 			return i + 1, escapes
-		case text[i] != '\\':
+		case c == '\\':
+			if _, n = escaped(text[i:]); n == 0 {
+				return 0, true
+			}
+			i += n
+			escapes = true
+		case c < ' ':
 			return 0, escapes
 		}
-		if _, n = escaped(text[i:]); n == 0 {
-			return 0, true
+		for i < len(text) && text[i] >= utf8.RuneSelf {
+			i++
 		}
-		i += n - 1
-		escapes = true
 	}
+	return 0, escapes
 }
 
-// plainLen returns how many bytes at the start of the content of a string stand for themselves.
+// plainLen returns how many bytes at the start of the content of a string are ASCII that stands for itself.
 func plainLen(text string) int {
 	const each = 1<<0 | 1<<8 | 1<<16 | 1<<24 | 1<<32 | 1<<40 | 1<<48 | 1<<56 // times a byte: that byte, eight times
 	n := 0
 	for ; n+8 <= len(text); n += 8 {
 		w := binary.LittleEndian.Uint64([]byte(text[n : n+8]))
-		// Below 0x80 only what is less than the byte that is subtracted sets the highest bit of its byte.
-		if ((w-each*' ')|((w^each*'"')-each)|((w^each*'\\')-each))&^w&(each*0x80) != 0 {
+		// The highest bit of a byte is set when it is not ASCII, or less than what is subtracted.
+		if (w|(w-each*' ')|((w^each*'"')-each)|((w^each*'\\')-each))&(each*utf8.RuneSelf) != 0 {
 			break
 		}
 	}
-	for n < len(text) && !endsPlain[text[n]] {
+	for n < len(text) && isPlain[text[n]] {
 		n++
 	}
 	return n
 }
 
-// endsPlain has the bytes of a string that do not stand for themselves: the quote, the backslash, control characters.
-var endsPlain = func() (table [256]bool) {
-	for c := range byte(' ') {
-		table[c] = true
+// isPlain has the ASCII characters that stand for themselves in a string: all but the quote, the backslash and control
+// characters.
+var isPlain = func() (table [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\'
 	}
-	table['"'], table['\\'] = true, true
 	return table
 }()
