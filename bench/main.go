@@ -37,7 +37,7 @@ func main() {
 
 // effort is the amounts of work.
 type effort struct {
-	rounds, calls          int // of the calls in memory
+	rounds, calls          int // of the calls in memory: enough in each round for several garbage collections
 	verifications          int // of a callback, in a round
 	bigRounds              int
 	pictureSize            int // bytes
@@ -52,7 +52,7 @@ type effort struct {
 
 var (
 	full = effort{
-		rounds: 41, calls: 2000, verifications: 20_000, bigRounds: 15, pictureSize: 2 << 20, atOnce: 32, heapRounds: 3,
+		rounds: 41, calls: 8000, verifications: 20_000, bigRounds: 15, pictureSize: 2 << 20, atOnce: 32, heapRounds: 3,
 		manyTasks: 100_000, fewTasks: 2000, interval: 2 * time.Second, worlds: ".*", pollers: 32, polls: 100, videoSize: 256 << 20, videoRounds: 9,
 	}
 	quick = effort{
