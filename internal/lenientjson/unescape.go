@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// standsForItself reports whether the content of a string has no escapes and is valid UTF-8.
-func standsForItself(text string) bool {
+// isVerbatim reports whether the content of a string is the text that it means: it has no escapes and is valid UTF-8.
+func isVerbatim(text string) bool {
 	rest := text[plainLen(text):]
-	return rest == "" || (strings.IndexByte(rest, '\\') < 0 && utf8.ValidString(rest))
+	return strings.IndexByte(rest, '\\') < 0 && utf8.ValidString(rest)
 }
 
 // unescaped returns the content of a string as encoding/json reads it: U+FFFD for each byte that is not UTF-8 and for

@@ -1,7 +1,6 @@
 package lenientjson
 
 import (
-	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
@@ -90,29 +89,3 @@ func validStringLen(text string) (n int, escapes bool) {
 	}
 	return 0, escapes
 }
-
-// plainLen returns how many bytes at the start of the content of a string are ASCII that stands for itself.
-func plainLen(text string) int {
-	const each = 1<<0 | 1<<8 | 1<<16 | 1<<24 | 1<<32 | 1<<40 | 1<<48 | 1<<56 // times a byte: that byte, eight times
-	n := 0
-	for ; n+8 <= len(text); n += 8 {
-		w := binary.LittleEndian.Uint64([]byte(text[n : n+8]))
-		// The highest bit of a byte is set when it is not ASCII, or less than what is subtracted.
-		if (w|(w-each*' ')|((w^each*'"')-each)|((w^each*'\\')-each))&(each*utf8.RuneSelf) != 0 {
-			break
-		}
-	}
-	for n < len(text) && isPlain[text[n]] {
-		n++
-	}
-	return n
-}
-
-// isPlain has the ASCII characters that stand for themselves in a string: all but the quote, the backslash and control
-// characters.
-var isPlain = func() (table [256]bool) {
-	for c := byte(' '); c < utf8.RuneSelf; c++ {
-		table[c] = c != '"' && c != '\\'
-	}
-	return table
-}()

@@ -47,7 +47,7 @@ func (v Value) Str() string {
 		return ""
 	}
 	inner := string(v[1 : len(v)-1])
-	if standsForItself(inner) {
+	if isVerbatim(inner) {
 		return strings.Clone(inner)
 	}
 	return unescaped(inner)
@@ -66,7 +66,7 @@ func (v Value) Shared() string {
 	if v.IsNumber() {
 		return string(v)
 	}
-	if v.IsString() && standsForItself(string(v[1:len(v)-1])) {
+	if v.IsString() && isVerbatim(string(v[1:len(v)-1])) {
 		return string(v[1 : len(v)-1])
 	}
 	return v.Str()

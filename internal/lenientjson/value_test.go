@@ -1,6 +1,7 @@
 package lenientjson_test
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -83,6 +84,26 @@ func TestValue_Text(t *testing.T) {
 	} {
 		assert.Equal(t, want.str, lenientjson.Value(value).Str(), "%s", value)
 		assert.Equal(t, want.text, lenientjson.Value(value).Text(), "%s", value)
+	}
+}
+
+// Every byte at every place of a string, with what may be found too early or too late directly behind it.
+func TestValue_EveryByte(t *testing.T) {
+	t.Parallel()
+	for size := range 18 {
+		for at := range size + 1 {
+			for c := range 256 {
+				for _, behind := range []string{"", `"`, `\`, `\n`, "\x1f", "é", "\xff"} {
+					content := strings.Repeat("a", at) + string([]byte{byte(c)}) + behind + strings.Repeat("a", size-at)
+					text := `"` + content + `"`
+					var want string
+					valid := json.Unmarshal([]byte(text), &want) == nil
+					if v := lenientjson.Value(text); v.Valid() != valid || (valid && v.Str() != want) {
+						require.Fail(t, "not as encoding/json reads it", "%q: valid %t, %q; want %t, %q", text, v.Valid(), v.Str(), valid, want)
+					}
+				}
+			}
+		}
 	}
 }
 
