@@ -43,7 +43,7 @@ func (b *bench) smallCalls(ctx context.Context, t *table, call func(c *client) f
 	}
 	t.metrics = costMetrics()
 	t.fill(contestants, costs)
-	t.text = fmt.Sprintf("%s %d rounds of %d calls each, so that the garbage collector's work is in it.", t.text, b.rounds, b.calls)
+	t.text = fmt.Sprintf("%s %d rounds of %d calls each; the work of the garbage collector counts.", t.text, b.rounds, b.calls)
 	return nil
 }
 
