@@ -49,7 +49,7 @@ type multiWait struct {
 	config  *waitConfig
 	started time.Duration // on the pacer's clock
 	items   []waitItem    // sorted by id; a task has the same number in queue
-	again   map[int]int   // how often more than once an item's id was given
+	repeats map[int]int   // of ids given more than once: how many results an item has beyond the first
 	queue   *schedule.Queue
 	left    int // without a result
 
@@ -75,7 +75,7 @@ type answer struct {
 
 func newMultiWait(c *Client, config *waitConfig) *multiWait {
 	return &multiWait{
-		client: c.withoutRetries(), config: config, started: c.pacer.Now(), again: map[int]int{},
+		client: c.withoutRetries(), config: config, started: c.pacer.Now(), repeats: map[int]int{},
 		answers: make(chan answer, schedule.MaxInFlight), wakeCh: make(chan struct{}, 1), woken: map[int]bool{},
 	}
 }
@@ -136,7 +136,7 @@ func (m *multiWait) setItems(ids []string) (order []int) {
 	m.items, order = make([]waitItem, 0, len(ids)), sorted[:0]
 	for _, i := range sorted {
 		if n := len(m.items); n > 0 && m.items[n-1].id == ids[i] {
-			m.again[n-1]++
+			m.repeats[n-1]++
 			continue
 		}
 		m.items, order = append(m.items, waitItem{id: ids[i]}), append(order, i)
@@ -301,7 +301,7 @@ func (m *multiWait) end(i int, task *Task, err error, yield func(*Task, error) b
 	m.left--
 	item := &m.items[i]
 	task = cmp.Or(task, &Task{ID: item.id, State: item.state, Progress: float64(item.percent)})
-	for range 1 + m.again[i] {
+	for range 1 + m.repeats[i] {
 		if !yield(task, err) {
 			return false
 		}

@@ -184,13 +184,13 @@ func TestOneOfTwoEqualLinesDeleted(t *testing.T) { //nolint:paralleltest // the 
 			tt.script(l.server)
 			if tt.killed {
 				l.kill(t, "after created")
+				for _, task := range l.server.Tasks() {
+					l.server.Finish(task.ID)
+				}
 			} else {
 				l.run(t, "-tasks", "1")
 			}
 			l.write(t, "prompts.txt", "two\n")
-			for _, task := range l.server.Tasks() {
-				l.server.Finish(task.ID) // those that were held until the kill
-			}
 			code, said := l.run(t, tt.args...)
 			assert.Equal(t, tt.code, code, said)
 			assert.Equal(t, tt.charged, l.server.Charged(), said)

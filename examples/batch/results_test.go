@@ -271,7 +271,7 @@ func TestDanglingLink(t *testing.T) { //nolint:paralleltest // as above
 // TestSeveralTasks has a gateway that forwarded one create twice: the oldest task is used, and none is created again.
 func TestSeveralTasks(t *testing.T) { //nolint:paralleltest // as above
 	l := newLab(t, "one\ntwo\n", vidutest.WithOfficialAPI())
-	l.kill(t, "after creating", "-official", "-tasks", "1") // of the second, which was not sent
+	l.kill(t, "after creating", "-official", "-tasks", "1") // one by one: the last record is of the second, which was not sent
 	records := strings.Split(strings.TrimSpace(l.results(t)), "\n")
 	var last record
 	require.NoError(t, json.Unmarshal([]byte(records[len(records)-1]), &last))
