@@ -76,7 +76,7 @@ func validStringLen(text string) (n int, escapes bool) {
 			return i + 1, escapes
 		case c == '\\':
 			if _, n = escaped(text[i:]); n == 0 {
-				return 0, true
+				return 0, escapes
 			}
 			i += n
 			escapes = true

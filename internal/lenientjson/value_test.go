@@ -67,6 +67,8 @@ func TestValue_Text(t *testing.T) {
 		`"\q"`:                        {"", ""},
 		`"a\u12"`:                     {"", ""},
 		`"a\u00g0"`:                   {"", ""},
+		`"a\u00@0"`:                   {"", ""},
+		"\"a\\u00`0\"":                {"", ""},
 		`"a\uD83D\uDE00\ude00"`:       {"a\U0001F600\uFFFD", "a\U0001F600\uFFFD"},
 		`"\ud83d\u0041"`:              {"\uFFFDA", "\uFFFDA"},
 		`"\ud83dx\uFFFD"`:             {"\uFFFDx\uFFFD", "\uFFFDx\uFFFD"},
@@ -84,6 +86,7 @@ func TestValue_Text(t *testing.T) {
 	} {
 		assert.Equal(t, want.str, lenientjson.Value(value).Str(), "%s", value)
 		assert.Equal(t, want.text, lenientjson.Value(value).Text(), "%s", value)
+		assert.Equal(t, want.text, lenientjson.Value(value).Shared(), "%s", value)
 	}
 }
 
